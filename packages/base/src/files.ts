@@ -10,7 +10,7 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const fd = openSync(temporary, 'wx', 0o644);
   try {
     try {
-      const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+      const bytes: Uint8Array = typeof data === 'string' ? Buffer.from(data) : data;
       for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
       fsyncSync(fd);
     } finally {
