@@ -1,0 +1,148 @@
+/* The Node-API border: memory outside the JavaScript heap and one call per kernel. Arguments travel in a Float64Array
+   that JavaScript fills and this file reads in place: pointers first, then numbers. */
+#define NAPI_VERSION 8
+#include "quasar.h"
+#include <node_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define X(name) #name,
+static const char *const kernel_names[] = {
+#include "kernels.def"
+};
+#undef X
+enum { KERNELS = sizeof kernel_names / sizeof *kernel_names, MAX_ARGS = 32 };
+
+extern const kernel_fn kernel_table_plain[];
+#ifdef Q_HAS_AVX2
+extern const kernel_fn kernel_table_avx2[];
+#endif
+#ifdef Q_HAS_AVX512
+extern const kernel_fn kernel_table_avx512[];
+#endif
+
+static const kernel_fn *table = kernel_table_plain;
+static const char *isa = "plain";
+static double *block;
+
+/* Picks the widest instruction set that the processor has and `wanted` allows. */
+static void choose(const char *wanted) {
+  table = kernel_table_plain;
+#if defined(__aarch64__)
+  isa = "neon";
+#else
+  isa = "plain";
+#endif
+  int any = !strcmp(wanted, "auto");
+#ifdef Q_HAS_AVX2
+  if ((any || !strcmp(wanted, "avx2") || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    table = kernel_table_avx2, isa = "avx2";
+#endif
+#ifdef Q_HAS_AVX512
+  if ((any || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    table = kernel_table_avx512, isa = "avx512";
+#endif
+}
+
+static napi_value number(napi_env env, double x) {
+  napi_value v;
+  napi_create_double(env, x, &v);
+  return v;
+}
+static napi_value string(napi_env env, const char *s) {
+  napi_value v;
+  napi_create_string_utf8(env, s, NAPI_AUTO_LENGTH, &v);
+  return v;
+}
+static void *typed_array(napi_env env, napi_value v, size_t *bytes) {
+  napi_typedarray_type type;
+  size_t length;
+  void *data = NULL;
+  if (napi_get_typedarray_info(env, v, &type, &length, &data, NULL, NULL) != napi_ok) return NULL;
+  static const size_t width[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
+  *bytes = length * width[type];
+  return data;
+}
+static double get_number(napi_env env, napi_value v) {
+  double x = 0;
+  napi_get_value_double(env, v, &x);
+  return x;
+}
+#define ARGUMENTS(count)                                     \
+  napi_value argv[count];                                    \
+  size_t argc = count;                                       \
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL)
+
+/* start(threads, isa, Float64Array block) -> { isa, kernels } */
+static napi_value js_start(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  char wanted[16] = "auto";
+  size_t bytes;
+  napi_get_value_string_utf8(env, argv[1], wanted, sizeof wanted, NULL);
+  choose(wanted);
+  pool_start((int)get_number(env, argv[0]));
+  block = typed_array(env, argv[2], &bytes);
+  napi_value out, names;
+  napi_create_object(env, &out);
+  napi_create_array_with_length(env, KERNELS, &names);
+  for (uint32_t i = 0; i < KERNELS; i++) napi_set_element(env, names, i, string(env, kernel_names[i]));
+  napi_set_named_property(env, out, "isa", string(env, isa));
+  napi_set_named_property(env, out, "threads", number(env, pool_threads()));
+  napi_set_named_property(env, out, "kernels", names);
+  return out;
+}
+
+/* run(kernel, pointers): block = [pointer...] [number...] */
+static napi_value js_run(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int kernel = (int)get_number(env, argv[0]), pointers = (int)get_number(env, argv[1]);
+  if (!block || kernel < 0 || kernel >= KERNELS || pointers > MAX_ARGS) {
+    napi_throw_error(env, "tensor.bad_kernel_call", "native.run: unknown kernel or too many buffers");
+    return NULL;
+  }
+  void *p[MAX_ARGS] = {0};
+  for (int i = 0; i < pointers; i++) p[i] = (void *)(uintptr_t)block[i];
+  args a = {p, block + pointers};
+  table[kernel](&a);
+  return NULL;
+}
+
+static napi_value js_alloc(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  double bytes = get_number(env, argv[0]);
+  void *p = bytes > 0 && bytes < 1e15 ? aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64) : NULL;
+  return number(env, (double)(uintptr_t)p);
+}
+static napi_value js_free(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  free((void *)(uintptr_t)get_number(env, argv[0]));
+  return NULL;
+}
+/* write(pointer, typed array), read(pointer, typed array): the array's whole length */
+static napi_value js_write(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  size_t bytes;
+  void *data = typed_array(env, argv[1], &bytes);
+  if (data && bytes) memcpy((void *)(uintptr_t)get_number(env, argv[0]), data, bytes);
+  return NULL;
+}
+static napi_value js_read(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  size_t bytes;
+  void *data = typed_array(env, argv[1], &bytes);
+  if (data && bytes) memcpy(data, (void *)(uintptr_t)get_number(env, argv[0]), bytes);
+  return NULL;
+}
+
+NAPI_MODULE_INIT() {
+  static const struct { const char *name; napi_callback fn; } functions[] = {
+      {"start", js_start}, {"run", js_run}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read}};
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_value fn;
+    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].fn, NULL, &fn);
+    napi_set_named_property(env, exports, functions[i].name, fn);
+  }
+  return exports;
+}

@@ -1,0 +1,144 @@
+/* Elementwise kernels and the two broadcasts that linear layers need. */
+#include "quasar.h"
+#include "scalar.h"
+#include "simd.h"
+
+enum { GRAIN = 8192 };
+typedef struct {
+  const float *x, *y;
+  float *out;
+  float s, t;
+  long op, width, rows;
+} loop;
+
+static void fill_range(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++) l->out[i] = l->s;
+}
+/* p: out; n: count value */
+KERNEL(fill) {
+  loop l = {.out = F(0), .s = (float)a->n[1]};
+  parallel_for(L(0), GRAIN, fill_range, &l);
+}
+
+static void axpby_range(void *context, long b, long e) {
+  loop *l = context;
+  if (!l->y)
+    for (long i = b; i < e; i++) l->out[i] = l->s * l->x[i] + l->t;
+  else
+    for (long i = b; i < e; i++) l->out[i] = __builtin_fmaf(l->s, l->x[i], l->t * l->y[i]);
+}
+/* out = s x + t y, or s x + t without y. p: out x y?; n: count s t */
+KERNEL(axpby) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2), .s = (float)a->n[1], .t = (float)a->n[2]};
+  parallel_for(L(0), GRAIN, axpby_range, &l);
+}
+
+static void multiply_range(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++) l->out[i] = l->x[i] * l->y[i];
+}
+/* p: out x y; n: count */
+KERNEL(multiply) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2)};
+  parallel_for(L(0), GRAIN, multiply_range, &l);
+}
+
+enum { SILU, SIGMOID, SOFTPLUS, LOG_SIGMOID };
+static void unary_range(void *context, long b, long e) {
+  loop *l = context;
+  const float *x = l->x;
+  float *out = l->out;
+  switch (l->op) {
+    case SILU: for (long i = b; i < e; i++) out[i] = q_silu(x[i]); break;
+    case SIGMOID: for (long i = b; i < e; i++) out[i] = q_sigmoid(x[i]); break;
+    case SOFTPLUS: for (long i = b; i < e; i++) out[i] = q_softplus(x[i]); break;
+    case LOG_SIGMOID: for (long i = b; i < e; i++) out[i] = -q_softplus(-x[i]); break;
+  }
+}
+/* p: out x; n: count op */
+KERNEL(unary) {
+  loop l = {.out = F(0), .x = F(1), .op = L(1)};
+  parallel_for(L(0), 2048, unary_range, &l);
+}
+
+static void unary_backward_range(void *context, long b, long e) {
+  loop *l = context;
+  const float *x = l->x, *dy = l->y;
+  float *dx = l->out;
+  switch (l->op) {
+    case SILU: for (long i = b; i < e; i++) dx[i] = dy[i] * q_silu_slope(x[i]); break;
+    case SIGMOID: for (long i = b; i < e; i++) { float s = q_sigmoid(x[i]); dx[i] = dy[i] * s * (1.0f - s); } break;
+    case SOFTPLUS: for (long i = b; i < e; i++) dx[i] = dy[i] * q_sigmoid(x[i]); break;
+    case LOG_SIGMOID: for (long i = b; i < e; i++) dx[i] = dy[i] * q_sigmoid(-x[i]); break;
+  }
+}
+/* p: dx x dy; n: count op */
+KERNEL(unary_backward) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2), .op = L(1)};
+  parallel_for(L(0), 2048, unary_backward_range, &l);
+}
+
+static void add_bias_rows(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++)
+    for (long j = 0; j < l->width; j++) l->out[i * l->width + j] = l->x[i * l->width + j] + l->y[j];
+}
+/* p: out x[M,N] bias[N]; n: M N */
+KERNEL(add_bias) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2), .width = L(1)};
+  parallel_for(L(0), GRAIN / (l.width + 1), add_bias_rows, &l);
+}
+
+static void sum_columns(void *context, long b, long e) {
+  loop *l = context;
+  for (long j = b; j < e; j++) l->out[j] = 0.0f;
+  for (long i = 0; i < l->rows; i++)
+    for (long j = b; j < e; j++) l->out[j] += l->x[i * l->width + j];
+}
+/* out[j] = sum_i x[i,j], rows in order. p: out x[M,N]; n: M N */
+KERNEL(sum_rows) {
+  loop l = {.out = F(0), .x = F(1), .rows = L(0), .width = L(1)};
+  parallel_for(l.width, 16, sum_columns, &l);
+}
+
+typedef struct {
+  const float *gate, *up, *dy;
+  float *y, *dgate, *dup;
+  long width, stride;
+} glu;
+
+static void swiglu_rows(void *context, long b, long e) {
+  glu *g = context;
+  for (long i = b; i < e; i++) {
+    const float *gate = g->gate + i * g->stride, *up = g->up + i * g->stride;
+    float *y = g->y + i * g->width;
+    for (long j = 0; j < g->width; j++) y[j] = q_silu(gate[j]) * up[j];
+  }
+}
+/* y = silu(gate) * up; with one input [M,2F] the halves are gate and up. p: y gate up?; n: M F */
+KERNEL(swiglu) {
+  long width = L(1);
+  glu g = {.y = F(0), .gate = F(1), .up = F(2) ? F(2) : F(1) + width, .width = width, .stride = F(2) ? width : 2 * width};
+  parallel_for(L(0), 1 + 2048 / (width + 1), swiglu_rows, &g);
+}
+
+static void swiglu_backward_rows(void *context, long b, long e) {
+  glu *g = context;
+  for (long i = b; i < e; i++) {
+    const float *gate = g->gate + i * g->stride, *up = g->up + i * g->stride, *dy = g->dy + i * g->width;
+    float *dgate = g->dgate + i * g->stride, *dup = g->dup + i * g->stride;
+    for (long j = 0; j < g->width; j++) {
+      float x = gate[j], u = up[j], d = dy[j];
+      dgate[j] = d * u * q_silu_slope(x);
+      dup[j] = d * q_silu(x);
+    }
+  }
+}
+/* p: dgate dup? gate up? dy; n: M F */
+KERNEL(swiglu_backward) {
+  long width = L(1);
+  glu g = {.dgate = F(0), .dup = F(1) ? F(1) : F(0) + width, .gate = F(2), .up = F(3) ? F(3) : F(2) + width, .dy = F(4),
+           .width = width, .stride = F(3) ? width : 2 * width};
+  parallel_for(L(0), 1 + 2048 / (width + 1), swiglu_backward_rows, &g);
+}

@@ -1,0 +1,162 @@
+/* Position rotation, causal depthwise convolution and the exact write gate of Quasar attention. */
+#include "quasar.h"
+#include "scalar.h"
+#include "simd.h"
+
+typedef struct {
+  const float *x, *cosine, *sine, *w, *state, *dy, *k, *z;
+  float *y, *dx, *dw, *next, *work;
+  const int32_t *position;
+  long B, T, H, E, R, D, W;
+  float sign;
+} seq;
+
+static void rope_rows(void *context, long b, long e) {
+  seq *g = context;
+  long half = g->R / 2;
+  for (long i = b; i < e; i++) {
+    const float *c = g->cosine + i * half, *s = g->sine + i * half;
+    for (long h = 0; h < g->H; h++) {
+      const float *x = g->x + (i * g->H + h) * g->E;
+      float *y = g->y + (i * g->H + h) * g->E;
+      for (long j = 0; j < half; j++) {
+        float p = x[j], q = x[j + half], sn = g->sign * s[j];
+        y[j] = __builtin_fmaf(p, c[j], -(q * sn));
+        y[j + half] = __builtin_fmaf(q, c[j], p * sn);
+      }
+      for (long j = g->R; j < g->E; j++) y[j] = x[j];
+    }
+  }
+}
+/* NeoX layout; sign -1 is the inverse rotation. p: y x[rows,H,E] cos[rows,R/2] sin[rows,R/2]; n: rows H E R sign */
+KERNEL(rope) {
+  seq g = {.y = F(0), .x = F(1), .cosine = F(2), .sine = F(3), .H = L(1), .E = L(2), .R = L(3), .sign = (float)a->n[4]};
+  parallel_for(L(0), 1 + 4096 / (g.H * g.E + 1), rope_rows, &g);
+}
+
+/* x at time t - back of the same segment; times before 0 come from the carried state [W-1, D] (oldest first). */
+static inline const float *conv_input(const seq *g, long b, long t, long back) {
+  if (g->position && g->position[b * g->T + t] < back) return NULL;
+  long at = t - back;
+  if (at >= 0) return g->x + (b * g->T + at) * g->D;
+  return g->state ? g->state + (b * (g->W - 1) + g->W - 1 + at) * g->D : NULL;
+}
+static void conv_sum(const seq *g, long b, long t, float *out) {
+  for (long d = 0; d < g->D; d++) out[d] = 0.0f;
+  for (long back = g->W - 1; back >= 0; back--) {
+    const float *x = conv_input(g, b, t, back), *w = g->w + (g->W - 1 - back) * g->D;
+    if (x)
+      for (long d = 0; d < g->D; d++) out[d] = __builtin_fmaf(w[d], x[d], out[d]);
+  }
+}
+static void conv_rows(void *context, long begin, long end) {
+  seq *g = context;
+  for (long i = begin; i < end; i++) {
+    float *y = g->y + i * g->D;
+    conv_sum(g, i / g->T, i % g->T, y);
+    for (long d = 0; d < g->D; d++) y[d] = q_silu(y[d]);
+  }
+}
+/* w[D,W] -> [W,D], so that channels are contiguous */
+static float *transposed_weight(const float *w, long D, long W) {
+  float *t = scratch(SCRATCH_PACK_A, D * W * sizeof(float));
+  for (long d = 0; d < D; d++)
+    for (long j = 0; j < W; j++) t[j * D + d] = w[d * W + j];
+  return t;
+}
+/* y_t = silu(sum_j w[:,j] x_{t-W+1+j}). p: y next? x[B,T,D] w[D,W] state?[B,W-1,D] position?[B,T]; n: B T D W */
+KERNEL(short_conv) {
+  seq g = {.y = F(0), .next = F(1), .x = F(2), .state = F(4), .position = I(5), .B = L(0), .T = L(1), .D = L(2), .W = L(3)};
+  g.w = transposed_weight(F(3), g.D, g.W);
+  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_rows, &g);
+  if (g.next)
+    for (long b = 0; b < g.B; b++)
+      for (long s = 0; s < g.W - 1; s++) {
+        long at = g.T - (g.W - 1) + s;
+        float *to = g.next + (b * (g.W - 1) + s) * g.D;
+        if (at >= 0) memcpy(to, g.x + (b * g.T + at) * g.D, g.D * sizeof(float));
+        else if (g.state) memcpy(to, g.state + (b * (g.W - 1) + g.W - 1 + at) * g.D, g.D * sizeof(float));
+        else memset(to, 0, g.D * sizeof(float));
+      }
+}
+
+static void conv_slope_rows(void *context, long begin, long end) {
+  seq *g = context;
+  for (long i = begin; i < end; i++) {
+    float *z = g->work + i * g->D;
+    const float *dy = g->dy + i * g->D;
+    conv_sum(g, i / g->T, i % g->T, z);
+    for (long d = 0; d < g->D; d++) z[d] = dy[d] * q_silu_slope(z[d]);
+  }
+}
+static void conv_input_rows(void *context, long begin, long end) {
+  seq *g = context;
+  for (long i = begin; i < end; i++) {
+    long b = i / g->T, t = i % g->T;
+    float *dx = g->dx + i * g->D;
+    for (long d = 0; d < g->D; d++) dx[d] = 0.0f;
+    for (long ahead = 0; ahead < g->W && t + ahead < g->T; ahead++) {
+      if (g->position && g->position[b * g->T + t + ahead] < ahead) break;
+      const float *dz = g->work + (i + ahead) * g->D, *w = g->w + (g->W - 1 - ahead) * g->D;
+      for (long d = 0; d < g->D; d++) dx[d] = __builtin_fmaf(w[d], dz[d], dx[d]);
+    }
+  }
+}
+static void conv_weight_columns(void *context, long begin, long end) {
+  seq *g = context;
+  for (long d = begin; d < end; d++)
+    for (long j = 0; j < g->W; j++) g->dw[d * g->W + j] = 0.0f;
+  for (long i = 0; i < g->B * g->T; i++)
+    for (long back = 0; back < g->W; back++) {
+      const float *x = conv_input(g, i / g->T, i % g->T, back), *dz = g->work + i * g->D;
+      if (x)
+        for (long d = begin; d < end; d++) {
+          float *dw = g->dw + d * g->W + g->W - 1 - back;
+          *dw = __builtin_fmaf(dz[d], x[d], *dw);
+        }
+    }
+}
+/* p: dx dw x w state? position? dy work[B,T,D]; n: B T D W */
+KERNEL(short_conv_backward) {
+  seq g = {.dx = F(0), .dw = F(1), .x = F(2), .state = F(4), .position = I(5), .dy = F(6), .work = F(7),
+           .B = L(0), .T = L(1), .D = L(2), .W = L(3)};
+  g.w = transposed_weight(F(3), g.D, g.W);
+  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_slope_rows, &g);
+  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_input_rows, &g);
+  parallel_for(g.D, 16, conv_weight_columns, &g);
+}
+
+/* phi(beta, lambda) = (1 - e^(-beta lambda)) / lambda, beta for lambda -> 0 (architecture: exact zero-order hold). */
+static inline float phi(float beta, float lambda) {
+  float x = beta * lambda;
+  return x < 1e-4f ? beta * (1.0f - 0.5f * x) : -q_expm1(-x) / lambda;
+}
+static void gate_rows(void *context, long b, long e) {
+  seq *g = context;
+  for (long i = b; i < e; i++) {
+    const float *k = g->k + i * g->E;
+    g->y[i] = phi(q_softplus(g->z[i]), dot_fixed(k, k, g->E));
+  }
+}
+/* alpha = phi(softplus(z), |k|^2). p: alpha z[rows] k[rows,E]; n: rows E */
+KERNEL(exact_gate) {
+  seq g = {.y = F(0), .z = F(1), .k = F(2), .E = L(1)};
+  parallel_for(L(0), 1 + 4096 / g.E, gate_rows, &g);
+}
+static void gate_backward_rows(void *context, long b, long e) {
+  seq *g = context;
+  for (long i = b; i < e; i++) {
+    const float *k = g->k + i * g->E;
+    float lambda = dot_fixed(k, k, g->E), beta = q_softplus(g->z[i]), x = beta * lambda, decay = q_exp(-x);
+    float slope = x < 1e-2f ? -beta * beta * (0.5f - x * (1.0f / 3.0f - 0.125f * x))
+                            : (beta * decay - phi(beta, lambda)) / lambda;
+    g->dw[i] = g->dy[i] * decay * q_sigmoid(g->z[i]);
+    float c = 2.0f * g->dy[i] * slope;
+    for (long j = 0; j < g->E; j++) g->dx[i * g->E + j] = c * k[j];
+  }
+}
+/* p: dz dk z k dalpha; n: rows E */
+KERNEL(exact_gate_backward) {
+  seq g = {.dw = F(0), .dx = F(1), .z = F(2), .k = F(3), .dy = F(4), .E = L(1)};
+  parallel_for(L(0), 1 + 4096 / g.E, gate_backward_rows, &g);
+}

@@ -1,0 +1,30 @@
+/** @file What a device is: memory and named kernels. Ops know nothing else about hardware. */
+import type { KernelName } from './kernels.ts';
+
+/** `float` is the device's working precision (float32 on native, float64 or float32 on reference); `int` is int32. */
+export type DType = 'float' | 'int';
+
+/** Memory on a device. Only the device looks inside `handle`. */
+export interface DeviceBuffer {
+  readonly dtype: DType;
+  /** Elements, not bytes. */
+  readonly length: number;
+  readonly handle: unknown;
+}
+
+export interface Device {
+  readonly name: string;
+  /** Bytes of one float on this device. */
+  readonly floatBytes: 4 | 8;
+  readonly threads: number;
+  /** Instruction set in use, for people: `avx512`, `plain`, `javascript`. */
+  readonly isa: string;
+  /** Uninitialised memory. @throws QuasarError tensor.out_of_memory */
+  allocate(dtype: DType, length: number): DeviceBuffer;
+  free(buffer: DeviceBuffer): void;
+  write(buffer: DeviceBuffer, data: ArrayLike<number>): void;
+  /** Waits for every kernel that writes the buffer. */
+  read(buffer: DeviceBuffer): Promise<Float32Array | Float64Array | Int32Array>;
+  /** Enqueues one kernel. */
+  run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void;
+}

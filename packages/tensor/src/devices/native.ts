@@ -1,0 +1,118 @@
+/**
+ * @file The native device: kernels in C behind Node-API, memory outside the JavaScript heap, one thread pool.
+ * Kernels run at once on the calling thread and the pool; `run` returns when they are done.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { QuasarError } from '@quasar/base';
+import type { Device, DeviceBuffer, DType } from '../device.ts';
+import { KERNEL_NAMES, type KernelName } from '../kernels.ts';
+
+interface Addon {
+  start(threads: number, isa: string, block: Float64Array): { isa: string; threads: number; kernels: string[] };
+  run(kernel: number, pointers: number): void;
+  alloc(bytes: number): number;
+  free(pointer: number): void;
+  write(pointer: number, data: Float32Array | Int32Array): void;
+  read(pointer: number, data: Float32Array | Int32Array): void;
+}
+
+interface NativeBuffer extends DeviceBuffer {
+  readonly handle: { pointer: number; bytes: number };
+}
+
+/** From both `src/devices` and `dist/devices` the addon lies two folders up. */
+export const ADDON_PATH = fileURLToPath(new URL('../../build/quasar.node', import.meta.url));
+
+let addon: { api: Addon; block: Float64Array; isa: string; threads: number; numbers: Map<string, number> } | null = null;
+
+function start(threads: number, isa: string): NonNullable<typeof addon> {
+  const api = createRequire(import.meta.url)(ADDON_PATH) as Addon;
+  const block = addon?.block ?? new Float64Array(64);
+  const report = api.start(threads, isa, block);
+  const numbers = new Map(report.kernels.map((name, i) => [name, i]));
+  const missing = KERNEL_NAMES.filter((name) => !numbers.has(name));
+  if (missing.length > 0) {
+    throw new QuasarError('tensor.stale_addon', `native device: the compiled addon lacks kernels ${missing.join(', ')}`, {
+      hint: 'compile it again: node packages/tensor/scripts/build-kernels.js',
+    });
+  }
+  addon = { api, block, isa: report.isa, threads: report.threads, numbers };
+  return addon;
+}
+
+export function nativeAvailable(): boolean {
+  return existsSync(ADDON_PATH);
+}
+
+/**
+ * @param options.threads default: one per core. The pool is shared by the process and never shrinks.
+ * @param options.isa `auto`, `plain`, `avx2` or `avx512`; all give the same bits.
+ */
+export function nativeDevice(options: { threads?: number | undefined; isa?: string | undefined } = {}): Device {
+  const threads = options.threads ?? Number(process.env.QUASAR_THREADS || availableParallelism());
+  const native = start(threads, options.isa ?? 'auto');
+  const { api, block, numbers } = native;
+  // Freed memory by size, for reuse: a training step asks for the same sizes again, and fresh pages are slow.
+  const spare = new Map<number, number[]>();
+
+  return {
+    name: 'native',
+    floatBytes: 4,
+    threads: native.threads,
+    isa: native.isa,
+
+    allocate(dtype: DType, length: number): NativeBuffer {
+      const bytes = roundedSize(Math.max(length, 1) * 4);
+      const pointer = spare.get(bytes)?.pop() ?? api.alloc(bytes);
+      if (pointer === 0) {
+        throw new QuasarError('tensor.out_of_memory', `native device: could not allocate ${bytes} bytes`, {
+          hint: 'use a smaller batch, sequence or model',
+        });
+      }
+      return { dtype, length, handle: { pointer, bytes } };
+    },
+
+    free(buffer: DeviceBuffer): void {
+      const handle = (buffer as NativeBuffer).handle;
+      if (handle.pointer === 0) return;
+      const list = spare.get(handle.bytes);
+      if (list) list.push(handle.pointer);
+      else spare.set(handle.bytes, [handle.pointer]);
+      handle.pointer = 0;
+    },
+
+    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+      const Kind = buffer.dtype === 'int' ? Int32Array : Float32Array;
+      api.write((buffer as NativeBuffer).handle.pointer, data instanceof Kind ? data : Kind.from(data));
+    },
+
+    async read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
+      const out = buffer.dtype === 'int' ? new Int32Array(buffer.length) : new Float32Array(buffer.length);
+      api.read((buffer as NativeBuffer).handle.pointer, out);
+      return out;
+    },
+
+    run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
+      const count = buffers.length;
+      for (let i = 0; i < count; i++) {
+        const buffer = buffers[i] as NativeBuffer | null;
+        if (buffer && buffer.handle.pointer === 0) {
+          throw new QuasarError('tensor.freed', `native device: ${kernel} was given a freed buffer (argument ${i})`);
+        }
+        block[i] = buffer ? buffer.handle.pointer : 0;
+      }
+      for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
+      api.run(numbers.get(kernel) as number, count);
+    },
+  };
+}
+
+/** Up to an eighth more than asked, so that near sizes share freed memory. */
+function roundedSize(bytes: number): number {
+  if (bytes <= 4096) return Math.ceil(bytes / 64) * 64;
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3);
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,54 @@
+/**
+ * @file Arena scopes: what is allocated inside a scope is freed when it ends, except what the scope returns.
+ * In place of reference counts: a training step frees its thousands of temporaries at once.
+ */
+import type { Tensor } from './tensor.ts';
+
+const stack: Set<Tensor>[] = [];
+
+/** Called by the allocator for each new tensor that owns memory. */
+export function owned(tensor: Tensor): void {
+  stack.at(-1)?.add(tensor);
+}
+
+/** Called when a tensor's memory is freed by hand. */
+export function released(tensor: Tensor): void {
+  for (const scope of stack) scope.delete(tensor);
+}
+
+/** Moves a tensor out of every open scope: it lives until `dispose`. */
+export function persist<T extends Tensor>(tensor: T): T {
+  released(tensor);
+  return tensor;
+}
+
+function keepIn(value: unknown, buffers: Set<unknown>): void {
+  if (value === null || typeof value !== 'object') return;
+  if ('buffer' in value && 'device' in value) buffers.add((value as Tensor).buffer);
+  else if (value instanceof Map) for (const v of value.values()) keepIn(v, buffers);
+  else if (!ArrayBuffer.isView(value)) for (const v of Object.values(value)) keepIn(v, buffers);
+}
+
+/**
+ * Runs `body` and frees every tensor made inside, except those (and views of those) in its result: tensors, or arrays,
+ * maps and plain objects of them. They move to the enclosing scope. `body` is synchronous, so scopes of concurrent
+ * requests never interleave; read results after the scope.
+ */
+export function scope<T>(body: () => T): T {
+  const mine = new Set<Tensor>();
+  stack.push(mine);
+  let kept: Set<unknown> = new Set();
+  try {
+    const result = body();
+    if (result instanceof Promise) throw new TypeError('scope: the body must be synchronous');
+    kept = new Set();
+    keepIn(result, kept);
+    return result;
+  } finally {
+    stack.pop();
+    for (const tensor of mine) {
+      if (kept.has(tensor.buffer)) owned(tensor);
+      else tensor.device.free(tensor.buffer);
+    }
+  }
+}
