@@ -18,7 +18,12 @@ const require = createRequire(import.meta.url);
 function findCompiler() {
   for (const name of process.env.CC ? [process.env.CC] : ['cc', 'gcc', 'clang']) {
     try {
-      return { name, version: execFileSync(name, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split('\n')[0] };
+      return {
+        name,
+        version: execFileSync(name, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split(
+          '\n',
+        )[0],
+      };
     } catch {}
   }
   return null;
@@ -31,7 +36,8 @@ export async function buildKernels() {
     return {
       ok: false,
       compiler: null,
-      message: 'no C compiler found (tried cc, gcc, clang): using the slow reference device; install gcc or clang to train at speed',
+      message:
+        'no C compiler found (tried cc, gcc, clang): using the slow reference device; install gcc or clang to train at speed',
     };
   }
   const include = require('node-api-headers').include_dir;
@@ -43,7 +49,16 @@ export async function buildKernels() {
           ['avx512', ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mprefer-vector-width=512']],
         ]
       : [['plain', []]];
-  const common = ['-std=gnu11', '-O3', '-fPIC', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=off', '-fvisibility=hidden', '-Wall'];
+  const common = [
+    '-std=gnu11',
+    '-O3',
+    '-fPIC',
+    '-fno-math-errno',
+    '-fno-trapping-math',
+    '-ffp-contract=off',
+    '-fvisibility=hidden',
+    '-Wall',
+  ];
   const files = readdirSync(sources).sort();
   const hash = createHash('sha256').update(JSON.stringify([compiler, sets, common, process.arch, process.platform]));
   for (const file of files) hash.update(file).update(readFileSync(join(sources, file)));
@@ -59,11 +74,20 @@ export async function buildKernels() {
     const shared = ['pool.c', 'addon.c'];
     const jobs = shared.map((file) => ({
       output: join(work, `${file}.o`),
-      args: [...common, ...sets.map(([name]) => `-DQ_HAS_${name.toUpperCase()}`), `-I${include}`, '-c', join(sources, file)],
+      args: [
+        ...common,
+        ...sets.map(([name]) => `-DQ_HAS_${name.toUpperCase()}`),
+        `-I${include}`,
+        '-c',
+        join(sources, file),
+      ],
     }));
     for (const [name, flags] of sets) {
       for (const file of files.filter((f) => f.endsWith('.c') && !shared.includes(f))) {
-        jobs.push({ output: join(work, `${file}.${name}.o`), args: [...common, ...flags, `-DQ_ISA=${name}`, '-c', join(sources, file)] });
+        jobs.push({
+          output: join(work, `${file}.${name}.o`),
+          args: [...common, ...flags, `-DQ_ISA=${name}`, '-c', join(sources, file)],
+        });
       }
     }
     const queue = [...jobs];
@@ -71,7 +95,9 @@ export async function buildKernels() {
       new Promise((resolve, reject) => {
         const child = spawn(compiler.name, args, { stdio: ['ignore', 'inherit', 'inherit'] });
         child.on('error', reject);
-        child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${compiler.name} ${args.join(' ')}: exit ${code}`))));
+        child.on('exit', (code) =>
+          code === 0 ? resolve() : reject(new Error(`${compiler.name} ${args.join(' ')}: exit ${code}`)),
+        );
       });
     const lane = async () => {
       for (let job = queue.shift(); job; job = queue.shift()) await run([...job.args, '-o', job.output]);
@@ -82,9 +108,17 @@ export async function buildKernels() {
     await run([...link, ...jobs.map((job) => job.output), '-pthread', '-o', output]);
     renameSync(output, target);
     writeFileSync(stamp, digest);
-    return { ok: true, compiler: compiler.version, message: `compiled kernels for ${sets.map(([name]) => name).join(', ')}` };
+    return {
+      ok: true,
+      compiler: compiler.version,
+      message: `compiled kernels for ${sets.map(([name]) => name).join(', ')}`,
+    };
   } catch (error) {
-    return { ok: false, compiler: compiler.version, message: `kernels do not compile (${error.message.split('\n')[0]}): using the slow reference device` };
+    return {
+      ok: false,
+      compiler: compiler.version,
+      message: `kernels do not compile (${error.message.split('\n')[0]}): using the slow reference device`,
+    };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

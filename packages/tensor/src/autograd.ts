@@ -53,7 +53,8 @@ export function gradients<T extends { loss: Tensor }>(parameters: readonly Tenso
   tape = [];
   try {
     const value = body();
-    if (value.loss.size !== 1) throw new ShapeError(`gradients: the loss must have one element, got [${value.loss.shape}]`);
+    if (value.loss.size !== 1)
+      throw new ShapeError(`gradients: the loss must have one element, got [${value.loss.shape}]`);
     const entries = tape;
     tape = null;
     const found = new Map<Tensor, { gradient: Tensor; own: boolean }>();
@@ -76,7 +77,8 @@ export function gradients<T extends { loss: Tensor }>(parameters: readonly Tenso
 
 /** The first gradient is shared (an op may hand the same tensor to two inputs); a sum is ours and grows in place. */
 function accumulate(found: Map<Tensor, { gradient: Tensor; own: boolean }>, input: Tensor, gradient: Tensor): void {
-  if (gradient.size !== input.size) throw new ShapeError(`gradients: gradient [${gradient.shape}] for input [${input.shape}]`);
+  if (gradient.size !== input.size)
+    throw new ShapeError(`gradients: gradient [${gradient.shape}] for input [${input.shape}]`);
   const before = found.get(input);
   if (!before) {
     found.set(input, { gradient, own: false });

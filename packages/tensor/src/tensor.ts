@@ -85,7 +85,8 @@ export class Tensor {
   }
 
   write(data: ArrayLike<number>): void {
-    if (data.length !== this.size) throw new ShapeError(`write: [${this.shape}] holds ${this.size} values, got ${data.length}`);
+    if (data.length !== this.size)
+      throw new ShapeError(`write: [${this.shape}] holds ${this.size} values, got ${data.length}`);
     this.device.write(this.buffer, data);
   }
 

@@ -26,7 +26,8 @@ interface NativeBuffer extends DeviceBuffer {
 /** From both `src/devices` and `dist/devices` the addon lies two folders up. */
 export const ADDON_PATH = fileURLToPath(new URL('../../build/quasar.node', import.meta.url));
 
-let addon: { api: Addon; block: Float64Array; isa: string; threads: number; numbers: Map<string, number> } | null = null;
+let addon: { api: Addon; block: Float64Array; isa: string; threads: number; numbers: Map<string, number> } | null =
+  null;
 
 function start(threads: number, isa: string): NonNullable<typeof addon> {
   const api = createRequire(import.meta.url)(ADDON_PATH) as Addon;
@@ -35,9 +36,13 @@ function start(threads: number, isa: string): NonNullable<typeof addon> {
   const numbers = new Map(report.kernels.map((name, i) => [name, i]));
   const missing = KERNEL_NAMES.filter((name) => !numbers.has(name));
   if (missing.length > 0) {
-    throw new QuasarError('tensor.stale_addon', `native device: the compiled addon lacks kernels ${missing.join(', ')}`, {
-      hint: 'compile it again: node packages/tensor/scripts/build-kernels.js',
-    });
+    throw new QuasarError(
+      'tensor.stale_addon',
+      `native device: the compiled addon lacks kernels ${missing.join(', ')}`,
+      {
+        hint: 'compile it again: node packages/tensor/scripts/build-kernels.js',
+      },
+    );
   }
   addon = { api, block, isa: report.isa, threads: report.threads, numbers };
   return addon;

@@ -1,0 +1,20 @@
+/** @file Every op, one room. */
+export {
+  add,
+  addBias,
+  axpby,
+  logSigmoid,
+  multiply,
+  reshape,
+  scale,
+  sigmoid,
+  silu,
+  softplus,
+  swiglu,
+  weightedSum,
+} from './elementwise.ts';
+export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
+export { linear } from './linear.ts';
+export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
+export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, rope, shortConv } from './sequence.ts';
+export { crossEntropy, embedding, gatherRows, klTopK, type TopK, topK } from './vocabulary.ts';

@@ -1,0 +1,68 @@
+/** @file Normalisations over the last axis: RMSNorm, gated RMSNorm, L2. */
+import { record, recording } from '../autograd.ts';
+import { ShapeError, Tensor } from '../tensor.ts';
+
+function rowsOf(op: string, x: Tensor, width: number): number {
+  if (x.size % width !== 0) throw new ShapeError(`${op}: [${x.shape}] is not rows of ${width}`);
+  return x.size / width;
+}
+
+/** w ⊙ x / √(mean(x²) + eps) over rows of w's length (Zhang and Sennrich 2019). */
+export function rmsNorm(x: Tensor, w: Tensor, eps: number): Tensor {
+  const width = w.size;
+  const rows = rowsOf('rmsNorm', x, width);
+  const y = Tensor.empty(x.device, x.shape);
+  x.device.run('rms_norm', [y.buffer, x.buffer, w.buffer], [rows, width, eps]);
+  if (recording([x, w])) {
+    record([x, w], [y], ([d]) => {
+      const [dx, dw, work] = [
+        Tensor.empty(x.device, x.shape),
+        Tensor.empty(x.device, w.shape),
+        Tensor.empty(x.device, [rows]),
+      ];
+      const buffers = [dx, dw, x, w, d as Tensor, work].map((t) => t.buffer);
+      x.device.run('rms_norm_backward', buffers, [rows, width, eps]);
+      return [dx, dw];
+    });
+  }
+  return y;
+}
+
+/** rms(x)·w ⊙ act(gate) over rows of w's length; the output norm of Quasar (sigmoid) and GLA (silu) heads. */
+export function gatedNorm(x: Tensor, w: Tensor, gate: Tensor, activation: 'sigmoid' | 'silu', eps: number): Tensor {
+  const width = w.size;
+  const rows = rowsOf('gatedNorm', x, width);
+  if (gate.size !== x.size) throw new ShapeError(`gatedNorm: gate [${gate.shape}] for x [${x.shape}]`);
+  const numbers = [rows, width, eps, activation === 'silu' ? 1 : 0];
+  const y = Tensor.empty(x.device, x.shape);
+  x.device.run('gated_norm', [y.buffer, x.buffer, w.buffer, gate.buffer], numbers);
+  if (recording([x, w, gate])) {
+    record([x, w, gate], [y], ([d]) => {
+      const [dx, dw, dGate] = [x, w, gate].map((t) => Tensor.empty(x.device, t.shape)) as [Tensor, Tensor, Tensor];
+      const work = Tensor.empty(x.device, [rows]);
+      x.device.run(
+        'gated_norm_backward',
+        [dx, dw, dGate, x, w, gate, d as Tensor, work].map((t) => t.buffer),
+        numbers,
+      );
+      return [dx, dw, dGate];
+    });
+  }
+  return y;
+}
+
+/** factor·x / max(|x|, 1e-12) over the last axis. */
+export function l2Norm(x: Tensor, factor = 1): Tensor {
+  const width = x.dim(-1);
+  const numbers = [x.size / width, width, factor];
+  const y = Tensor.empty(x.device, x.shape);
+  x.device.run('l2_norm', [y.buffer, x.buffer], numbers);
+  if (recording([x])) {
+    record([x], [y], ([d]) => {
+      const dx = Tensor.empty(x.device, x.shape);
+      x.device.run('l2_norm_backward', [dx.buffer, x.buffer, (d as Tensor).buffer], numbers);
+      return [dx];
+    });
+  }
+  return y;
+}
