@@ -1,0 +1,131 @@
+/**
+ * @file The chain of blocks: pending extrinsics in, one durable block per transaction out.
+ *
+ * hash(n) = sha256(canonicalJson({secret, parent: hash(n-1), number: n, extrinsics})). The 32-byte secret is drawn when the
+ * chain is created and never leaves the file, so nobody can compute the hash of a block before it is produced.
+ */
+import { randomBytes } from 'node:crypto';
+import { canonicalJson, QuasarError, sha256Hex } from '@quasar/base';
+import type Database from 'libsql';
+import type { CallMethod, CallResults } from './call.ts';
+import type { Extrinsic } from './extrinsic.ts';
+import type { Ledger } from './ledger.ts';
+import type { Head } from './port.ts';
+import type { Queries } from './queries.ts';
+
+export type CallResult = CallResults[CallMethod];
+export type Outcome = { ok: true; result: CallResult } | { ok: false; error: QuasarError };
+
+export interface SealedBlock {
+  /** Null: nothing was accepted and an empty block was not wanted. */
+  head: Head | null;
+  /** One per extrinsic, in order. */
+  outcomes: Outcome[];
+}
+
+export class Blocks {
+  readonly genesis: string;
+  readonly #sql: Database.Database;
+  readonly #ledger: Ledger;
+  readonly #secret: string;
+  readonly #statements;
+  #head: Head;
+
+  constructor(sql: Database.Database, queries: Queries, ledger: Ledger) {
+    this.#sql = sql;
+    this.#ledger = ledger;
+    if (queries.lastHead() === null) createGenesis(sql);
+    this.#secret = (sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string }).value;
+    this.genesis = queries.hash(0) as string;
+    this.#head = queries.lastHead() as Head;
+    this.#statements = {
+      block: sql.prepare('INSERT INTO blocks VALUES (?, ?)'),
+      extrinsic: sql.prepare('INSERT INTO extrinsics VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+      included: sql.prepare('SELECT call, result FROM extrinsics WHERE hotkey = ? AND nonce = ?'),
+    };
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  /** The result of an extrinsic that is already in a block, or null. Throws `chain.nonce_reused` for another call. */
+  included(extrinsic: Extrinsic): CallResult | null {
+    const row = this.#statements.included.get([extrinsic.hotkey, extrinsic.nonce]) as
+      | { call: string; result: string }
+      | undefined;
+    if (row === undefined) return null;
+    if (row.call !== canonicalJson(extrinsic.call)) throw nonceReused(extrinsic);
+    return JSON.parse(row.result);
+  }
+
+  /**
+   * Builds the next block: applies what the rules accept, commits, and only then reports. On a storage failure nothing
+   * of the block exists and `chain.storage_failed` is thrown.
+   */
+  seal(extrinsics: readonly Extrinsic[], options: { allowEmpty: boolean }): SealedBlock {
+    const number = this.#head.number + 1;
+    const outcomes: Outcome[] = [];
+    const accepted: Extrinsic[] = [];
+    try {
+      this.#sql.exec('BEGIN IMMEDIATE');
+      for (const extrinsic of extrinsics) {
+        const outcome = this.#apply(extrinsic, number, accepted.length);
+        if (outcome.ok) accepted.push(extrinsic);
+        outcomes.push(outcome);
+      }
+      if (accepted.length === 0 && !options.allowEmpty) {
+        this.#sql.exec('ROLLBACK');
+        return { head: null, outcomes };
+      }
+      const parent = this.#head.hash;
+      const hash = hashOf({ secret: this.#secret, parent, number, extrinsics: accepted });
+      this.#statements.block.run([number, hash]);
+      this.#sql.exec('COMMIT');
+      this.#head = { number, hash };
+      return { head: this.#head, outcomes };
+    } catch (cause) {
+      if (this.#sql.inTransaction) this.#sql.exec('ROLLBACK');
+      throw new QuasarError('chain.storage_failed', `block ${number} could not be written and does not exist`, {
+        hint: 'check the free space and the permissions of the chain file',
+        retry: 'later',
+        cause,
+      });
+    }
+  }
+
+  #apply(extrinsic: Extrinsic, number: number, position: number): Outcome {
+    const { hotkey, nonce, atBlock, signature, call } = extrinsic;
+    try {
+      const result = this.#ledger.apply(hotkey, call, number);
+      const row = [hotkey, nonce, number, position, atBlock, canonicalJson(call), signature, JSON.stringify(result)];
+      this.#statements.extrinsic.run(row);
+      return { ok: true, result };
+    } catch (error) {
+      if (error instanceof QuasarError) return { ok: false, error };
+      throw error;
+    }
+  }
+}
+
+export function nonceReused(extrinsic: Extrinsic): QuasarError {
+  return new QuasarError(
+    'chain.nonce_reused',
+    `hotkey ${extrinsic.hotkey} used nonce ${extrinsic.nonce} for another call`,
+    {
+      hint: 'draw a fresh random nonce for every call',
+    },
+  );
+}
+
+function createGenesis(sql: Database.Database): void {
+  const secret = randomBytes(32).toString('hex');
+  sql.exec('BEGIN IMMEDIATE');
+  sql.prepare("INSERT INTO meta VALUES ('secret', ?)").run([secret]);
+  sql.prepare('INSERT INTO blocks VALUES (0, ?)').run([hashOf({ secret, number: 0 })]);
+  sql.exec('COMMIT');
+}
+
+function hashOf(content: unknown): string {
+  return `0x${sha256Hex(canonicalJson(content))}`;
+}
