@@ -1,0 +1,84 @@
+/**
+ * @file The reference device: what each kernel means, in plain loops. Every other device is tested against it.
+ * Fresh memory holds NaN, so that reading what nothing wrote shows up.
+ */
+import { QuasarError } from '@quasar/base';
+import type { Device, DeviceBuffer, DType } from '../../device.ts';
+import type { KernelName } from '../../kernels.ts';
+import * as elementwise from './elementwise.ts';
+import * as gemm from './gemm.ts';
+import * as loss from './loss.ts';
+import * as moe from './moe.ts';
+import * as norm from './norm.ts';
+import * as optim from './optim.ts';
+import * as recurrence from './recurrence.ts';
+import * as sequence from './sequence.ts';
+import type { Numbers, ReferenceKernel } from './types.ts';
+
+const kernels: Record<KernelName, ReferenceKernel> = {
+  ...gemm,
+  ...elementwise,
+  ...norm,
+  ...sequence,
+  ...recurrence,
+  ...moe,
+  ...loss,
+  ...optim,
+};
+
+interface ReferenceBuffer extends DeviceBuffer {
+  /** `data` is null once freed. */
+  readonly handle: { data: Numbers | null };
+}
+
+/** @param options.precision what a float is: `f64` (the oracle) or `f32` (rounds where memory rounds, sums in f64). */
+export function referenceDevice(options: { precision: 'f64' | 'f32' }): Device {
+  const Float = options.precision === 'f64' ? Float64Array : Float32Array;
+
+  function live(buffer: DeviceBuffer, what: string): Numbers {
+    const { data } = (buffer as ReferenceBuffer).handle;
+    if (!data) throw new QuasarError('tensor.freed', `reference device: ${what} was given a freed buffer`);
+    return data;
+  }
+
+  return {
+    name: 'reference',
+    floatBytes: options.precision === 'f64' ? 8 : 4,
+    threads: 1,
+    isa: 'javascript',
+
+    allocate(dtype: DType, length: number): ReferenceBuffer {
+      try {
+        return {
+          dtype,
+          length,
+          handle: { data: dtype === 'int' ? new Int32Array(length) : new Float(length).fill(NaN) },
+        };
+      } catch (cause) {
+        throw new QuasarError('tensor.out_of_memory', `reference device: could not allocate ${length} numbers`, {
+          hint: 'use a smaller batch, sequence or model',
+          cause,
+        });
+      }
+    },
+
+    free(buffer: DeviceBuffer): void {
+      (buffer as ReferenceBuffer).handle.data = null;
+    },
+
+    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+      live(buffer, 'write').set(data);
+    },
+
+    async read(buffer: DeviceBuffer): Promise<Numbers> {
+      return live(buffer, 'read').slice();
+    },
+
+    run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void {
+      kernels[kernel](
+        buffers.map((buffer, i) => buffer && live(buffer, `${kernel} (argument ${i})`)),
+        numbers,
+      );
+    },
+  };
+}

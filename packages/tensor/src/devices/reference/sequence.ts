@@ -1,0 +1,141 @@
+/** @file Reference rotation, causal depthwise convolution and the exact write gate of Quasar attention. */
+import { sigmoid, silu, siluSlope, softplus } from './scalar.ts';
+import type { Numbers, ReferenceKernel } from './types.ts';
+
+/** NeoX layout: channel j pairs with j + R/2; channels from R on pass. sign -1 is the inverse rotation. */
+export const rope: ReferenceKernel = (p, n) => {
+  const [y, x, cosine, sine] = p as Numbers[];
+  const [rows, H, E, R, sign] = n;
+  const half = R / 2;
+  for (let i = 0; i < rows; i++) {
+    for (let h = 0; h < H; h++) {
+      const row = (i * H + h) * E;
+      for (let j = 0; j < half; j++) {
+        const c = cosine[i * half + j];
+        const s = sign * sine[i * half + j];
+        const a = x[row + j];
+        const b = x[row + j + half];
+        y[row + j] = a * c - b * s;
+        y[row + j + half] = b * c + a * s;
+      }
+      for (let j = R; j < E; j++) y[row + j] = x[row + j];
+    }
+  }
+};
+
+interface Convolution {
+  T: number;
+  D: number;
+  W: number;
+  x: Numbers;
+  w: Numbers;
+  state: Numbers | null;
+  position: Numbers | null;
+}
+
+/** Input `back` steps before time t in the same segment; before time 0 the carried state [B,W-1,D], oldest first. */
+function convolutionInput(c: Convolution, b: number, t: number, back: number, d: number): number {
+  if (c.position && c.position[b * c.T + t] < back) return 0;
+  const at = t - back;
+  if (at >= 0) return c.x[(b * c.T + at) * c.D + d];
+  return c.state ? c.state[(b * (c.W - 1) + c.W - 1 + at) * c.D + d] : 0;
+}
+
+function convolve(c: Convolution, b: number, t: number, d: number): number {
+  let sum = 0;
+  for (let back = 0; back < c.W; back++) sum += c.w[d * c.W + c.W - 1 - back] * convolutionInput(c, b, t, back, d);
+  return sum;
+}
+
+/** y_t = silu(sum_j w[:,j] x_{t-W+1+j}); `next` is the last W-1 inputs, for the block that follows. */
+export const short_conv: ReferenceKernel = (p, n) => {
+  const [y, next, x, w, state, position] = p as [
+    Numbers,
+    Numbers | null,
+    Numbers,
+    Numbers,
+    Numbers | null,
+    Numbers | null,
+  ];
+  const [B, T, D, W] = n;
+  const c = { T, D, W, x, w, state, position };
+  const unsegmented = { ...c, position: null };
+  for (let b = 0; b < B; b++) {
+    for (let d = 0; d < D; d++) {
+      for (let t = 0; t < T; t++) y[(b * T + t) * D + d] = silu(convolve(c, b, t, d));
+      if (!next) continue;
+      for (let s = 0; s < W - 1; s++) {
+        next[(b * (W - 1) + s) * D + d] = convolutionInput(unsegmented, b, T, W - 1 - s, d);
+      }
+    }
+  }
+};
+
+/** Gradients of input and weight; none flows into the carried state. */
+export const short_conv_backward: ReferenceKernel = (p, n) => {
+  const [dx, dw, x, w, state, position, dy] = p as [
+    Numbers,
+    Numbers,
+    Numbers,
+    Numbers,
+    Numbers | null,
+    Numbers | null,
+    Numbers,
+  ];
+  const [B, T, D, W] = n;
+  const c = { T, D, W, x, w, state, position };
+  const sumX = new Float64Array(B * T * D);
+  const sumW = new Float64Array(D * W);
+  for (let b = 0; b < B; b++) {
+    for (let t = 0; t < T; t++) {
+      for (let d = 0; d < D; d++) {
+        const dz = dy[(b * T + t) * D + d] * siluSlope(convolve(c, b, t, d));
+        for (let back = 0; back < W; back++) {
+          const tap = d * W + W - 1 - back;
+          sumW[tap] += dz * convolutionInput(c, b, t, back, d);
+          const sameSegment = !position || position[b * T + t] >= back;
+          if (t >= back && sameSegment) sumX[(b * T + t - back) * D + d] += dz * w[tap];
+        }
+      }
+    }
+  }
+  dx.set(sumX);
+  dw.set(sumW);
+};
+
+/** phi(beta, lambda) = (1 - e^(-beta lambda)) / lambda, beta where lambda is 0. */
+function phi(beta: number, lambda: number): number {
+  return lambda === 0 ? beta : -Math.expm1(-beta * lambda) / lambda;
+}
+
+/** d phi / d lambda = (beta e^(-x) - phi) / lambda with x = beta lambda; its series where the difference cancels. */
+function phiSlope(beta: number, lambda: number): number {
+  const x = beta * lambda;
+  if (x < 1e-2) return -(beta ** 2) * (1 / 2 - x / 3 + x ** 2 / 8 - x ** 3 / 30 + x ** 4 / 144 - x ** 5 / 840);
+  return (beta * Math.exp(-x) - phi(beta, lambda)) / lambda;
+}
+
+function squaredLength(k: Numbers, i: number, E: number): number {
+  let sum = 0;
+  for (let j = i * E; j < (i + 1) * E; j++) sum += k[j] ** 2;
+  return sum;
+}
+
+/** alpha = phi(softplus(z), |k|^2). */
+export const exact_gate: ReferenceKernel = (p, n) => {
+  const [alpha, z, k] = p as Numbers[];
+  const [rows, E] = n;
+  for (let i = 0; i < rows; i++) alpha[i] = phi(softplus(z[i]), squaredLength(k, i, E));
+};
+
+export const exact_gate_backward: ReferenceKernel = (p, n) => {
+  const [dz, dk, z, k, dalpha] = p as Numbers[];
+  const [rows, E] = n;
+  for (let i = 0; i < rows; i++) {
+    const lambda = squaredLength(k, i, E);
+    const beta = softplus(z[i]);
+    const d = dalpha[i];
+    for (let j = i * E; j < (i + 1) * E; j++) dk[j] = 2 * d * phiSlope(beta, lambda) * k[j];
+    dz[i] = d * Math.exp(-beta * lambda) * sigmoid(z[i]);
+  }
+};
