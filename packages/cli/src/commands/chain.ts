@@ -1,0 +1,46 @@
+/** @file `quasar chain run`: a development chain on this machine, kept in one SQLite file. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { port, wholeNumber } from '../options.ts';
+import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
+import { runService } from '../service.ts';
+
+const DEFAULT_BLOCK_TIME_MS = 500;
+
+interface RunOptions {
+  port: number;
+  blockTimeMs: number;
+}
+
+export function chain(): Command {
+  const run = new Command('run')
+    .description('Run a development chain: blocks, registration, commitments, weights.')
+    .option('--port <number>', 'port to listen on', port, DEFAULT_PORTS.chain)
+    .option('--block-time-ms <number>', 'milliseconds from block to block', wholeNumber(10), DEFAULT_BLOCK_TIME_MS)
+    .action(async (options: RunOptions, command: Command) => {
+      const context = contextOf(command);
+      const { DevChain, serveChain } = await import('@quasar/chain');
+      await requireFreePort(options.port, '--port');
+      const folder = join(context.home, 'chain');
+      mkdirSync(folder, { recursive: true });
+      await runService(
+        async () => {
+          const ledger = DevChain.open({ path: join(folder, 'chain.sqlite'), blockTimeMs: options.blockTimeMs });
+          const server = await serveChain(ledger, { port: options.port });
+          return {
+            facts: { url: server.url },
+            async close() {
+              await server.close();
+              ledger.close();
+            },
+          };
+        },
+        (facts) => context.result(facts, `chain at ${facts.url}; Ctrl-C stops it`),
+      );
+    });
+  return new Command('chain')
+    .description('The chain: who is registered, what was committed, which weights.')
+    .addCommand(run);
+}

@@ -1,0 +1,18 @@
+/** @file Entry point of the `quasar` command: parse, run one verb, set the exit code. */
+import { createProgram } from './program.ts';
+import { reportError } from './report-error.ts';
+
+/**
+ * Runs one command line. Sets `process.exitCode` and returns; the process ends when the verb has let go of everything.
+ * @param argv arguments after `quasar`
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    process.exitCode = reportError(error, {
+      json: argv.includes('--json'),
+      verbose: argv.includes('--verbose'),
+    });
+  }
+}

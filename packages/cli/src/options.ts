@@ -1,0 +1,14 @@
+/** @file Parsers for option values. Each refuses with one line that says what it got and what it wants. */
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number in [low, high]. */
+export function wholeNumber(low: number, high = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value;
+    const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
+    throw new InvalidArgumentError(`Expected a whole number ${range}.`);
+  };
+}
+
+export const port = wholeNumber(1, 65_535);

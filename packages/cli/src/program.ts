@@ -1,0 +1,30 @@
+/** @file The command tree: global options and one file per verb. */
+import { Command } from 'commander';
+import { chain } from './commands/chain.ts';
+import { doctor } from './commands/doctor.ts';
+import { hub } from './commands/hub.ts';
+import { applyConfig } from './config.ts';
+
+/** A fresh tree per call, so that tests never share parsed values. */
+export function createProgram(): Command {
+  const program = new Command('quasar')
+    .description('Train small language models, duel them for a crown, and serve the king.')
+    .option('--home <folder>', 'where all state lives (default: .quasar in the repository)')
+    .option('--config <file>', 'JSON file with option values per verb; flags given on the line win')
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .option('--quiet', 'no progress on stderr')
+    .option('--verbose', 'show the stack of an error')
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError();
+  for (const verb of [doctor(), chain(), hub()]) program.addCommand(verb);
+  return harden(program);
+}
+
+/** Applies to every level: errors are thrown instead of ending the process, and are printed in one place only. */
+function harden(command: Command): Command {
+  command.exitOverride().configureOutput({ outputError: () => {} });
+  command.configureHelp({ showGlobalOptions: true }).allowExcessArguments(false);
+  command.hook('preAction', (_, action) => applyConfig(action));
+  for (const child of command.commands) harden(child);
+  return command;
+}
