@@ -86,7 +86,8 @@ export class Blocks {
       return { head: this.#head, outcomes };
     } catch (cause) {
       if (this.#sql.inTransaction) this.#sql.exec('ROLLBACK');
-      throw new QuasarError('chain.storage_failed', `block ${number} could not be written and does not exist`, {
+      const message = `block ${number} could not be written and does not exist: ${(cause as Error).message}`;
+      throw new QuasarError('chain.storage_failed', message, {
         hint: 'check the free space and the permissions of the chain file',
         retry: 'later',
         cause,

@@ -74,29 +74,27 @@ class ChainClient implements Chain {
   /** See `Chain.heads`. Goes on through connection failures with backoff, without a gap; throws only what cannot pass. */
   async *heads(signal: AbortSignal): AsyncIterable<Head> {
     let next: number | null = null;
-    for (let backoffMs = FIRST_BACKOFF_MS; !signal.aborted; ) {
-      try {
-        const heads: Head[] =
-          next === null
-            ? [await this.#transport.request<Head>('/head', { signal })]
-            : await this.#headsAfter(next - 1, signal);
-        backoffMs = FIRST_BACKOFF_MS;
-        for (const head of heads) {
-          if (signal.aborted) return;
-          yield head;
-          next = head.number + 1;
-        }
-      } catch (error) {
+    while (!signal.aborted) {
+      for (const head of await this.#nextHeads(next, signal)) {
         if (signal.aborted) return;
-        if (!(error instanceof QuasarError && error.retry === 'later')) throw error;
-        await sleep(backoffMs, signal);
-        backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS);
+        yield head;
+        next = head.number + 1;
       }
     }
   }
 
-  #headsAfter(block: number, signal: AbortSignal): Promise<Head[]> {
-    return this.#transport.request(`/heads?after=${block}&waitMs=${MAX_WAIT_MS}`, { signal });
+  /** The current head when `first` is null, else heads from `first` on; empty when none came in time or on abort. */
+  async #nextHeads(first: number | null, signal: AbortSignal): Promise<Head[]> {
+    const path = first === null ? '/head' : `/heads?after=${first - 1}&waitMs=${MAX_WAIT_MS}`;
+    for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
+      try {
+        return [await this.#transport.request<Head | Head[]>(path, { signal })].flat();
+      } catch (error) {
+        if (signal.aborted) return [];
+        if (!(error instanceof QuasarError && error.retry === 'later')) throw error;
+        await sleep(backoffMs, signal);
+      }
+    }
   }
 
   async #write<M extends CallMethod>(wallet: Wallet, untrusted: Call & { method: M }): Promise<CallResults[M]> {

@@ -68,8 +68,10 @@ export class Queries {
   }
 
   commitments(netuid: number, atBlock: number): Commitment[] {
-    const rows = this.#statements.commitments.all([netuid, atBlock]) as (Omit<Commitment, 'data'> & { data: Buffer })[];
-    return rows.map((row) => ({ ...row, data: row.data.toString() }));
+    const rows = this.#statements.commitments.all([netuid, atBlock]) as (Omit<Commitment, 'data'> & {
+      data: ArrayBuffer;
+    })[];
+    return rows.map((row) => ({ ...row, data: Buffer.from(row.data).toString() }));
   }
 
   weights(netuid: number, atBlock: number): WeightRow[] {

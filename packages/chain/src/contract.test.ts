@@ -1,0 +1,23 @@
+/** @file The chain contract, in process and over HTTP. */
+import { connectChain } from './client.ts';
+import { DevChain } from './dev-chain.ts';
+import { serveChain } from './server.ts';
+import { describeChainContract } from './testing/contract.ts';
+
+describeChainContract('DevChain in process', async (rules) => {
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });
+  return { chain, advance: (blocks) => chain.advance(blocks), close: async () => chain.close() };
+});
+
+describeChainContract('DevChain over HTTP', async (rules) => {
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });
+  const server = await serveChain(chain, { port: 0 });
+  return {
+    chain: connectChain(server.url),
+    advance: (blocks) => chain.advance(blocks),
+    async close() {
+      await server.close();
+      chain.close();
+    },
+  };
+});

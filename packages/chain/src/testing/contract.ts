@@ -1,0 +1,357 @@
+/**
+ * @file The chain contract: what every implementation of the chain port must do. Run it with a factory per implementation.
+ *
+ * The factory opens a fresh, empty chain that makes blocks on demand, with the given rules.
+ */
+import { QuasarError } from '@quasar/base';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { DevChainOptions } from '../options.ts';
+import type { Chain, Commitment, Head } from '../port.ts';
+import { walletFromSeed } from '../wallet.ts';
+
+export interface ChainUnderTest {
+  chain: Chain;
+  /** Makes this many blocks. */
+  advance(blocks: number): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export type ContractRules = Partial<Omit<DevChainOptions, 'path' | 'blockTimeMs'>>;
+
+const NETUID = 24;
+const [alice, bob, carol] = [1, 2, 3].map((n) => walletFromSeed(new Uint8Array(32).fill(n))) as [
+  Wallet,
+  Wallet,
+  Wallet,
+];
+type Wallet = ReturnType<typeof walletFromSeed>;
+
+export function describeChainContract(name: string, factory: (rules: ContractRules) => Promise<ChainUnderTest>): void {
+  async function open(rules: ContractRules = {}): Promise<ChainUnderTest> {
+    const opened = await factory(rules);
+    onTestFinished(() => opened.close());
+    return opened;
+  }
+
+  describe(`chain contract: ${name}`, () => {
+    describe('blocks', () => {
+      it('numbers blocks densely and gives each a hash that stays', async () => {
+        const { chain, advance } = await open();
+        const first = await chain.head();
+        await advance(3);
+        const last = await chain.head();
+        expect(last.number).toBe(first.number + 3);
+        expect(await chain.blockHash(first.number)).toBe(first.hash);
+        expect(await chain.blockHash(last.number)).toBe(last.hash);
+        const hashes = await Promise.all([0, 1, 2, 3].map((n) => chain.blockHash(n)));
+        for (const hash of hashes) expect(hash).toMatch(/^0x[0-9a-f]{64}$/);
+        expect(new Set(hashes).size).toBe(4);
+      });
+
+      it('has no hash for a block that does not exist yet', async () => {
+        const { chain, advance } = await open();
+        expect(await chain.blockHash(1)).toBeNull();
+        await advance(1);
+        expect(await chain.blockHash(1)).not.toBeNull();
+      });
+
+      it('tells its pace', async () => {
+        const { chain } = await open();
+        expect(await chain.blockTimeMs()).toBe(0);
+      });
+
+      it('follows heads from the current one without gaps until aborted', async () => {
+        const { chain, advance } = await open();
+        await advance(2);
+        const abort = new AbortController();
+        const seen: Head[] = [];
+        for await (const head of chain.heads(abort.signal)) {
+          seen.push(head);
+          if (head.number === 2) await advance(3);
+          if (head.number === 5) void advance(1);
+          if (head.number === 6) abort.abort();
+        }
+        expect(seen.map((h) => h.number)).toEqual([2, 3, 4, 5, 6]);
+        for (const head of seen) expect(await chain.blockHash(head.number)).toBe(head.hash);
+      });
+
+      it('ends heads quietly when aborted before or while waiting', async () => {
+        const { chain } = await open();
+        for await (const _ of chain.heads(AbortSignal.abort())) expect.unreachable();
+        const abort = new AbortController();
+        const seen: number[] = [];
+        for await (const head of chain.heads(abort.signal)) {
+          seen.push(head.number);
+          setTimeout(() => abort.abort(), 20);
+        }
+        expect(seen).toEqual([0]);
+      });
+    });
+
+    describe('registration and stake', () => {
+      it('gives dense uids in order, once per hotkey and netuid', async () => {
+        const { chain } = await open();
+        expect(await chain.register(alice, NETUID)).toEqual({ uid: 0 });
+        expect(await chain.register(bob, NETUID)).toEqual({ uid: 1 });
+        expect(await chain.register(alice, NETUID)).toEqual({ uid: 0 });
+        expect(await chain.register(carol, 7)).toEqual({ uid: 0 });
+        const { neurons } = await chain.metagraph(NETUID);
+        expect(neurons.map((n) => [n.uid, n.hotkey])).toEqual([
+          [0, alice.hotkey],
+          [1, bob.hotkey],
+        ]);
+        expect(neurons[1]).toMatchObject({ registeredAtBlock: 2, lastUpdateBlock: 2, stake: 0, incentive: 0 });
+        expect((await chain.metagraph(99)).neurons).toEqual([]);
+      });
+
+      it('refuses to register beyond the uids of a netuid', async () => {
+        const { chain } = await open({ maxUids: 1 });
+        await chain.register(alice, NETUID);
+        await expectCode(chain.register(bob, NETUID), 'chain.subnet_full');
+        expect(await chain.register(alice, NETUID)).toEqual({ uid: 0 });
+      });
+
+      it('adds stake up', async () => {
+        const { chain } = await open();
+        await chain.register(alice, NETUID);
+        await chain.addStake(alice, NETUID, 2.5);
+        await chain.addStake(alice, NETUID, 4);
+        expect((await chain.metagraph(NETUID)).neurons[0]?.stake).toBe(6.5);
+        await expectCode(chain.addStake(bob, NETUID, 1), 'chain.not_registered');
+        for (const amount of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+          await expectCode(chain.addStake(alice, NETUID, amount), 'chain.invalid_call');
+        }
+        expect((await chain.metagraph(NETUID)).neurons[0]?.stake).toBe(6.5);
+      });
+
+      it('permits the top validators by stake, the lower uid on a tie, nobody without stake', async () => {
+        const { chain } = await open({ maxValidators: 2 });
+        for (const wallet of [alice, bob, carol]) await chain.register(wallet, NETUID);
+        const permits = async () => (await chain.metagraph(NETUID)).neurons.map((n) => n.validatorPermit);
+        expect(await permits()).toEqual([false, false, false]);
+        await chain.addStake(carol, NETUID, 5);
+        expect(await permits()).toEqual([false, false, true]);
+        await chain.addStake(bob, NETUID, 5);
+        await chain.addStake(alice, NETUID, 5);
+        expect(await permits()).toEqual([true, true, false]);
+        await chain.addStake(carol, NETUID, 1);
+        expect(await permits()).toEqual([true, false, true]);
+      });
+    });
+
+    describe('commitments', () => {
+      it('reveals after the delay, and shows nothing before the reveal block exists', async () => {
+        const { chain, advance } = await open({ blocksUntilReveal: 3 });
+        await chain.register(alice, NETUID);
+        expect(await chain.commit(alice, NETUID, 'first')).toEqual({ revealedAtBlock: 5 });
+        await advance(2);
+        expect((await chain.head()).number).toBe(4);
+        expect(await chain.commitments(NETUID, 1_000_000)).toEqual([]);
+        await advance(1);
+        const expected: Commitment = { uid: 0, hotkey: alice.hotkey, revealedAtBlock: 5, data: 'first' };
+        expect(await chain.commitments(NETUID, 5)).toEqual([expected]);
+        expect(await chain.commitments(NETUID, 4)).toEqual([]);
+        expect(await chain.commitments(7, 1_000_000)).toEqual([]);
+      });
+
+      it('keeps the whole history, oldest reveal first', async () => {
+        const { chain, advance } = await open();
+        await chain.register(alice, NETUID);
+        await chain.register(bob, NETUID);
+        for (const [wallet, data] of [
+          [bob, 'b1'],
+          [alice, 'a1'],
+          [bob, 'b2'],
+          [bob, 'b2'],
+        ] as const) {
+          await chain.commit(wallet, NETUID, data);
+        }
+        await advance(1);
+        const all = await chain.commitments(NETUID, (await chain.head()).number);
+        expect(all.map((c) => [c.uid, c.revealedAtBlock, c.data])).toEqual([
+          [1, 4, 'b1'],
+          [0, 5, 'a1'],
+          [1, 6, 'b2'],
+          [1, 7, 'b2'],
+        ]);
+        expect(await chain.commitments(NETUID, 5)).toEqual(all.slice(0, 2));
+      });
+
+      it('never reveals two commitments of one hotkey in the same block', async () => {
+        const { chain, advance } = await open();
+        await chain.register(alice, NETUID);
+        const answers = await Promise.allSettled(['x', 'y', 'z'].map((data) => chain.commit(alice, NETUID, data)));
+        const accepted = answers.filter((a) => a.status === 'fulfilled').map((a) => a.value.revealedAtBlock);
+        for (const answer of answers) {
+          if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'chain.too_soon' });
+        }
+        await advance(1);
+        const revealed = (await chain.commitments(NETUID, 100)).map((c) => c.revealedAtBlock);
+        expect(revealed).toEqual(accepted.sort((a, b) => a - b));
+        expect(new Set(revealed).size).toBe(revealed.length);
+        expect(revealed.length).toBeGreaterThan(0);
+      });
+
+      it('takes 1 to 1024 bytes of text', async () => {
+        const { chain, advance } = await open();
+        await chain.register(alice, NETUID);
+        const largest = `${'é'.repeat(511)}\u0000\n`;
+        await chain.commit(alice, NETUID, largest);
+        await expectCode(chain.commit(alice, NETUID, `${largest}a`), 'chain.commitment_too_large');
+        await expectCode(chain.commit(alice, NETUID, ''), 'chain.commitment_invalid');
+        await expectCode(chain.commit(alice, NETUID, 'half \ud83d'), 'chain.commitment_invalid');
+        await advance(1);
+        expect((await chain.commitments(NETUID, 100)).map((c) => c.data)).toEqual([largest]);
+      });
+
+      it('refuses strangers', async () => {
+        const { chain } = await open();
+        await expectCode(chain.commit(alice, NETUID, 'x'), 'chain.not_registered');
+        expect((await chain.head()).number).toBe(0);
+      });
+
+      it('allows 31 commitments per hotkey in 360 blocks and says when the next is accepted', async () => {
+        const { chain, advance } = await open();
+        await chain.register(alice, NETUID);
+        await chain.register(bob, NETUID);
+        for (let i = 0; i < 31; i++) await chain.commit(alice, NETUID, `n${i}`);
+        const error = await expectCode(chain.commit(alice, NETUID, 'too many'), 'chain.too_soon');
+        expect(error).toMatchObject({ retry: 'later', data: { retryAtBlock: 3 + 360 } });
+        await chain.commit(bob, NETUID, 'unaffected');
+        await advance(3 + 360 - 2 - (await chain.head()).number);
+        await expectCode(chain.commit(alice, NETUID, 'one block early'), 'chain.too_soon');
+        await advance(1);
+        expect(await chain.commit(alice, NETUID, 'in time')).toEqual({ revealedAtBlock: 3 + 360 + 1 });
+      });
+    });
+
+    describe('weights', () => {
+      async function openWithValidator(rules: ContractRules = {}): Promise<ChainUnderTest> {
+        const opened = await open({ weightsRateLimitBlocks: 0, ...rules });
+        for (const wallet of [alice, bob, carol]) await opened.chain.register(wallet, NETUID);
+        await opened.chain.addStake(alice, NETUID, 10);
+        return opened;
+      }
+
+      it('reads 0.9 and 0.1 back as 0.9 and 0.1 within u16 rounding', async () => {
+        const { chain } = await openWithValidator();
+        const { setAtBlock } = await chain.setWeights(alice, NETUID, [
+          { uid: 1, weight: 0.9 },
+          { uid: 2, weight: 0.1 },
+        ]);
+        const [row, ...others] = await chain.weights(NETUID, setAtBlock);
+        expect(others).toEqual([]);
+        expect(row).toMatchObject({ validatorUid: 0, hotkey: alice.hotkey, setAtBlock });
+        expect(row?.weights.map((w) => w.uid)).toEqual([1, 2]);
+        expect(Math.abs((row?.weights[0]?.weight ?? 0) - 0.9)).toBeLessThan(1 / 65535);
+        expect(Math.abs((row?.weights[1]?.weight ?? 0) - 0.1)).toBeLessThan(1 / 65535);
+        const neurons = (await chain.metagraph(NETUID)).neurons;
+        expect(neurons[0]?.lastUpdateBlock).toBe(setAtBlock);
+      });
+
+      it('remembers the rows of past blocks', async () => {
+        const { chain, advance } = await openWithValidator();
+        await chain.addStake(bob, NETUID, 1);
+        const first = await chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]);
+        await advance(4);
+        const second = await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 7 }]);
+        await chain.setWeights(bob, NETUID, [{ uid: 0, weight: 1 }]);
+        const targets = async (block: number) =>
+          (await chain.weights(NETUID, block)).map((r) => [r.validatorUid, r.setAtBlock, r.weights[0]?.uid]);
+        expect(await targets(first.setAtBlock - 1)).toEqual([]);
+        expect(await targets(second.setAtBlock - 1)).toEqual([[0, first.setAtBlock, 1]]);
+        expect(await targets(second.setAtBlock)).toEqual([[0, second.setAtBlock, 2]]);
+        expect(await targets(1_000_000)).toEqual([
+          [0, second.setAtBlock, 2],
+          [1, second.setAtBlock + 1, 0],
+        ]);
+      });
+
+      it('weighs incentive by the stake of permitted validators', async () => {
+        const { chain } = await openWithValidator({ maxValidators: 2 });
+        await chain.addStake(bob, NETUID, 30);
+        await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 1 }]);
+        await chain.setWeights(bob, NETUID, [
+          { uid: 0, weight: 1 },
+          { uid: 2, weight: 0 },
+        ]);
+        const incentive = async () => (await chain.metagraph(NETUID)).neurons.map((n) => n.incentive);
+        expect(await incentive()).toEqual([0.75, 0, 0.25]);
+        await chain.addStake(carol, NETUID, 20);
+        expect(await incentive()).toEqual([1, 0, 0]);
+      });
+
+      it('wants a registered hotkey with a permit', async () => {
+        const { chain } = await openWithValidator();
+        const stranger = walletFromSeed(new Uint8Array(32).fill(9));
+        await expectCode(chain.setWeights(stranger, NETUID, [{ uid: 0, weight: 1 }]), 'chain.not_registered');
+        await expectCode(chain.setWeights(bob, NETUID, [{ uid: 0, weight: 1 }]), 'chain.no_permit');
+        expect(await chain.weights(NETUID, 100)).toEqual([]);
+      });
+
+      it('limits the rate, the registration counting as the first update', async () => {
+        const { chain, advance } = await openWithValidator({ weightsRateLimitBlocks: 10 });
+        const one = [{ uid: 1, weight: 1 }];
+        const early = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
+        expect(early.data).toEqual({ retryAtBlock: 11 });
+        await advance(10 - (await chain.head()).number);
+        expect(await chain.setWeights(alice, NETUID, one)).toEqual({ setAtBlock: 11 });
+        const again = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
+        expect(again).toMatchObject({ retry: 'later', data: { retryAtBlock: 21 } });
+      });
+
+      it('refuses malformed weights with every issue', async () => {
+        const { chain } = await openWithValidator();
+        const cases: { uid: number; weight: number }[][] = [
+          [],
+          [{ uid: 1, weight: 0 }],
+          [{ uid: 1, weight: Number.NaN }],
+          [{ uid: 1, weight: Number.POSITIVE_INFINITY }],
+          [{ uid: 1, weight: -0.1 }],
+          [{ uid: 1.5, weight: 1 }],
+          [{ uid: 65536, weight: 1 }],
+          [
+            { uid: 1, weight: 1 },
+            { uid: 1, weight: 1 },
+          ],
+        ];
+        for (const weights of cases)
+          await expectCode(chain.setWeights(alice, NETUID, weights), 'chain.weights_invalid');
+        const unknown = [3, 1, 4].map((uid) => ({ uid, weight: 1 }));
+        const error = await expectCode(chain.setWeights(alice, NETUID, unknown), 'chain.weights_invalid');
+        const paths = (error.data as { issues: { path: string }[] }).issues.map((issue) => issue.path);
+        expect(paths).toEqual(['params/weights/0/uid', 'params/weights/2/uid']);
+        expect(await chain.weights(NETUID, 100)).toEqual([]);
+      });
+    });
+
+    it('refuses parameters of the wrong shape', async () => {
+      const { chain } = await open();
+      for (const bad of [-1, 1.5, Number.NaN, 65536]) {
+        await expectCode(chain.metagraph(bad), 'chain.invalid_call');
+        await expectCode(chain.register(alice, bad), 'chain.invalid_call');
+      }
+      await expectCode(chain.blockHash(-1), 'chain.invalid_call');
+      await expectCode(chain.commitments(NETUID, 0.5), 'chain.invalid_call');
+      await expectCode(chain.weights(NETUID, Number.NaN), 'chain.invalid_call');
+    });
+
+    it('refuses a signature by another key', async () => {
+      const { chain } = await open();
+      const forger = { hotkey: bob.hotkey, sign: (message: Uint8Array) => alice.sign(message) };
+      await expectCode(chain.register(forger, NETUID), 'chain.bad_signature');
+      expect((await chain.metagraph(NETUID)).neurons).toEqual([]);
+    });
+  });
+}
+
+/** The error of a call that must fail with `code`. */
+export async function expectCode(call: Promise<unknown>, code: string): Promise<QuasarError> {
+  const error = await call.then(
+    () => expect.unreachable(`expected ${code}, but the call succeeded`),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(QuasarError);
+  expect((error as QuasarError).code, (error as QuasarError).message).toBe(code);
+  return error as QuasarError;
+}
