@@ -4,7 +4,6 @@
  * Again and again the neighbours whose merge has the lowest rank become one symbol, leftmost first, until no
  * neighbours are in the table. A heap keyed by (rank, position) over a linked list makes that O(n log n).
  */
-
 import { Heap } from './heap.ts';
 
 /** Ranks above this would not fit beside a position in one exact number. */

@@ -121,7 +121,9 @@ class Parser {
     }
     const specials = this.#specials(file.added_tokens);
     const tokens = this.#tokens(model.vocab, specials);
-    return { tokens, merges: this.#merges(model.merges, tokens, specials), specials };
+    // Without ids that can be trusted every merge would be an issue.
+    const merges = tokens.length === 0 ? [] : this.#merges(model.merges, tokens, specials);
+    return { tokens, merges, specials };
   }
 
   #specials(added: unknown): Map<string, number> {
