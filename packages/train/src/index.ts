@@ -1,1 +1,22 @@
-export {};
+/** @file Floor 4: data, objectives, optimizer, stages. Knows nothing of the contest. */
+export { type Batch, type Document, pack } from './data/batch.ts';
+export { mixture, type Source, textSource, worldSource } from './data/source.ts';
+export { loadCorpus, readText, type TextCorpus, textFiles } from './data/text-files.ts';
+export {
+  crossEntropyObjective,
+  type DistilOptions,
+  distilObjective,
+  type Objective,
+  type Teacher,
+} from './objectives/objective.ts';
+export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
+export { learningRate, type Schedule } from './optim/schedule.ts';
+export {
+  clearResume,
+  type Evaluation,
+  type StepReport,
+  TRAIN_DEFAULTS,
+  type TrainRun,
+  type TrainSettings,
+  train,
+} from './trainer.ts';

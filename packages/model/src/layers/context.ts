@@ -1,0 +1,16 @@
+/** @file What a layer sees: its weights, its slot of the state, positions. */
+import type { Positions, Tensor } from '@quasar/tensor';
+import type { QuasarConfig } from '../config.ts';
+
+export interface LayerContext {
+  config: QuasarConfig;
+  /** Position of each token in its segment. */
+  positions: Positions | null;
+  /** Rotation by position; null after positions were dropped. */
+  angles: { cosine: Tensor; sine: Tensor } | null;
+  /** A weight of this layer by its name under `model.layers.i.`. */
+  weight(name: string): Tensor;
+  /** This layer's part of the state from the block before; null at the start. */
+  load(name: string): Tensor | null;
+  save(name: string, tensor: Tensor): void;
+}

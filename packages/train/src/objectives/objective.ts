@@ -1,0 +1,106 @@
+/** @file What a batch is trained to do: a loss from hidden states, built from rows that count. */
+import {
+  type ForwardOutput,
+  forward,
+  type ModelState,
+  type Parameters,
+  type QuasarConfig,
+  vocabularyLogits,
+} from '@quasar/model';
+import { add, axpby, crossEntropy, klTopK, noGrad, scale, Tensor, type TopK, topK, weightedSum } from '@quasar/tensor';
+import type { Batch } from '../data/batch.ts';
+
+export interface ObjectiveResult {
+  /** What is differentiated: data terms plus router losses. */
+  loss: Tensor;
+  /** Weighted mean cross-entropy in nats per token, and of the KL where there is one. */
+  metrics: Record<string, Tensor>;
+  counts: Tensor[];
+}
+
+export interface Objective {
+  name: string;
+  evaluate(config: QuasarConfig, parameters: Parameters, batch: Batch): ObjectiveResult;
+}
+
+/** Next-token cross-entropy. */
+export function crossEntropyObjective(): Objective {
+  return {
+    name: 'cross_entropy',
+    evaluate(config, parameters, batch) {
+      const out = forward(config, parameters, batch);
+      const rows = countedRows(batch);
+      const logits = vocabularyLogits(parameters, out.hidden, rows.index);
+      const ce = meanCrossEntropy(logits, batch, rows);
+      return { loss: withRouter(ce, out), metrics: { ce }, counts: out.aux.counts };
+    },
+  };
+}
+
+export interface Teacher {
+  config: QuasarConfig;
+  parameters: Parameters;
+}
+
+export interface DistilOptions {
+  /** Teacher entries per position beside the tail bucket. */
+  topK: number;
+  /** Share of cross-entropy; the rest is forward KL. */
+  ceShare: number;
+}
+
+/** (1 − a)·KL(teacher ‖ student) on top k plus tail bucket, + a·cross-entropy, on the same tokens (architecture §6.1). */
+export function distilObjective(teacher: Teacher, options: DistilOptions): Objective {
+  return {
+    name: 'distil',
+    evaluate(config, parameters, batch) {
+      const rows = countedRows(batch);
+      const view: TopK = noGrad(() =>
+        topK(
+          vocabularyLogits(teacher.parameters, forward(teacher.config, teacher.parameters, batch).hidden, rows.index),
+          options.topK,
+        ),
+      );
+      const out = forward(config, parameters, batch);
+      const logits = vocabularyLogits(parameters, out.hidden, rows.index);
+      const ce = meanCrossEntropy(logits, batch, rows);
+      const kl = weightedMean(klTopK(logits, view), rows.weights);
+      const loss = axpby(options.ceShare, ce, 1 - options.ceShare, kl);
+      return { loss: withRouter(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
+    },
+  };
+}
+
+interface Rows {
+  index: Int32Array;
+  weights: Float32Array;
+}
+
+/** Rows with a target and a weight: the head product runs over nothing else. */
+function countedRows(batch: Batch): Rows {
+  const index: number[] = [];
+  batch.targets.forEach((target, i) => {
+    if (target >= 0 && (batch.weights[i] as number) > 0) index.push(i);
+  });
+  if (index.length === 0) index.push(0);
+  return { index: Int32Array.from(index), weights: Float32Array.from(index, (i) => batch.weights[i] as number) };
+}
+
+function meanCrossEntropy(logits: Tensor, batch: Batch, rows: Rows): Tensor {
+  const targets = Tensor.from(
+    logits.device,
+    [rows.index.length],
+    Int32Array.from(rows.index, (i) => batch.targets[i] as number),
+    'int',
+  );
+  return weightedMean(crossEntropy(logits, targets), rows.weights);
+}
+
+function weightedMean(values: Tensor, weights: Float32Array): Tensor {
+  const total = weights.reduce((sum, w) => sum + w, 0);
+  return weightedSum(values, Tensor.from(values.device, [weights.length], weights), total > 0 ? 1 / total : 0);
+}
+
+function withRouter(loss: Tensor, out: { aux: ForwardOutput['aux']; state: ModelState }): Tensor {
+  return out.aux.routerLoss ? add(loss, out.aux.routerLoss) : scale(loss, 1);
+}

@@ -1,0 +1,82 @@
+/** @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. */
+import type { Parameters, TensorSpec } from '@quasar/model';
+import { persist, Tensor } from '@quasar/tensor';
+
+export interface AdamWSettings {
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+  /** Gradients are scaled down to this global norm. */
+  clipNorm: number;
+}
+
+export const ADAMW_DEFAULTS: AdamWSettings = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clipNorm: 1 };
+
+export class AdamW {
+  readonly names: string[];
+  readonly #parameters: Tensor[];
+  readonly #decays: boolean[];
+  readonly #m: Tensor[];
+  readonly #v: Tensor[];
+  readonly #settings: AdamWSettings;
+  /** Updates done. */
+  step = 0;
+
+  /** Trains every tensor of the table that is not a buffer; norms, biases and gates do not decay. */
+  constructor(
+    parameters: Parameters,
+    table: ReadonlyMap<string, TensorSpec>,
+    settings: AdamWSettings = ADAMW_DEFAULTS,
+  ) {
+    this.names = [...table].filter(([, spec]) => spec.role !== 'buffer').map(([name]) => name);
+    this.#parameters = this.names.map((name) => parameters.get(name) as Tensor);
+    this.#decays = this.names.map((name) => !['norm', 'scalar'].includes((table.get(name) as TensorSpec).role));
+    this.#m = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
+    this.#v = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
+    this.#settings = settings;
+    for (const p of this.#parameters) p.requiresGrad = true;
+  }
+
+  get parameters(): readonly Tensor[] {
+    return this.#parameters;
+  }
+
+  /** One update with gradients in the order of `parameters` (null: no gradient, no change). */
+  update(gradients: readonly (Tensor | null)[], lr: number, gradientNorm: number): void {
+    const { beta1, beta2, eps, weightDecay, clipNorm } = this.#settings;
+    this.step++;
+    const [c1, c2] = [1 / (1 - beta1 ** this.step), 1 / (1 - beta2 ** this.step)];
+    const clip = gradientNorm > clipNorm ? clipNorm / gradientNorm : 1;
+    this.#parameters.forEach((p, i) => {
+      const gradient = gradients[i];
+      if (!gradient) return;
+      const buffers = [p, this.#m[i] as Tensor, this.#v[i] as Tensor, gradient].map((t) => t.buffer);
+      p.device.run('adamw', buffers, [p.size, lr, beta1, beta2, eps, this.#decays[i] ? weightDecay : 0, c1, c2, clip]);
+    });
+  }
+
+  /** Moments by name, for a checkpoint. */
+  moments(): Map<string, Tensor> {
+    return new Map(
+      this.names.flatMap((name, i) => [
+        [`m.${name}`, this.#m[i] as Tensor] as const,
+        [`v.${name}`, this.#v[i] as Tensor] as const,
+      ]),
+    );
+  }
+
+  dispose(): void {
+    for (const t of [...this.#m, ...this.#v]) t.dispose();
+    for (const p of this.#parameters) p.requiresGrad = false;
+  }
+}
+
+/** Σ g² over all gradients, one element on the device. */
+export function squaredNorm(gradients: readonly (Tensor | null)[]): Tensor | null {
+  const first = gradients.find((g) => g !== null);
+  if (!first) return null;
+  const out = Tensor.zeros(first.device, [1]);
+  for (const g of gradients) if (g) g.device.run('sum_squares', [out.buffer, g.buffer], [g.size]);
+  return out;
+}
