@@ -1,0 +1,218 @@
+/**
+ * @file Every number of the contest in one strict schema, with two profiles.
+ *
+ * `UPSTREAM` holds the published numbers of netuid 24 (subnet.md sections 3 and 7 to 14, choices of section 21).
+ * `LOCAL` is the same contest scaled to a laptop: short rounds, short replies, a teacher that may be weak.
+ * Unknown keys are refused: a misspelt threshold would otherwise silently keep its default.
+ */
+import { canonicalJson, type Issue, type Result, sha256Hex } from '@quasar/base';
+import { z } from 'zod';
+
+const count = z.int().min(0);
+const positive = z.int().min(1);
+const share = z.number().min(0).max(1);
+const uidOrNull = z.int().min(0).max(65535).nullable();
+
+const axis = z.strictObject({
+  /** An axis of the world, or one of the built-in ones: kl, on_policy_rkl, capability, length, degeneracy. */
+  name: z.string().min(1),
+  weight: z.number().min(0),
+  /** Items or prompts; 0 for axes computed from what other axes measured. */
+  items: count,
+  /** Fewer valid items than this and the axis is absent. */
+  minValid: count,
+});
+
+const schema = z.strictObject({
+  /** Changes whenever a verdict could change. Stored with every round. */
+  rulesVersion: z.string().min(1),
+  netuid: count,
+  round: z
+    .strictObject({
+      blocks: positive,
+      cutoffBlocks: positive,
+      activationBlocks: count,
+      lateStartGraceBlocks: count,
+      firstBlock: count,
+    })
+    .refine((r) => r.cutoffBlocks < r.blocks, 'cutoffBlocks must be below blocks'),
+  candidates: z.strictObject({
+    maxPerRound: positive,
+    rateWindowBlocks: count,
+    maxPerHotkey: positive,
+    maxPerOwner: positive,
+  }),
+  duel: z.strictObject({
+    prompts: positive,
+    minPrompts: positive,
+    alpha: z.number().gt(0).lt(1),
+    confidenceZ: z.number().min(0),
+    minDelta: z.number().min(0),
+    maxPromptTokens: positive,
+    maxNewTokens: positive,
+    /** Prompts whose teacher continuation is shorter are skipped. */
+    minCompletionTokens: positive,
+    temperature: z.number().min(0),
+    topP: share,
+    topK: positive,
+    bootstrapResamples: positive,
+  }),
+  kl: z.strictObject({ fraudKl: z.number().min(0), maxKl: z.number().gt(0), baseFactor: z.number().min(1) }),
+  axes: z.strictObject({
+    specs: z.array(axis).min(1),
+    /** Longest reply to an axis item. */
+    maxNewTokens: positive,
+    /** A higher level is a harder item; null draws levels as the world does. */
+    maxLevel: count.nullable(),
+    onPolicy: z.strictObject({
+      prompts: positive,
+      maxNewTokens: positive,
+      temperature: z.number().min(0),
+      topP: share,
+      topK: positive,
+    }),
+    broken: z.strictObject({ minTeacher: share, needsBaseAboveZero: z.boolean() }),
+  }),
+  crown: z.strictObject({ qualityTolerance: share, qualityFloor: share, minQualityAxes: count }),
+  weights: z
+    .strictObject({
+      winnerShare: share,
+      reserveShare: share,
+      reserveUid: uidOrNull,
+      noWinnerUid: uidOrNull,
+      fallbackToOwnUid: z.boolean(),
+      /** An unchanged vector is set again after this many blocks. */
+      refreshBlocks: positive,
+    })
+    .refine((w) => Math.abs(w.winnerShare + w.reserveShare - 1) < 1e-9, 'winnerShare + reserveShare must be 1'),
+  copies: z.strictObject({
+    minIdenticalRatio: share,
+    minIdenticalTensors: positive,
+    minSamples: positive,
+    /** Values sampled per tensor at secret positions; 0 switches the noise check off. */
+    samplesPerTensor: count,
+    minCosine: share,
+    maxRelativeL2: z.number().min(0),
+  }),
+  limits: z.strictObject({
+    maxParameters: positive,
+    maxConfigBytes: positive,
+    maxTokenizerBytes: positive,
+    maxReadmeBytes: positive,
+    maxHeaderBytes: positive,
+  }),
+});
+
+export type SubnetConfig = z.infer<typeof schema>;
+export type AxisConfig = SubnetConfig['axes']['specs'][number];
+
+/** The published contest on netuid 24. Axis items come from the world, so axis names are the world's. */
+export const UPSTREAM: SubnetConfig = {
+  rulesVersion: '1',
+  netuid: 24,
+  round: { blocks: 720, cutoffBlocks: 20, activationBlocks: 600, lateStartGraceBlocks: 180, firstBlock: 8_382_960 },
+  candidates: { maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 },
+  duel: {
+    prompts: 300,
+    minPrompts: 100,
+    alpha: 0.03,
+    confidenceZ: 1.96,
+    minDelta: 0,
+    maxPromptTokens: 1024,
+    maxNewTokens: 1024,
+    minCompletionTokens: 10,
+    temperature: 0.7,
+    topP: 0.9,
+    topK: 128,
+    bootstrapResamples: 2000,
+  },
+  kl: { fraudKl: 1e-6, maxKl: 4, baseFactor: 1.25 },
+  axes: {
+    specs: [
+      { name: 'on_policy_rkl', weight: 0.35, items: 16, minValid: 1 },
+      { name: 'kl', weight: 0.15, items: 0, minValid: 1 },
+      { name: 'capability', weight: 0.25, items: 0, minValid: 4 },
+      { name: 'length', weight: 0.1, items: 0, minValid: 4 },
+      { name: 'degeneracy', weight: 0.15, items: 0, minValid: 4 },
+      { name: 'math', weight: 0.14, items: 12, minValid: 4 },
+      { name: 'code', weight: 0.14, items: 8, minValid: 2 },
+      { name: 'reasoning', weight: 0.1, items: 10, minValid: 4 },
+      { name: 'chat', weight: 0.08, items: 6, minValid: 2 },
+      { name: 'instruction', weight: 0.07, items: 8, minValid: 4 },
+      { name: 'manipulation', weight: 0.07, items: 6, minValid: 2 },
+      { name: 'tool_use', weight: 0.06, items: 6, minValid: 3 },
+      { name: 'recall', weight: 0.04, items: 4, minValid: 2 },
+    ],
+    maxNewTokens: 512,
+    maxLevel: null,
+    onPolicy: { prompts: 16, maxNewTokens: 128, temperature: 0.7, topP: 0.9, topK: 128 },
+    broken: { minTeacher: 0.7, needsBaseAboveZero: true },
+  },
+  crown: { qualityTolerance: 0.03, qualityFloor: 0.06, minQualityAxes: 4 },
+  weights: {
+    winnerShare: 0.9,
+    reserveShare: 0.1,
+    reserveUid: null,
+    noWinnerUid: null,
+    fallbackToOwnUid: false,
+    refreshBlocks: 100,
+  },
+  copies: {
+    minIdenticalRatio: 0.9,
+    minIdenticalTensors: 12,
+    minSamples: 512,
+    samplesPerTensor: 64,
+    minCosine: 0.999999,
+    maxRelativeL2: 0.001,
+  },
+  limits: {
+    maxParameters: 3_500_000_000,
+    maxConfigBytes: 65_536,
+    maxTokenizerBytes: 33_554_432,
+    maxReadmeBytes: 1_048_576,
+    maxHeaderBytes: 16_777_216,
+  },
+};
+
+/** The contest on the embedded chain: the base is untrained, so zero on an axis says nothing about the axis. */
+export const LOCAL: SubnetConfig = {
+  ...UPSTREAM,
+  round: { blocks: 40, cutoffBlocks: 2, activationBlocks: 10, lateStartGraceBlocks: 40, firstBlock: 0 },
+  candidates: { maxPerRound: 5, rateWindowBlocks: 400, maxPerHotkey: 10, maxPerOwner: 10 },
+  duel: {
+    ...UPSTREAM.duel,
+    prompts: 120,
+    maxPromptTokens: 192,
+    maxNewTokens: 32,
+    minCompletionTokens: 1,
+    topK: 32,
+  },
+  kl: { ...UPSTREAM.kl, maxKl: 6 },
+  axes: {
+    ...UPSTREAM.axes,
+    specs: UPSTREAM.axes.specs.map((one) => ({ ...one, items: one.items && Math.max(one.items, 8) })),
+    maxNewTokens: 32,
+    maxLevel: 1,
+    onPolicy: { prompts: 8, maxNewTokens: 24, temperature: 0.7, topP: 0.9, topK: 32 },
+    broken: { minTeacher: 0.25, needsBaseAboveZero: false },
+  },
+  weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
+  limits: { ...UPSTREAM.limits, maxParameters: 50_000_000 },
+};
+
+/** Read a complete config. Reports every finding. */
+export function parseSubnetConfig(json: unknown): Result<SubnetConfig> {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  const issues: Issue[] = parsed.error.issues.map((one) => ({
+    code: 'subnet.bad_config',
+    path: one.path.join('.'),
+    message: one.message,
+  }));
+  return { ok: false, issues };
+}
+
+/** Names the rules a verdict was made under: two validators with the same hash can be compared. */
+export function configHash(config: SubnetConfig): string {
+  return sha256Hex(canonicalJson(config));
+}
