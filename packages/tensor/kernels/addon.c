@@ -22,27 +22,30 @@ extern const kernel_fn kernel_table_avx2[];
 extern const kernel_fn kernel_table_avx512[];
 #endif
 
-static const kernel_fn *table = kernel_table_plain;
-static const char *isa = "plain";
-static double *block;
+/* One per JavaScript thread that loads the addon. */
+typedef struct {
+  const kernel_fn *table;
+  const char *isa;
+  double *block;
+} instance;
 
 /* Picks the widest instruction set that the processor has and `wanted` allows. */
-static void choose(const char *wanted) {
-  table = kernel_table_plain;
+static void choose(instance *self, const char *wanted) {
+  self->table = kernel_table_plain;
 #if defined(__aarch64__)
-  isa = "neon";
+  self->isa = "neon";
 #else
-  isa = "plain";
+  self->isa = "plain";
 #endif
   int any = !strcmp(wanted, "auto");
 #ifdef Q_HAS_AVX2
   if ((any || !strcmp(wanted, "avx2") || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    table = kernel_table_avx2, isa = "avx2";
+    self->table = kernel_table_avx2, self->isa = "avx2";
 #endif
 #ifdef Q_HAS_AVX512
   if ((any || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    table = kernel_table_avx512, isa = "avx512";
+    self->table = kernel_table_avx512, self->isa = "avx512";
 #endif
 }
 
@@ -70,25 +73,31 @@ static double get_number(napi_env env, napi_value v) {
   napi_get_value_double(env, v, &x);
   return x;
 }
+static instance *self_of(napi_env env) {
+  void *self = NULL;
+  napi_get_instance_data(env, &self);
+  return self;
+}
 #define ARGUMENTS(count)                                     \
   napi_value argv[count];                                    \
   size_t argc = count;                                       \
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL)
 
-/* start(threads, isa, Float64Array block) -> { isa, kernels } */
+/* start(threads, isa, Float64Array block) -> { isa, threads, kernels } */
 static napi_value js_start(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
+  instance *self = self_of(env);
   char wanted[16] = "auto";
   size_t bytes;
   napi_get_value_string_utf8(env, argv[1], wanted, sizeof wanted, NULL);
-  choose(wanted);
+  choose(self, wanted);
   pool_start((int)get_number(env, argv[0]));
-  block = typed_array(env, argv[2], &bytes);
+  self->block = typed_array(env, argv[2], &bytes);
   napi_value out, names;
   napi_create_object(env, &out);
   napi_create_array_with_length(env, KERNELS, &names);
   for (uint32_t i = 0; i < KERNELS; i++) napi_set_element(env, names, i, string(env, kernel_names[i]));
-  napi_set_named_property(env, out, "isa", string(env, isa));
+  napi_set_named_property(env, out, "isa", string(env, self->isa));
   napi_set_named_property(env, out, "threads", number(env, pool_threads()));
   napi_set_named_property(env, out, "kernels", names);
   return out;
@@ -97,18 +106,23 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
 /* run(kernel, pointers): block = [pointer...] [number...] */
 static napi_value js_run(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
+  instance *self = self_of(env);
   int kernel = (int)get_number(env, argv[0]), pointers = (int)get_number(env, argv[1]);
-  if (!block || kernel < 0 || kernel >= KERNELS || pointers > MAX_ARGS) {
+  if (!self->block || kernel < 0 || kernel >= KERNELS || pointers > MAX_ARGS) {
     napi_throw_error(env, "tensor.bad_kernel_call", "native.run: unknown kernel or too many buffers");
     return NULL;
   }
   void *p[MAX_ARGS] = {0};
-  for (int i = 0; i < pointers; i++) p[i] = (void *)(uintptr_t)block[i];
-  args a = {p, block + pointers};
-  table[kernel](&a);
+  for (int i = 0; i < pointers; i++) p[i] = (void *)(uintptr_t)self->block[i];
+  args a = {p, self->block + pointers};
+  self->table[kernel](&a);
   return NULL;
 }
 
+static void forget(napi_env env, void *self, void *hint) {
+  (void)env, (void)hint;
+  free(self);
+}
 static napi_value js_alloc(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   double bytes = get_number(env, argv[0]);
@@ -139,6 +153,8 @@ static napi_value js_read(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   static const struct { const char *name; napi_callback fn; } functions[] = {
       {"start", js_start}, {"run", js_run}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read}};
+  instance *self = calloc(1, sizeof *self);
+  if (!self || napi_set_instance_data(env, self, forget, NULL) != napi_ok) return NULL;
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value fn;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].fn, NULL, &fn);

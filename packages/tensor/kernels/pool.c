@@ -1,7 +1,9 @@
-/* One thread pool for the whole process: workers spin briefly for the next loop, then sleep. */
+/* One thread pool for the whole process: workers spin briefly for the next loop, then sleep. It serves one loop at a time;
+   a loop that another JavaScript thread starts meanwhile runs on its own thread alone. */
 #define _GNU_SOURCE
 #include "quasar.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -13,13 +15,14 @@
 
 enum { MAX_THREADS = 64, SPIN_ROUNDS = 4000 };
 
-static int thread_count = 1;
+static atomic_int thread_count = 1;
 static atomic_ulong generation;
 static atomic_long next_item;
 static atomic_int running;
 static long item_count, item_step;
 static range_fn job_body;
 static void *job_context;
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held by the thread whose loop runs */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers;
@@ -35,9 +38,8 @@ static void drain(void) {
   inside = 0;
 }
 
-static void *worker(void *unused) {
-  (void)unused;
-  unsigned long seen = 0;
+static void *worker(void *joined) {
+  unsigned long seen = (unsigned long)(uintptr_t)joined; /* the first loop is the next one */
   for (;;) {
     int spins = 0;
     while (atomic_load_explicit(&generation, memory_order_acquire) == seen) {
@@ -59,14 +61,14 @@ static void *worker(void *unused) {
 }
 
 void pool_start(int threads) {
-  static int started = 1;
   if (threads > MAX_THREADS) threads = MAX_THREADS;
-  for (; started < threads; started++) {
+  pthread_mutex_lock(&busy);
+  for (; thread_count < threads; thread_count++) {
     pthread_t id;
-    if (pthread_create(&id, NULL, worker, NULL)) break;
+    if (pthread_create(&id, NULL, worker, (void *)(uintptr_t)atomic_load(&generation))) break;
     pthread_detach(id);
   }
-  thread_count = started;
+  pthread_mutex_unlock(&busy);
 }
 
 int pool_threads(void) { return thread_count; }
@@ -74,7 +76,7 @@ int pool_threads(void) { return thread_count; }
 void parallel_for(long count, long grain, range_fn body, void *context) {
   if (count <= 0) return;
   if (grain < 1) grain = 1;
-  if (inside || thread_count == 1 || count <= grain) {
+  if (inside || thread_count == 1 || count <= grain || pthread_mutex_trylock(&busy)) {
     body(context, 0, count);
     return;
   }
@@ -92,7 +94,11 @@ void parallel_for(long count, long grain, range_fn body, void *context) {
     pthread_mutex_unlock(&mutex);
   }
   drain();
-  while (atomic_load_explicit(&running, memory_order_acquire)) relax();
+  for (int spins = 0; atomic_load_explicit(&running, memory_order_acquire);) {
+    if (++spins < SPIN_ROUNDS) relax();
+    else sched_yield();
+  }
+  pthread_mutex_unlock(&busy);
 }
 
 void *scratch(int slot, size_t bytes) {
