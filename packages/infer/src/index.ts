@@ -1,1 +1,5 @@
-export {};
+/** @file Floor 3: generation, scoring of given tokens, teacher traces. Knows no HTTP and no contest. */
+export { Engine } from './engine.ts';
+export { type SampleOptions, sampleToken } from './sample.ts';
+export { makeTraces, type TraceOptions } from './traces.ts';
+export type { Completion, GenerateOptions, StreamedToken, TopK, Trace } from './types.ts';
