@@ -33,8 +33,9 @@ export function sampleToken(
       .slice(0, topK);
     const all = mass.reduce((sum, m) => sum + m, 0);
     let kept = 0;
-    const end = order.findIndex((v) => (kept += mass[v] as number) >= topP * all);
-    candidates = order.slice(0, end < 0 ? order.length : end + 1);
+    let end = 0;
+    while (end < order.length && kept < topP * all) kept += mass[order[end++] as number] as number;
+    candidates = order.slice(0, Math.max(1, end));
   }
   const among = candidates ?? mass.keys();
   let sum = 0;

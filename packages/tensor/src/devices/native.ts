@@ -26,6 +26,19 @@ interface NativeBuffer extends DeviceBuffer {
 /** From both `src/devices` and `dist/devices` the addon lies two folders up. */
 export const ADDON_PATH = fileURLToPath(new URL('../../build/quasar.node', import.meta.url));
 
+/** `QUASAR_PROFILE=1`: milliseconds per kernel, printed at exit. */
+const profile = process.env.QUASAR_PROFILE ? new Map<string, number>() : null;
+if (profile) {
+  process.on('exit', () => {
+    const total = [...profile.values()].reduce((sum, ms) => sum + ms, 0);
+    for (const [kernel, ms] of [...profile].sort((a, b) => b[1] - a[1])) {
+      console.error(
+        `${kernel.padEnd(24)} ${ms.toFixed(1).padStart(9)} ms ${((100 * ms) / total).toFixed(1).padStart(5)} %`,
+      );
+    }
+  });
+}
+
 let addon: { api: Addon; block: Float64Array; isa: string; threads: number; numbers: Map<string, number> } | null =
   null;
 
@@ -110,7 +123,13 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
         block[i] = buffer ? buffer.handle.pointer : 0;
       }
       for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
+      if (!profile) {
+        api.run(numbers.get(kernel) as number, count);
+        return;
+      }
+      const startedAtMs = performance.now();
       api.run(numbers.get(kernel) as number, count);
+      profile.set(kernel, (profile.get(kernel) ?? 0) + performance.now() - startedAtMs);
     },
   };
 }

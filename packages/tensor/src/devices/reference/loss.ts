@@ -108,12 +108,12 @@ export const top_k: ReferenceKernel = (p, n) => {
     const value = Array.from(x, (raw) => (Number.isNaN(raw) ? -Infinity : raw));
     const best = value.map((_, v) => v).sort((a, b) => (value[a] === value[b] ? a - b : value[b] - value[a]));
     const lse = logSumExp(x);
-    let kept = 0;
+    const rest = Float64Array.from(x);
     for (let k = 0; k < K; k++) {
       ids[i * K + k] = best[k];
       logp[i * K + k] = value[best[k]] - lse;
-      kept += Math.exp(value[best[k]] - lse);
+      rest[best[k]] = -Infinity;
     }
-    tail[i] = K === V ? 0 : Math.max(0, 1 - kept);
+    tail[i] = K === V ? 0 : Math.exp(logSumExp(rest) - lse);
   }
 };
