@@ -37,7 +37,7 @@ export class Blocks {
     if (queries.lastHead() === null) createGenesis(sql);
     this.#secret = (sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string }).value;
     this.genesis = queries.hash(0) as string;
-    this.#head = queries.lastHead() as Head;
+    this.#head = Object.freeze(queries.lastHead() as Head);
     this.#statements = {
       block: sql.prepare('INSERT INTO blocks VALUES (?, ?)'),
       extrinsic: sql.prepare('INSERT INTO extrinsics VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
@@ -82,7 +82,7 @@ export class Blocks {
       const hash = hashOf({ secret: this.#secret, parent, number, extrinsics: accepted });
       this.#statements.block.run([number, hash]);
       this.#sql.exec('COMMIT');
-      this.#head = { number, hash };
+      this.#head = Object.freeze({ number, hash });
       return { head: this.#head, outcomes };
     } catch (cause) {
       if (this.#sql.inTransaction) this.#sql.exec('ROLLBACK');

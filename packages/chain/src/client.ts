@@ -113,7 +113,7 @@ class ChainClient implements Chain {
         const { code, retry } = error instanceof QuasarError ? error : { code: '', retry: 'never' };
         // Expired means "in no block": only then is a fresh signature safe.
         if (code !== 'chain.expired' || signings >= MAX_SIGNINGS) {
-          if (retry === 'later') this.#unresolved.set(key, extrinsic);
+          if (retry === 'later' && code !== 'chain.too_soon') this.#unresolved.set(key, extrinsic);
           throw error;
         }
         extrinsic = undefined;

@@ -29,6 +29,7 @@ export class DevChain implements Chain {
   #timer: NodeJS.Timeout | null = null;
   #nextBlockAtMs: number;
   #sealScheduled = false;
+  #storageFails = false;
   #closed = false;
 
   private constructor(database: ChainDatabase, queries: Queries, blocks: Blocks, blockTimeMs: number) {
@@ -36,7 +37,7 @@ export class DevChain implements Chain {
     this.#queries = queries;
     this.#blocks = blocks;
     this.#blockTimeMs = blockTimeMs;
-    this.#nextBlockAtMs = Date.now();
+    this.#nextBlockAtMs = performance.now();
     if (blockTimeMs > 0) this.#schedule();
   }
 
@@ -184,12 +185,25 @@ export class DevChain implements Chain {
     return (await this.submit(signExtrinsic(wallet, call, at))) as CallResults[M];
   }
 
+  /** Monotonic time, so that a corrected system clock neither stalls the chain nor makes it race. */
   #schedule(): void {
-    this.#nextBlockAtMs = Math.max(this.#nextBlockAtMs + this.#blockTimeMs, Date.now());
+    const nowMs = performance.now();
+    this.#nextBlockAtMs = Math.max(this.#nextBlockAtMs + this.#blockTimeMs, nowMs);
     this.#timer = setTimeout(() => {
-      this.#sealOrWarn(true);
-      if (!this.#closed) this.#schedule();
-    }, this.#nextBlockAtMs - Date.now());
+      this.#sealOnTime();
+      this.#schedule();
+    }, this.#nextBlockAtMs - nowMs);
+  }
+
+  /** A block that cannot be written must not end the process: the next try may work. Warns once per bad spell. */
+  #sealOnTime(): void {
+    try {
+      this.#seal(true);
+      this.#storageFails = false;
+    } catch (error) {
+      if (!this.#storageFails) process.emitWarning(error as Error);
+      this.#storageFails = true;
+    }
   }
 
   #sealSoon(): void {
@@ -197,19 +211,13 @@ export class DevChain implements Chain {
     this.#sealScheduled = true;
     queueMicrotask(() => {
       this.#sealScheduled = false;
-      if (this.#closed) return;
-      this.#sealOrWarn(false);
+      try {
+        this.#seal(false);
+      } catch {
+        // Nothing is lost silently: everybody who waits for this block has been told.
+      }
       if (this.#pending.size > 0) this.#sealSoon();
     });
-  }
-
-  /** A failed write of a block must not end the process: the callers of its extrinsics know, and the next try may work. */
-  #sealOrWarn(allowEmpty: boolean): void {
-    try {
-      this.#seal(allowEmpty);
-    } catch (error) {
-      process.emitWarning(error as Error);
-    }
   }
 
   #seal(allowEmpty: boolean): void {

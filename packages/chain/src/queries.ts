@@ -1,4 +1,8 @@
-/** @file Reading the ledger: neurons, permits, commitments and weights, straight from SQLite. */
+/**
+ * @file Reading the ledger: neurons, permits, commitments and weights, straight from SQLite.
+ *
+ * Whole rows are read with `all`: libsql's `get` adds a `_metadata` member to them.
+ */
 import type Database from 'libsql';
 import type { Commitment, Head, Metagraph, WeightRow } from './port.ts';
 import { fractions, stakeWeightedIncentive } from './weights.ts';
@@ -42,7 +46,7 @@ export class Queries {
   }
 
   lastHead(): Head | null {
-    return (this.#statements.lastHead.get([]) as Head | undefined) ?? null;
+    return (this.#statements.lastHead.all([]) as Head[])[0] ?? null;
   }
 
   hash(block: number): string | null {
@@ -54,7 +58,7 @@ export class Queries {
   }
 
   neuron(netuid: number, hotkey: string): NeuronRow | null {
-    return (this.#statements.neuron.get([netuid, hotkey]) as NeuronRow | undefined) ?? null;
+    return (this.#statements.neuron.all([netuid, hotkey]) as NeuronRow[])[0] ?? null;
   }
 
   neurons(netuid: number): NeuronRow[] {

@@ -40,15 +40,13 @@ export interface ChainServer {
 /** Serves until closed. Throws `chain.port_in_use`, or `chain.listen_failed` for any other reason. */
 export async function serveChain(chain: DevChain, options: { port: number; host?: string }): Promise<ChainServer> {
   const host = options.host ?? '127.0.0.1';
-  const stop = new AbortController();
-  const server = createAdaptorServer({ fetch: createApp(chain, stop.signal).fetch }) as Server;
+  const server = createAdaptorServer({ fetch: createApp(chain).fetch }) as Server;
   const port = await listen(server, options.port, host);
   let closing: Promise<void> | null = null;
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     close() {
       closing ??= new Promise((resolve) => {
-        stop.abort();
         server.close(() => resolve());
         server.closeAllConnections();
       });
@@ -79,7 +77,7 @@ function listenError(cause: NodeJS.ErrnoException, port: number, host: string): 
   return new QuasarError('chain.listen_failed', message, { hint: 'check the host and the port number', cause });
 }
 
-function createApp(chain: DevChain, stopped: AbortSignal): Hono {
+function createApp(chain: DevChain): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
     await next();
@@ -100,7 +98,7 @@ function createApp(chain: DevChain, stopped: AbortSignal): Hono {
   app.get('/head', async (c) => c.json(await chain.head()));
   app.get('/heads', async (c) => {
     const waitMs = Math.min(integer('waitMs', c.req.query('waitMs') ?? '0'), MAX_WAIT_MS);
-    const signal = AbortSignal.any([stopped, c.req.raw.signal]);
+    const { signal } = c.req.raw;
     return c.json(await chain.nextHeads(integer('after', c.req.query('after')), { signal, waitMs }));
   });
   app.get('/blocks/:number', async (c) => {

@@ -1,0 +1,172 @@
+/** @file What only the dev chain has: its clock, its file, its hashes, and failing storage. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { canonicalJson, sha256Hex } from '@quasar/base';
+import Database from 'libsql';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { DevChain } from './dev-chain.ts';
+import type { DevChainOptions } from './options.ts';
+import { expectCode } from './testing/contract.ts';
+import { walletFromSeed } from './wallet.ts';
+
+const NETUID = 24;
+const alice = walletFromSeed(new Uint8Array(32).fill(1));
+const bob = walletFromSeed(new Uint8Array(32).fill(2));
+
+const directory = mkdtempSync(join(tmpdir(), 'quasar-chain-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+let files = 0;
+const freshPath = () => join(directory, `${files++}`, 'chain.db');
+
+function open(options: Partial<DevChainOptions> = {}): DevChain {
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 0, ...options });
+  onTestFinished(() => chain.close());
+  return chain;
+}
+
+const openCode = (options: Partial<DevChainOptions>, code: string) => expectCode((async () => open(options))(), code);
+
+describe('the clock', () => {
+  it('makes blocks by itself and includes what waits', async () => {
+    const chain = open({ blockTimeMs: 5 });
+    const abort = new AbortController();
+    const seen: number[] = [];
+    for await (const head of chain.heads(abort.signal)) {
+      seen.push(head.number);
+      if (head.number === 3) expect(await chain.register(alice, NETUID)).toEqual({ uid: 0 });
+      if (head.number >= 8) abort.abort();
+    }
+    expect(seen).toEqual(seen.map((_, i) => (seen[0] as number) + i));
+    expect((await chain.metagraph(NETUID)).neurons).toHaveLength(1);
+  });
+
+  it('on demand puts the calls of one tick into one block, and makes none for refused calls', async () => {
+    const chain = open();
+    await Promise.all([chain.register(alice, NETUID), chain.register(bob, NETUID)]);
+    expect((await chain.head()).number).toBe(1);
+    await expectCode(chain.setWeights(alice, NETUID, [{ uid: 0, weight: 1 }]), 'chain.no_permit');
+    expect((await chain.head()).number).toBe(1);
+  });
+});
+
+describe('the file', () => {
+  it('goes on where it stopped', async () => {
+    const path = freshPath();
+    const first = open({ path });
+    await first.register(alice, NETUID);
+    await first.addStake(alice, NETUID, 3);
+    await first.setWeights(alice, NETUID, [{ uid: 0, weight: 1 }]);
+    await first.commit(alice, NETUID, 'still hidden');
+    const before = { head: await first.head(), genesis: first.genesis, graph: await first.metagraph(NETUID) };
+    first.close();
+    first.close();
+
+    const second = open({ path });
+    expect({ head: await second.head(), genesis: second.genesis, graph: await second.metagraph(NETUID) }).toEqual(
+      before,
+    );
+    expect(await second.commitments(NETUID, 100)).toEqual([]);
+    const next = await second.advance(1);
+    expect(next.number).toBe(before.head.number + 1);
+    expect((await second.commitments(NETUID, 100)).map((c) => c.data)).toEqual(['still hidden']);
+  });
+
+  it('has one owner at a time', async () => {
+    const path = freshPath();
+    const chain = open({ path });
+    const error = await openCode({ path }, 'chain.locked');
+    expect(error.retry).toBe('later');
+    chain.close();
+    await open({ path }).advance(1);
+  });
+
+  it('is refused when it is not ours', async () => {
+    const text = join(directory, 'text.db');
+    writeFileSync(text, 'not a database '.repeat(500));
+    await openCode({ path: text }, 'chain.database_invalid');
+    const foreign = join(directory, 'foreign.db');
+    new Database(foreign).exec('CREATE TABLE t (a)');
+    await openCode({ path: foreign }, 'chain.database_invalid');
+    await openCode({ path: directory }, 'chain.database_invalid');
+  });
+
+  it('is opened with sensible options only', async () => {
+    const bad = { blockTimeMs: -1, blocksUntilReveal: 0.5, maxUids: 0 };
+    const error = await openCode(bad, 'chain.invalid_options');
+    const { issues } = error.data as { issues: { path: string }[] };
+    expect(issues.map((issue) => issue.path)).toEqual(['blockTimeMs', 'blocksUntilReveal', 'maxUids']);
+    await openCode({ path: '' }, 'chain.invalid_options');
+  });
+
+  it('is closed for good', async () => {
+    const chain = open();
+    const heads = chain.heads(new AbortController().signal)[Symbol.asyncIterator]();
+    await heads.next();
+    const waiting = expectCode(heads.next(), 'chain.closed');
+    chain.close();
+    await waiting;
+    await expectCode(chain.head(), 'chain.closed');
+    await expectCode(chain.register(alice, NETUID), 'chain.closed');
+    await expectCode(chain.advance(1), 'chain.closed');
+  });
+});
+
+describe('block hashes', () => {
+  it('follow from the secret, the parent, the number and the extrinsics', async () => {
+    const path = freshPath();
+    const chain = open({ path });
+    await Promise.all([chain.register(alice, NETUID), chain.register(bob, NETUID)]);
+    await chain.advance(1);
+    const hashes = await Promise.all([0, 1, 2].map((n) => chain.blockHash(n)));
+    const { genesis } = chain;
+    chain.close();
+
+    const sql = new Database(path);
+    const { value: secret } = sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string };
+    const rows = sql.prepare('SELECT * FROM extrinsics ORDER BY block, position').all([]) as {
+      hotkey: string;
+      nonce: string;
+      at_block: number;
+      call: string;
+      signature: string;
+    }[];
+    const extrinsics = rows.map((row) => ({
+      genesis,
+      hotkey: row.hotkey,
+      nonce: row.nonce,
+      atBlock: row.at_block,
+      signature: row.signature,
+      call: JSON.parse(row.call),
+    }));
+    expect(extrinsics).toHaveLength(2);
+    const hash = (content: object) => `0x${sha256Hex(canonicalJson(content))}`;
+    expect(hashes[0]).toBe(hash({ secret, number: 0 }));
+    expect(hashes[1]).toBe(hash({ secret, parent: hashes[0], number: 1, extrinsics }));
+    expect(hashes[2]).toBe(hash({ secret, parent: hashes[1], number: 2, extrinsics: [] }));
+  });
+
+  it('differ between chains', async () => {
+    const [a, b] = [await open().advance(1), await open().advance(1)];
+    expect(a.hash).not.toBe(b.hash);
+  });
+});
+
+describe('failing storage', () => {
+  it('refuses the block, tells its callers, and goes on when the storage works again', async () => {
+    const path = freshPath();
+    const chain = open({ path });
+    await chain.register(alice, NETUID);
+    const intruder = new Database(path);
+    intruder.exec('BEGIN IMMEDIATE');
+    const error = await expectCode(chain.addStake(alice, NETUID, 1), 'chain.storage_failed');
+    expect(error.retry).toBe('later');
+    await expectCode(chain.advance(1), 'chain.storage_failed');
+    expect((await chain.head()).number).toBe(1);
+    intruder.exec('ROLLBACK');
+    await chain.addStake(alice, NETUID, 1);
+    expect(await chain.head()).toMatchObject({ number: 2 });
+    expect((await chain.metagraph(NETUID)).neurons[0]?.stake).toBe(1);
+  });
+});

@@ -1,0 +1,16 @@
+/** A process that runs a chain, writes without pause, and prints every acknowledged write. Killed by kill.test.ts. */
+import { DevChain, walletFromSeed } from '../../dist/index.js';
+
+const [path, run] = process.argv.slice(2);
+const wallet = walletFromSeed(new Uint8Array(32).fill(Number(run)));
+const chain = DevChain.open({ path, blockTimeMs: 2 });
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+say({ kind: 'opened', head: await chain.head() });
+say({ kind: 'registered', ...(await chain.register(wallet, 24)) });
+for (let i = 1; ; i++) {
+  const data = `run ${run} commitment ${i}`;
+  if (i <= 31) say({ kind: 'committed', data, ...(await chain.commit(wallet, 24, data)) });
+  await chain.addStake(wallet, 24, 1);
+  say({ kind: 'staked', total: i, head: await chain.head() });
+}
