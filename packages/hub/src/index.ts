@@ -1,2 +1,6 @@
-/** @file Floor 1: the local hub. */
+/** @file Floor 1: checkpoints by name and revision: the client with its rules, and a local hub that speaks the same HTTP. */
+export { createHubClient, type HubClient, type HubClientOptions, type HubFile } from './client/client.ts';
+export { DEFAULT_LIMITS, type HubLimits } from './client/limits.ts';
+export type { PublishFile } from './client/publish.ts';
+export { isFlatFileName, isPinnedRevision, isRepoName } from './names.ts';
 export { type LocalHub, type LocalHubOptions, serveHub } from './server/serve.ts';

@@ -1,22 +1,31 @@
 /** @file The local hub against the unmodified @huggingface/hub client. */
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as hf from '@huggingface/hub';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalHub, serveHub } from '../index.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'quasar-hub-'));
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+const directory = newDirectory();
 const accessToken = 'hf_any';
 let hub: LocalHub;
 let hubUrl: string;
 
+function newDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'quasar-hub-'));
+}
+
 beforeAll(async () => {
+  // The killed hub runs plain Node on `dist`, so `dist` has to be the sources under test.
+  execFileSync(process.execPath, [join(PACKAGE, '../../node_modules/typescript/bin/tsc'), '-b', PACKAGE]);
   hub = await serveHub({ directory, port: 0 });
   hubUrl = hub.url;
-});
+}, 60_000);
 afterAll(() => hub.close());
 
 async function newRepo(name: string): Promise<string> {
@@ -40,7 +49,7 @@ describe('round trip', () => {
   test('upload, info, list, paths, download whole and in part, commits', async () => {
     const repo = await newRepo('round-trip');
     const weights = randomBytes(3_000_001);
-    const local = join(mkdtempSync(join(tmpdir(), 'quasar-hub-')), 'w.bin');
+    const local = join(newDirectory(), 'w.bin');
     writeFileSync(local, weights);
     const files = [
       { path: 'config.json', content: new Blob(['{"d_model":8}']) },
@@ -106,7 +115,7 @@ describe('round trip', () => {
       'file deep/er/file.txt',
       'file top.txt',
     ]);
-    const cacheDir = mkdtempSync(join(tmpdir(), 'quasar-hub-'));
+    const cacheDir = newDirectory();
     const snapshot = await hf.snapshotDownload({ repo, hubUrl, cacheDir });
     expect(existsSync(join(snapshot, 'deep/er/file.txt'))).toBe(true);
   });
@@ -189,22 +198,46 @@ describe('durability', () => {
     expect(new Set(history)).toEqual(new Set([...outputs.map((output) => output!.commit.oid), history.at(-1)]));
   });
 
-  test('a restart keeps everything', async () => {
-    const repo = await newRepo('kept');
-    const revision = (await upload(repo, { 'a.txt': 'kept' }))!.commit.oid;
-    const own = mkdtempSync(join(tmpdir(), 'quasar-hub-'));
-    const first = await serveHub({ directory: own, port: 0 });
-    await hf.createRepo({ repo, accessToken, hubUrl: first.url });
-    await first.close();
-    const second = await serveHub({ directory: own, port: 0 });
-    expect(await hf.repoExists({ repo, hubUrl: second.url })).toBe(true);
-    await second.close();
-    expect(revision).toBe((await hf.modelInfo({ name: repo, hubUrl, additionalFields: ['sha'] })).sha);
+  test('SIGKILL while publishers write: every acknowledged revision is whole, main is one of them or newer', async () => {
+    const own = newDirectory();
+    const script = `import { serveHub } from ${JSON.stringify(`file://${PACKAGE}dist/index.js`)};
+      console.log((await serveHub({ directory: ${JSON.stringify(own)}, port: 0 })).url);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const url = line.toString().trim();
+    const repo = 'alice/killed';
+    await hf.createRepo({ repo, accessToken, hubUrl: url });
+    const acknowledged: string[] = [];
+    const publish = async (name: string) => {
+      for (let i = 0; ; i++) {
+        const files = [{ path: name, content: new Blob([`${name} ${i} `.repeat(20_000)]) }];
+        const output = await hf.uploadFiles({ repo, files, accessToken, hubUrl: url, useXet: false });
+        if (acknowledged.push(output!.commit.oid) === 15) child.kill('SIGKILL');
+      }
+    };
+    await Promise.allSettled(['a', 'b', 'c'].map(publish));
+    const again = await serveHub({ directory: own, port: 0 });
+    const history = (await collect(hf.listCommits({ repo, hubUrl: again.url }))).map((commit) => commit.oid);
+    expect(acknowledged.length).toBeGreaterThanOrEqual(15);
+    expect(history).toEqual(expect.arrayContaining(acknowledged));
+    for (const revision of history) {
+      for (const file of await collect(hf.listFiles({ repo, revision, hubUrl: again.url }))) {
+        const blob = await hf.downloadFile({ repo, revision, path: file.path, hubUrl: again.url });
+        const digest = createHash('sha256')
+          .update(Buffer.from(await blob!.arrayBuffer()))
+          .digest('hex');
+        expect(digest).toBe(file.lfs!.oid);
+      }
+    }
+    expect(readdirSync(join(own, 'tmp'))).toEqual([]);
+    await again.close();
   });
 
   test('a taken port is said so', async () => {
     const port = Number(new URL(hubUrl).port);
-    const other = mkdtempSync(join(tmpdir(), 'quasar-hub-'));
+    const other = newDirectory();
     await expect(serveHub({ directory: other, port })).rejects.toMatchObject({ code: 'hub.port_in_use' });
   });
 });

@@ -1,0 +1,93 @@
+/**
+ * @file Downloaded contents by their SHA-256, and directories of hard links to them.
+ *
+ *     blobs/<sha256>                          a checked content
+ *     git/<git id>                            the SHA-256 of a content that was listed by its git id
+ *     snapshots/<owner>--<name>/<revision>/   file names, linked to blobs
+ *
+ * A checked content gets a fixed modification time. Any later write moves it, so a content is trusted again by one
+ * `lstat`: size and that time as expected. Otherwise it is hashed again, and dropped if it differs.
+ * Several processes may share the directory. Left out: a size limit; the directory can be deleted at any time.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream, mkdirSync } from 'node:fs';
+import { chmod, copyFile, link, lstat, mkdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { writeFileAtomic } from '@quasar/base';
+
+/** 2001-09-09 01:46:40 UTC: marks a content whose digest was checked. */
+const CHECKED_AT_SECONDS = 1_000_000_000;
+
+interface Content {
+  sizeBytes: number;
+  sha256: string;
+}
+
+export class Cache {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    for (const part of ['blobs', 'git', 'snapshots', 'tmp']) mkdirSync(join(directory, part), { recursive: true });
+  }
+
+  blobPath(sha256: string): string {
+    return join(this.#directory, 'blobs', sha256);
+  }
+
+  newTemporaryPath(): string {
+    return join(this.#directory, 'tmp', randomBytes(12).toString('hex'));
+  }
+
+  /** Whether the content is here and intact; a damaged one is removed. */
+  async holds(content: Content): Promise<boolean> {
+    const path = this.blobPath(content.sha256);
+    const found = await lstat(path).catch(() => null);
+    if (found === null) return false;
+    if (found.isFile() && found.size === content.sizeBytes) {
+      if (found.mtimeMs === CHECKED_AT_SECONDS * 1000) return true;
+      const hash = createHash('sha256');
+      await pipeline(createReadStream(path), hash);
+      if (hash.digest('hex') === content.sha256) {
+        await utimes(path, CHECKED_AT_SECONDS, CHECKED_AT_SECONDS);
+        return true;
+      }
+    }
+    await rm(path, { recursive: true, force: true });
+    return false;
+  }
+
+  /** Takes over a flushed temporary file whose digest the caller has checked. */
+  async keep(temporary: string, sha256: string): Promise<void> {
+    await utimes(temporary, CHECKED_AT_SECONDS, CHECKED_AT_SECONDS);
+    await chmod(temporary, 0o444);
+    await rename(temporary, this.blobPath(sha256));
+  }
+
+  /** The SHA-256 behind a git id seen before, or null. */
+  async digestOfGitId(gitId: string): Promise<string | null> {
+    const text = await readFile(join(this.#directory, 'git', gitId), 'utf8').catch(() => '');
+    return /^[0-9a-f]{64}$/.test(text) ? text : null;
+  }
+
+  rememberGitId(gitId: string, sha256: string): void {
+    writeFileAtomic(join(this.#directory, 'git', gitId), sha256);
+  }
+
+  /** The directory of a revision with these files in it, each the very content of its digest. */
+  async snapshot(repo: string, revision: string, files: readonly (Content & { path: string })[]): Promise<string> {
+    const directory = join(this.#directory, 'snapshots', repo.replace('/', '--'), revision);
+    await mkdir(directory, { recursive: true });
+    for (const file of files) {
+      const [blob, name] = [this.blobPath(file.sha256), join(directory, file.path)];
+      const [wanted, found] = await Promise.all([lstat(blob), lstat(name).catch(() => null)]);
+      if (found?.ino === wanted.ino && found.dev === wanted.dev) continue;
+      const temporary = this.newTemporaryPath();
+      await link(blob, temporary).catch(() => copyFile(blob, temporary)); // a file system without hard links
+      await rename(temporary, name);
+      await rm(temporary, { force: true }); // rename of two links to one file leaves both names
+    }
+    return directory;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * @file The hub client: @huggingface/hub for talking, our rules for believing.
+ *
+ * A revision is a full commit id. Its listing is checked before anything is read. Every byte comes through a meter
+ * and is checked against the listed digest before it has a name in the cache. What is absent is a value (null);
+ * what may be repeated is `retry: 'later'`; so a hub that is down never looks like a submission that is gone.
+ * File bodies are read directly: the library's Blob turns errors into strings, so a cut connection and a wrong
+ * answer could not be told apart. Left out: xet, datasets, spaces.
+ */
+import { listFiles } from '@huggingface/hub';
+import { QuasarError, sha256Hex } from '@quasar/base';
+import { Cache } from './cache.ts';
+import { checkAddress, checkDownload, checkFileName, checkPinned, checkRange, checkRepo } from './checks.ts';
+import { downloadToCache, type FileAddress, readBytes } from './download.ts';
+import { cancelled, digestMismatch, diskFailure, protocol, unreachable } from './failures.ts';
+import { GuardedFetch } from './guarded-fetch.ts';
+import { DEFAULT_LIMITS, type HubLimits } from './limits.ts';
+import { checkListing, gitBlobId, type ListedFile, listingRefused } from './listing.ts';
+import { readAll } from './meter.ts';
+import { type PublishFile, publish } from './publish.ts';
+
+export interface HubFile {
+  path: string;
+  sizeBytes: number;
+  sha256: string;
+}
+
+export interface HubClient {
+  /**
+   * Adds or replaces files in a repository (made when absent), as one commit.
+   * @throws QuasarError `hub.publish_refused` | `hub.unauthorized` | `hub.unreachable` | `hub.bad_repo`
+   */
+  publish(
+    repo: string,
+    files: readonly PublishFile[],
+    options?: { message?: string | undefined },
+  ): Promise<{ revision: string }>;
+  /**
+   * The files of a revision, or null when repository or revision does not exist or is private.
+   * @throws QuasarError `hub.listing_refused` (names, count or sizes against the rules; final) | `hub.unreachable`
+   */
+  list(repo: string, revision: string): Promise<HubFile[] | null>;
+  /**
+   * Bytes [start, end) of a file; exactly `end - start` of them.
+   * @throws QuasarError `hub.not_found` | `hub.size_mismatch` when the file ends before `end` | `hub.unreachable`
+   */
+  readRange(repo: string, revision: string, path: string, start: number, end: number): Promise<Uint8Array>;
+  /**
+   * Listed files into the cache, each checked (size, sha256). Do not write into the directory: its files are shared.
+   * @returns a directory with these files, and perhaps others of the same revision from earlier calls
+   * @throws QuasarError `hub.too_large` before a byte is read | `hub.digest_mismatch` | `hub.size_mismatch` |
+   *   `hub.not_found` | `hub.unreachable` | `hub.cancelled`
+   */
+  download(
+    repo: string,
+    revision: string,
+    options: { files: readonly HubFile[]; maxTotalBytes: number; signal?: AbortSignal | undefined },
+  ): Promise<string>;
+}
+
+export interface HubClientOptions {
+  /** `https://huggingface.co`, or a local hub. */
+  url: string;
+  cacheDirectory: string;
+  /** `hf_...`; sent to the hub's own origin only. */
+  token?: string | undefined;
+  /** Default `DEFAULT_LIMITS`. */
+  limits?: Partial<HubLimits> | undefined;
+}
+
+/** @throws QuasarError `hub.bad_url` | `hub.bad_token` | `hub.insecure_url` | `hub.disk` */
+export function createHubClient(options: HubClientOptions): HubClient {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const token = options.token === '' ? undefined : options.token;
+  const hubUrl = checkAddress(options.url, token);
+  const cache = openCache(options.cacheDirectory);
+  const guarded = new GuardedFetch(hubUrl, token, limits);
+
+  function address(repo: string, revision: string, path: string): FileAddress {
+    checkPinned(repo, revision);
+    checkFileName(repo, path);
+    return { url: `${hubUrl}/${repo}/resolve/${revision}/${path}`, what: `${repo}@${revision.slice(0, 8)} ${path}` };
+  }
+
+  async function listEntries(repo: string, revision: string): Promise<ListedFile[]> {
+    const what = `listing of ${repo}@${revision.slice(0, 8)}`;
+    const entries: unknown[] = [];
+    let pages = 0;
+    const fetchPage = async (input: string | URL | Request): Promise<Response> => {
+      if (++pages > limits.maxPages) throw protocol(`${what}: more than ${limits.maxPages} pages`);
+      const answer = await guarded.get(String(input), { headers: { accept: 'application/json' }, what });
+      const page = await readAll(answer.read(limits.maxPageBytes)).catch((error: unknown) => {
+        if (!(error instanceof QuasarError && error.code === 'hub.size_mismatch')) throw error;
+        const message = `a page of the listing is larger than ${limits.maxPageBytes} bytes`;
+        throw listingRefused(what, [{ code: 'hub.too_many_files', message, hint: 'publish fewer files' }]);
+      });
+      const link = answer.headers.get('link');
+      return new Response(Buffer.from(page).toString(), { headers: link === null ? {} : { link } });
+    };
+    try {
+      for await (const entry of listFiles({ repo, revision, hubUrl, fetch: fetchPage })) {
+        entries.push(entry);
+        if (entries.length > limits.maxFiles + 1) break; // one too many, besides .gitattributes
+      }
+    } catch (error) {
+      if (error instanceof QuasarError) throw error;
+      throw protocol(`${what}: ${error instanceof Error ? error.message : String(error)}`, error);
+    }
+    return checkListing(entries, what, limits);
+  }
+
+  /** A file that is listed by its git id only: read once, checked against that id, its SHA-256 remembered. */
+  async function withSha256(repo: string, revision: string, file: ListedFile): Promise<HubFile> {
+    const { path, sizeBytes, gitId } = file;
+    let sha256 = file.sha256 ?? (await cache.digestOfGitId(gitId));
+    if (sha256 === null) {
+      const from = address(repo, revision, path);
+      const range = { start: 0, end: sizeBytes, sizeBytes };
+      const bytes = sizeBytes === 0 ? new Uint8Array() : await readAll((await readBytes(guarded, from, range)).chunks);
+      const found = gitBlobId(bytes);
+      if (found !== gitId) throw digestMismatch(`${from.what}: git id is ${found}, listed was ${gitId}`);
+      sha256 = sha256Hex(bytes);
+      cache.rememberGitId(gitId, sha256);
+    }
+    return { path, sizeBytes, sha256 };
+  }
+
+  return {
+    async publish(repo, files, { message = `Publish ${files.length} files` } = {}) {
+      checkRepo(repo);
+      return publish({ url: hubUrl, token, maxFiles: limits.maxFiles }, repo, files, message);
+    },
+
+    async list(repo, revision) {
+      checkPinned(repo, revision);
+      try {
+        const files: HubFile[] = [];
+        for (const file of await listEntries(repo, revision)) files.push(await withSha256(repo, revision, file));
+        return files;
+      } catch (error) {
+        if (error instanceof QuasarError && error.code === 'hub.not_found') return null;
+        throw diskFailure(error, options.cacheDirectory);
+      }
+    },
+
+    async readRange(repo, revision, path, start, end) {
+      const from = address(repo, revision, path);
+      checkRange(from.what, start, end, limits);
+      if (start === end) return new Uint8Array();
+      const bytes = await readAll((await readBytes(guarded, from, { start, end })).chunks);
+      if (bytes.length !== end - start) throw unreachable(`${from.what}: got ${bytes.length} of ${end - start} bytes`);
+      return bytes;
+    },
+
+    async download(repo, revision, { files, maxTotalBytes, signal: callerSignal }) {
+      checkPinned(repo, revision);
+      checkDownload(repo, files, maxTotalBytes, limits);
+      const deadline = AbortSignal.timeout(limits.downloadTimeoutMs);
+      const signal = callerSignal === undefined ? deadline : AbortSignal.any([callerSignal, deadline]);
+      try {
+        for (const file of files) {
+          if (signal.aborted) throw cancelled(`download of ${repo}`, signal);
+          if (await cache.holds(file)) continue;
+          await downloadToCache(guarded, cache, address(repo, revision, file.path), file, limits, signal);
+        }
+        return await cache.snapshot(repo, revision, files);
+      } catch (error) {
+        throw diskFailure(error, options.cacheDirectory);
+      }
+    },
+  };
+}
+
+function openCache(directory: string): Cache {
+  try {
+    return new Cache(directory);
+  } catch (error) {
+    throw diskFailure(error, directory);
+  }
+}
