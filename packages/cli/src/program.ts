@@ -3,6 +3,8 @@ import { Command } from 'commander';
 import { chain } from './commands/chain.ts';
 import { doctor } from './commands/doctor.ts';
 import { hub } from './commands/hub.ts';
+import { serve } from './commands/serve.ts';
+import { up } from './commands/up.ts';
 import { applyConfig } from './config.ts';
 
 /** A fresh tree per call, so that tests never share parsed values. */
@@ -16,7 +18,7 @@ export function createProgram(): Command {
     .option('--verbose', 'show the stack of an error')
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
-  for (const verb of [doctor(), chain(), hub()]) program.addCommand(verb);
+  for (const verb of [up(), doctor(), serve(), chain(), hub()]) program.addCommand(verb);
   return harden(program);
 }
 

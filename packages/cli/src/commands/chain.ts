@@ -1,17 +1,20 @@
 /** @file `quasar chain run`: a development chain on this machine, kept in one SQLite file. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
 import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
 import { runService } from '../service.ts';
 
 const DEFAULT_BLOCK_TIME_MS = 500;
 
+/** As on subtensor. */
+const DEFAULT_WEIGHTS_RATE_BLOCKS = 100;
+
 interface RunOptions {
   port: number;
   blockTimeMs: number;
+  weightsRateBlocks: number;
 }
 
 export function chain(): Command {
@@ -19,15 +22,24 @@ export function chain(): Command {
     .description('Run a development chain: blocks, registration, commitments, weights.')
     .option('--port <number>', 'port to listen on', port, DEFAULT_PORTS.chain)
     .option('--block-time-ms <number>', 'milliseconds from block to block', wholeNumber(10), DEFAULT_BLOCK_TIME_MS)
+    .option(
+      '--weights-rate-blocks <number>',
+      'blocks between two weight updates of a validator',
+      wholeNumber(0),
+      DEFAULT_WEIGHTS_RATE_BLOCKS,
+    )
     .action(async (options: RunOptions, command: Command) => {
       const context = contextOf(command);
       const { DevChain, serveChain } = await import('@quasar/chain');
       await requireFreePort(options.port, '--port');
-      const folder = join(context.home, 'chain');
-      mkdirSync(folder, { recursive: true });
+      const { chainFile } = new Home(context.home);
       await runService(
         async () => {
-          const ledger = DevChain.open({ path: join(folder, 'chain.sqlite'), blockTimeMs: options.blockTimeMs });
+          const ledger = DevChain.open({
+            path: chainFile,
+            blockTimeMs: options.blockTimeMs,
+            weightsRateLimitBlocks: options.weightsRateBlocks,
+          });
           const server = await serveChain(ledger, { port: options.port });
           return {
             facts: { url: server.url },

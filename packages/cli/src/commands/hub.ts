@@ -1,8 +1,8 @@
 /** @file `quasar hub run`: a model hub on this machine that speaks the Hugging Face HTTP API. */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { Home } from '../home.ts';
 import { port } from '../options.ts';
 import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
 import { runService } from '../service.ts';
@@ -15,7 +15,7 @@ export function hub(): Command {
       const context = contextOf(command);
       const { serveHub } = await import('@quasar/hub');
       await requireFreePort(options.port, '--port');
-      const directory = join(context.home, 'hub');
+      const directory = new Home(context.home).hubFolder;
       mkdirSync(directory, { recursive: true });
       await runService(
         async () => {

@@ -1,0 +1,14 @@
+/** @file A headless Chromium of this machine; tests that need one skip, and say so, where there is none. */
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+
+const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** Path of the browser, or undefined. */
+export const chromiumPath = [process.env.CHROMIUM_PATH, ...PLACES].find((path) => path && existsSync(path));
+
+export function openBrowser(): Promise<Browser> {
+  if (!chromiumPath) throw new Error('No Chromium here: install the package "chromium", or set CHROMIUM_PATH.');
+  const quiet = ['--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  return chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+}

@@ -1,0 +1,80 @@
+/**
+ * @file One supervisor per home. The lock file names the supervisor and its children, so that the next one can tell a
+ * running net from one that was killed, and wait for orphans before it takes their ports and files.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { QuasarError, writeFileAtomic } from '@quasar/base';
+import { endAll, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
+
+/** Orphans stop when their channel closes; training ends at the next step. */
+const ORPHAN_GRACE_MS = 8000;
+
+interface LockContent {
+  supervisor: ProcessIdentity;
+  children: ProcessIdentity[];
+}
+
+export class HomeLock {
+  readonly #path: string;
+  readonly #self = identify(process.pid);
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Takes the lock; the folder must exist. Waits for the children of a supervisor that was killed.
+   * @throws usage.home_locked when another supervisor runs here
+   */
+  static async take(path: string): Promise<HomeLock> {
+    const lock = new HomeLock(path);
+    for (;;) {
+      try {
+        writeFileSync(path, lock.#content([]), { flag: 'wx' });
+        return lock;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      const old = readLock(path);
+      if (old !== null && isAlive(old.supervisor)) {
+        throw new QuasarError('usage.home_locked', `another quasar up (pid ${old.supervisor.pid}) runs on this home`, {
+          hint: 'stop it, or choose another folder with --home',
+        });
+      }
+      if (old !== null) await endAll(old.children, ORPHAN_GRACE_MS);
+      discard(path);
+    }
+  }
+
+  setChildren(pids: readonly number[]): void {
+    writeFileAtomic(this.#path, this.#content(pids.map(identify)));
+  }
+
+  release(): void {
+    rmSync(this.#path, { force: true });
+  }
+
+  #content(children: ProcessIdentity[]): string {
+    return JSON.stringify({ supervisor: this.#self, children } satisfies LockContent);
+  }
+}
+
+/** Null when it cannot be read: torn by a power cut, or just removed by its owner. */
+function readLock(path: string): LockContent | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as LockContent;
+  } catch {
+    return null;
+  }
+}
+
+/** By rename, so that of two supervisors that find the same dead lock only one removes it. */
+function discard(path: string): void {
+  const aside = `${path}.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  rmSync(aside, { force: true });
+}
