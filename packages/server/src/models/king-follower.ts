@@ -1,0 +1,108 @@
+/**
+ * @file Follows the log and puts each new king on the shelf.
+ *
+ * The revision was prechecked by the validator before it could win; still only the three checkpoint files are
+ * fetched, with a size cap, and the hub client checks every byte against its digest. A newer crown ends the
+ * download of an older one. When the hub is away it is tried again; the old king answers meanwhile.
+ */
+import { QuasarError } from '@quasar/base';
+import type { HubClient } from '@quasar/hub';
+import type { Store } from '@quasar/store';
+import type { Logger } from 'pino';
+import { EVENT_SCHEMAS } from '../dashboard/events.ts';
+import { sleep } from '../sleep.ts';
+import type { KingIdentity, ModelShelf } from './model-shelf.ts';
+import type { TextEngine } from './text-engine.ts';
+
+const CHECKPOINT_FILES = ['config.json', 'model.safetensors', 'tokenizer.json'];
+const RETRY_MIN_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+
+export interface KingFollowerOptions {
+  store: Store;
+  hub: HubClient;
+  shelf: ModelShelf;
+  load: (directory: string) => Promise<TextEngine>;
+  maxTotalBytes: number;
+  log: Logger;
+}
+
+export class KingFollower {
+  readonly #options: KingFollowerOptions;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  #fetching: { abort: AbortController; done: Promise<void> } | null = null;
+  /** Why the newest king does not answer yet; null when it does. */
+  lastError: { code: string; message: string } | null = null;
+
+  constructor(options: KingFollowerOptions) {
+    this.#options = options;
+    const past = options.store.events({ types: ['king.crowned'] });
+    const last = past.at(-1);
+    if (last) this.#crown(last.data);
+    this.#done = this.#run(last?.seq ?? 0);
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#fetching?.abort.abort();
+    await this.#done;
+    await this.#fetching?.done;
+  }
+
+  async #run(afterSeq: number): Promise<void> {
+    for await (const event of this.#options.store.follow({ afterSeq, signal: this.#stop.signal }))
+      if (event.type === 'king.crowned') this.#crown(event.data);
+  }
+
+  #crown(data: unknown): void {
+    const parsed = EVENT_SCHEMAS['king.crowned'].safeParse(data);
+    if (!parsed.success) {
+      this.#options.log.error({ issues: parsed.error.issues }, 'unreadable king.crowned event');
+      return;
+    }
+    const { uid, repo, revision, crownedAtBlock } = parsed.data;
+    this.#fetching?.abort.abort();
+    const abort = new AbortController();
+    this.#options.shelf.kingIsLoading = true;
+    const king = { uid, repo, revision, crownedAtBlock };
+    this.#fetching = { abort, done: this.#fetchUntilLoaded(king, abort.signal) };
+  }
+
+  async #fetchUntilLoaded(king: KingIdentity, signal: AbortSignal): Promise<void> {
+    const { shelf, log } = this.#options;
+    for (let waitMs = RETRY_MIN_MS; !signal.aborted; waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)) {
+      try {
+        const engine = await this.#fetch(king, signal);
+        if (signal.aborted) {
+          engine.dispose();
+          return;
+        }
+        shelf.putKing(engine, king);
+        shelf.kingIsLoading = false;
+        this.lastError = null;
+        log.info({ ...king }, 'king loaded');
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        const code = error instanceof QuasarError ? error.code : 'server.king_load_failed';
+        const message = error instanceof Error ? error.message : String(error);
+        this.lastError = { code, message };
+        log.warn({ ...king, code, err: error, waitMs }, 'king not loaded, trying again');
+        await sleep(waitMs, signal);
+      }
+    }
+  }
+
+  async #fetch(king: KingIdentity, signal: AbortSignal): Promise<TextEngine> {
+    const { hub, load, maxTotalBytes } = this.#options;
+    const listed = await hub.list(king.repo, king.revision);
+    if (!listed)
+      throw new QuasarError('server.king_removed', `${king.repo}@${king.revision} is no longer on the hub`, {
+        hint: 'The old model answers until the validator crowns another king or the repository comes back.',
+        retry: 'later',
+      });
+    const files = listed.filter((file) => CHECKPOINT_FILES.includes(file.path));
+    return load(await hub.download(king.repo, king.revision, { files, maxTotalBytes, signal }));
+  }
+}
