@@ -38,7 +38,7 @@ describe('parseCommitment', () => {
     expect(codes(data)).toEqual(expected);
   });
 
-  it.each(['a', 'a/b/c', '../b', 'a/..', 'a/b..c', '.a/b', 'a/b.', 'https://x/y', 'a/b\n', 'a/é', 'a//b', 'a--b/c'])(
+  it.each(['a', 'a/b/c', '../b', 'a/..', 'a/b..c', '.a/b', 'https://x/y', 'a/b\n', 'a/é', 'a//b'])(
     'refuses the repository %j',
     (model) => {
       expect(codes(JSON.stringify({ model, revision }))).toEqual(['commitment.bad_repo']);

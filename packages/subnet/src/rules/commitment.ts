@@ -5,6 +5,7 @@
  * says who committed and when (a spoofed block inside the JSON once made copies look like originals).
  */
 import type { Issue, Result } from '@quasar/base';
+import { isPinnedRevision, isRepoName } from '@quasar/hub';
 
 export const MAX_COMMITMENT_BYTES = 512;
 
@@ -16,8 +17,6 @@ export interface CommitmentPayload {
   manifestSha256?: string;
 }
 
-const SEGMENT = '[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?';
-const REPO = new RegExp(`^${SEGMENT}/${SEGMENT}$`);
 const KEYS = ['model', 'revision', 'manifest'];
 
 /** Parse untrusted payload text. Reports every finding. */
@@ -46,14 +45,14 @@ export function parseCommitment(data: string): Result<CommitmentPayload> {
         message: `key not known, expected only ${KEYS.join(', ')}`,
       });
   const { model, revision, manifest } = record;
-  if (typeof model !== 'string' || !REPO.test(model) || /\.\.|--/.test(model))
+  if (typeof model !== 'string' || !isRepoName(model))
     issues.push({
       code: 'commitment.bad_repo',
       path: 'model',
       message: `got ${show(model)}, expected owner/name`,
       hint: 'Letters, digits, ".", "_" and "-"; no URL, no leading dot.',
     });
-  if (typeof revision !== 'string' || !/^[0-9a-f]{40}$/.test(revision))
+  if (typeof revision !== 'string' || !isPinnedRevision(revision))
     issues.push({
       code: 'commitment.bad_revision',
       path: 'revision',

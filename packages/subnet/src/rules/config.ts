@@ -197,6 +197,7 @@ export const LOCAL: SubnetConfig = {
     broken: { minTeacher: 0.25, needsBaseAboveZero: false },
   },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
+  copies: { ...UPSTREAM.copies, samplesPerTensor: 16 },
   limits: { ...UPSTREAM.limits, maxParameters: 50_000_000 },
 };
 

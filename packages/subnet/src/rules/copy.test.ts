@@ -17,7 +17,7 @@ function submission(id: string, revealedAtBlock: number | null, uid = 1): Submis
 }
 
 function record(one: Submission, hashes: string[], more: Partial<ContentRecord> = {}): ContentRecord {
-  return { submission: one, tensors: Object.fromEntries(hashes.map((h, i) => [`t${i}`, h])), samples: [], ...more };
+  return { submission: one, tensors: Object.fromEntries(hashes.map((h, i) => [`t${i}`, h])), samples: {}, ...more };
 }
 
 const hashes = (n: number, tag = '') => Array.from({ length: n }, (_, i) => `${tag}${i}`);
@@ -66,17 +66,17 @@ describe('findOriginal', () => {
 
   it('a little noise on every tensor is a copy, training is not', () => {
     const values = Array.from({ length: 600 }, (_, i) => Math.sin(i));
-    const a = record(submission('a', 1), hashes(20), { samples: values });
+    const a = record(submission('a', 1), hashes(20), { samples: { w: values } });
     const noisy = record(submission('b', 2), hashes(20, 'n'), {
-      samples: values.map((v, i) => v + 1e-4 * Math.cos(7 * i)),
+      samples: { w: values.map((v, i) => v + 1e-4 * Math.cos(7 * i)) },
     });
     const trained = record(submission('c', 2), hashes(20, 't'), {
-      samples: values.map((v, i) => v + 1e-2 * Math.cos(7 * i)),
+      samples: { w: values.map((v, i) => v + 1e-2 * Math.cos(7 * i)) },
     });
     expect(findOriginal(noisy, [a], base)?.kind).toBe('noise');
     expect(findOriginal(trained, [a], base)).toBeNull();
-    const few = record(submission('b', 2), hashes(20, 'n'), { samples: values.slice(0, 100) });
-    expect(findOriginal(few, [{ ...a, samples: values.slice(0, 100) }], base)).toBeNull();
+    const few = record(submission('b', 2), hashes(20, 'n'), { samples: { w: values.slice(0, 100) } });
+    expect(findOriginal(few, [{ ...a, samples: { w: values.slice(0, 100) } }], base)).toBeNull();
   });
 
   it('never accuses the first of any set of equal checkpoints, and always the others', () => {

@@ -16,8 +16,11 @@ export interface ContentRecord {
   submission: Submission;
   /** sha256 per tensor name, of tensors that differ from the base model only. */
   tensors: Readonly<Record<string, string>>;
-  /** Values at secret positions of those tensors, the same positions for every record; empty when switched off. */
-  samples: readonly number[];
+  /**
+   * Values at secret positions of those of them that are matrices, in units of the base tensor's rms so that no tensor
+   * outweighs the others. The same positions for every record; empty when switched off.
+   */
+  samples: Readonly<Record<string, readonly number[]>>;
   /** Id of the original when this one was itself found to be a copy. */
   copyOf?: string | undefined;
 }
@@ -95,10 +98,15 @@ function compare(a: ContentRecord, b: ContentRecord, rules: CopyRules): Omit<Cop
   const evidence = { identicalTensors: identical, comparedTensors: total, identicalRatio: ratio };
   if (identical === total) return { kind: 'content', evidence };
   if (identical >= rules.minIdenticalTensors && ratio >= rules.minIdenticalRatio) return { kind: 'tensors', evidence };
-  if (a.samples.length !== b.samples.length || a.samples.length < rules.minSamples) return null;
-  const { cosine, relativeL2 } = similarity(a.samples, b.samples);
+  const shared = Object.keys(a.samples).filter((name) => b.samples[name]?.length === a.samples[name]!.length);
+  const [valuesA, valuesB] = [a, b].map(({ samples }) => shared.flatMap((name) => [...samples[name]!])) as [
+    number[],
+    number[],
+  ];
+  if (valuesA.length < rules.minSamples) return null;
+  const { cosine, relativeL2 } = similarity(valuesA, valuesB);
   if (cosine >= rules.minCosine && relativeL2 <= rules.maxRelativeL2)
-    return { kind: 'noise', evidence: { samples: a.samples.length, cosine, relativeL2 } };
+    return { kind: 'noise', evidence: { samples: valuesA.length, cosine, relativeL2 } };
   return null;
 }
 

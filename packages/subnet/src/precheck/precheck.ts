@@ -1,0 +1,141 @@
+/**
+ * @file All checks of a submission before it may be evaluated, cheapest first; every finding is reported.
+ *
+ * Listing -> names -> sizes -> config, tokenizer, header (small ranged reads) -> download -> values -> copies.
+ * A check runs whenever its input exists, so one wrong file does not hide the next mistake. A hub that is down says
+ * nothing about a submission: such errors are thrown with `retry: 'later'` and never become a verdict.
+ */
+import { join } from 'node:path';
+import { type Issue, QuasarError } from '@quasar/base';
+import type { HubFile } from '@quasar/hub';
+import type { SubnetConfig } from '../rules/config.ts';
+import { type ContentRecord, type CopyFinding, findOriginal, findSameRevision } from '../rules/copy.ts';
+import type { Submission } from '../rules/submission.ts';
+import { contentRecord, samplePositions } from './content.ts';
+import { checkDeclaredSizes, maxTotalBytes } from './declared-sizes.ts';
+import { checkFiniteWeights } from './finite-weights.ts';
+import { checkListedFiles } from './listed-files.ts';
+import { checkLockedConfig } from './locked-config.ts';
+import { checkLockedTokenizer } from './locked-tokenizer.ts';
+import type { ModelLock } from './model-lock.ts';
+import { scanWeights } from './scan-weights.ts';
+import { manifestSha256, type SubmissionSource } from './source.ts';
+import { checkTensorTable } from './tensor-table.ts';
+
+export interface PrecheckInput {
+  submission: Submission;
+  source: SubmissionSource;
+  lock: ModelLock;
+  rules: SubnetConfig['copies'];
+  /** Sampling secret of this validator. */
+  secret: string;
+  /** The base student as the original of untrained checkpoints. */
+  base: Submission;
+  /** Every known commitment: the same revision is refused before it is read. */
+  submissions: readonly Submission[];
+  /** Content of everything checked so far. */
+  records: readonly ContentRecord[];
+  /** From the commitment, when it names one. */
+  manifestSha256?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export type PrecheckOutcome =
+  | { passed: true; directory: string; files: HubFile[]; record: ContentRecord }
+  | {
+      passed: false;
+      status: 'COPY' | 'REMOVED' | 'INVALID';
+      issues: Issue[];
+      original?: Submission;
+      /** Known when the weights were read; a copy of a copy leads to the root through it. */
+      record?: ContentRecord;
+    };
+
+/** @throws QuasarError with `retry: 'later'` on a broken border; the submission is then neither passed nor refused */
+export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
+  const { submission, source, lock } = input;
+  const sameRevision = findSameRevision(submission, input.submissions);
+  if (sameRevision) return copyOutcome(sameRevision);
+  let files: HubFile[] | null;
+  try {
+    files = await source.list();
+    if (files === null) return { passed: false, status: 'REMOVED', issues: [missingRevision(source.name)] };
+    const issues = await checkBeforeDownload(files, input);
+    if (issues.length > 0) return { passed: false, status: 'INVALID', issues };
+  } catch (error) {
+    return refusedByHub(error);
+  }
+
+  const directory = await source.download(files, maxTotalBytes(lock), input.signal);
+  const { samplesPerTensor } = input.rules;
+  const scan = await scanWeights(join(directory, 'model.safetensors'), (name, size) =>
+    samplePositions(input.secret, name, size, samplesPerTensor),
+  );
+  const bad = checkFiniteWeights(scan);
+  if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
+  const record = contentRecord(submission, scan, lock);
+  const copy = findOriginal(record, input.records, input.base, input.rules);
+  if (copy) return { ...copyOutcome(copy), record: { ...record, copyOf: copy.original.id } };
+  return { passed: true, directory, files, record };
+}
+
+async function checkBeforeDownload(files: readonly HubFile[], input: PrecheckInput): Promise<Issue[]> {
+  const { source, lock } = input;
+  const sizes = checkDeclaredSizes(files, lock);
+  const issues = [...checkListedFiles(files), ...sizes];
+  if (input.manifestSha256 !== undefined && manifestSha256(files) !== input.manifestSha256)
+    issues.push({
+      code: 'precheck.manifest_mismatch',
+      message: `the files do not match the committed manifest ${input.manifestSha256.slice(0, 16)}...`,
+      hint: 'Commit the manifest of the revision you publish.',
+    });
+  const usable = (path: string) =>
+    sizes.some((one) => one.path === path) ? undefined : files.find((file) => file.path === path);
+  const config = usable('config.json');
+  if (config) issues.push(...checkLockedConfig(await source.readRange('config.json', 0, config.sizeBytes), lock));
+  const tokenizer = files.find(({ path }) => path === 'tokenizer.json');
+  if (tokenizer) issues.push(...checkLockedTokenizer(tokenizer, lock));
+  // A file of the wrong size still has a header that says why.
+  const weights = files.find(({ path }) => path === 'model.safetensors');
+  if (weights) issues.push(...(await checkTensorTable(source, weights.sizeBytes, lock)));
+  return issues;
+}
+
+const COPY_TEXT: Record<CopyFinding['kind'], string> = {
+  revision: 'the same repository and revision was committed earlier',
+  base: 'no tensor differs from the base model: nothing was trained',
+  content: 'every trained tensor is identical',
+  tensors: 'most trained tensors are identical',
+  noise: 'the weights differ by noise only',
+};
+
+function copyOutcome({ kind, original, evidence }: CopyFinding): PrecheckOutcome & { passed: false } {
+  const { uid, repo, revision, revealedAtBlock } = original;
+  const numbers = Object.entries(evidence).map(([name, value]) => `${name} ${value}`);
+  const issue: Issue = {
+    code: `copy.same_${kind}`,
+    message: `${COPY_TEXT[kind]}: original is uid ${uid}, ${repo}@${revision.slice(0, 8)}, block ${revealedAtBlock}${numbers.length > 0 ? ` (${numbers.join(', ')})` : ''}`,
+    hint: 'The earliest reveal is the original. Train further and commit a new revision.',
+  };
+  return { passed: false, status: 'COPY', issues: [issue], original };
+}
+
+function missingRevision(name: string): Issue {
+  return {
+    code: 'precheck.revision_missing',
+    message: `${name}: repository or revision does not exist, or is private`,
+    hint: 'Keep the repository public and the committed revision in place until it is judged.',
+  };
+}
+
+/** What the hub client refuses for good is a finding; everything else stays an error. */
+function refusedByHub(error: unknown): PrecheckOutcome {
+  if (!(error instanceof QuasarError) || error.retry === 'later' || !error.code.startsWith('hub.')) throw error;
+  if (error.code === 'hub.not_found') return { passed: false, status: 'REMOVED', issues: [asIssue(error)] };
+  const listed = (error.data as { issues?: Issue[] } | undefined)?.issues;
+  return { passed: false, status: 'INVALID', issues: listed ?? [asIssue(error)] };
+}
+
+function asIssue({ code, message, hint }: QuasarError): Issue {
+  return hint === undefined ? { code, message } : { code, message, hint };
+}
