@@ -154,6 +154,22 @@ describe('block hashes', () => {
 });
 
 describe('failing storage', () => {
+  it('leaves nothing of a block that fails half way', async () => {
+    const path = freshPath();
+    const chain = open({ path });
+    await chain.register(alice, NETUID);
+    const saboteur = new Database(path);
+    saboteur.exec("CREATE TRIGGER no_block BEFORE INSERT ON blocks BEGIN SELECT RAISE(ABORT, 'disk trouble'); END");
+    const calls = [chain.addStake(alice, NETUID, 1), chain.register(bob, NETUID), chain.commit(alice, NETUID, 'x')];
+    const errors = await Promise.all(calls.map((call) => expectCode(call, 'chain.storage_failed')));
+    for (const error of errors) expect(error.message).toContain('disk trouble');
+    expect((await chain.metagraph(NETUID)).neurons).toMatchObject([{ hotkey: alice.hotkey, stake: 0 }]);
+    saboteur.exec('DROP TRIGGER no_block');
+    expect(await chain.commit(alice, NETUID, 'y')).toEqual({ revealedAtBlock: 3 });
+    await chain.advance(1);
+    expect((await chain.commitments(NETUID, 100)).map((c) => c.data)).toEqual(['y']);
+  });
+
   it('refuses the block, tells its callers, and goes on when the storage works again', async () => {
     const path = freshPath();
     const chain = open({ path });

@@ -1,6 +1,5 @@
 /** @file What only exists over HTTP: forged and repeated extrinsics, lost answers, restarts, wrong addresses. */
-import { createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { canonicalJson } from '@quasar/base';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connectChain } from './client.ts';
@@ -9,6 +8,7 @@ import { EXTRINSIC_LIFETIME_BLOCKS, signExtrinsic } from './extrinsic.ts';
 import type { Wallet } from './port.ts';
 import { type ChainServer, serveChain } from './server.ts';
 import { expectCode } from './testing/contract.ts';
+import { droppingProxy, listen } from './testing/proxy.ts';
 import { walletFromSeed } from './wallet.ts';
 
 const NETUID = 24;
@@ -254,55 +254,3 @@ describe('closing', () => {
     await server.close();
   });
 });
-
-async function listen(server: Server): Promise<{ url: string }> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
-
-/** Forwards to `target`; loses a set number of POSTs before, or their answers after, the target handled them. */
-async function droppingProxy(target: string) {
-  let answers = 0;
-  let requests = 0;
-  let dropped = 0;
-  const { url } = await listen(
-    createServer((incoming, outgoing) => {
-      const isWrite = incoming.method === 'POST';
-      if (isWrite && requests > 0) {
-        requests--;
-        outgoing.destroy();
-        return;
-      }
-      const { method, headers } = incoming;
-      const forward = request(`${target}${incoming.url}`, { method, headers }, (reply) => {
-        const chunks: Buffer[] = [];
-        reply.on('data', (chunk: Buffer) => chunks.push(chunk));
-        reply.on('end', () => {
-          if (isWrite && answers > 0) {
-            answers--;
-            dropped++;
-            outgoing.destroy();
-            return;
-          }
-          outgoing.writeHead(reply.statusCode ?? 500, reply.headers).end(Buffer.concat(chunks));
-        });
-      });
-      forward.on('error', () => outgoing.destroy());
-      incoming.pipe(forward);
-    }),
-  );
-  return {
-    url,
-    dropAnswers(count: number) {
-      answers = count;
-    },
-    dropRequests(count: number) {
-      requests = count;
-    },
-    dropped: () => dropped,
-  };
-}
