@@ -11,6 +11,8 @@ export {
 } from './objectives/objective.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
 export { learningRate, type Schedule } from './optim/schedule.ts';
+export { type DistilStageOptions, distil } from './stages/distil.ts';
+export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
 export {
   clearResume,
   type Evaluation,
