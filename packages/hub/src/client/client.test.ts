@@ -1,22 +1,18 @@
 /** @file The hub client against the real local hub: publish, list, read, download, cache, and what is refused first. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deleteRepo } from '@huggingface/hub';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHubClient, type HubClient, isFlatFileName, isRepoName, type LocalHub, serveHub } from '../index.ts';
+import { newDirectory } from '../testing/hostile.ts';
 
 let hub: LocalHub;
 let client: HubClient;
 const cacheDirectory = newDirectory();
 const weights = randomBytes(2_500_000);
 const UNKNOWN_REVISION = 'f'.repeat(40);
-
-function newDirectory(): string {
-  return mkdtempSync(join(tmpdir(), 'quasar-hub-'));
-}
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -2,23 +2,19 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as hf from '@huggingface/hub';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalHub, serveHub } from '../index.ts';
+import { newDirectory } from '../testing/hostile.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 const directory = newDirectory();
 const accessToken = 'hf_any';
 let hub: LocalHub;
 let hubUrl: string;
-
-function newDirectory(): string {
-  return mkdtempSync(join(tmpdir(), 'quasar-hub-'));
-}
 
 beforeAll(async () => {
   // The killed hub runs plain Node on `dist`, so `dist` has to be the sources under test.
