@@ -1,4 +1,14 @@
 /** @file Floor 4: how good a model is: divergence from the teacher, the paired test, the axes and their composite. */
+
+export { absoluteAxes, type TeacherReference, teacherReference } from './axes/absolute.ts';
+export { type Answer, answerItems } from './axes/answers.ts';
+export { capability } from './axes/capability.ts';
+export { degeneracy, diversity, hasLoop } from './axes/degeneracy.ts';
+export { length, meanTokens } from './axes/length.ts';
+export { type OnPolicyOptions, onPolicyRkl } from './axes/on-policy-rkl.ts';
+export { passFraction, passFractions } from './axes/pass-fraction.ts';
+export { reasoningDensity } from './axes/reasoning-density.ts';
+export { type Divergences, relativeAxes } from './axes/relative.ts';
 export {
   type AxisSpec,
   type AxisValue,
@@ -32,3 +42,5 @@ export {
   testDeltas,
   UPSTREAM_PAIRED_RULES,
 } from './paired.ts';
+export { type AxisItem, axisItems, type DuelPromptOptions, duelPrompts, WORLD_AXES } from './prompts.ts';
+export { SCORE_BATCH, scoreTraces } from './score-traces.ts';

@@ -14,7 +14,10 @@ const share = z.number().min(0).max(1);
 const uidOrNull = z.int().min(0).max(65535).nullable();
 
 const axis = z.strictObject({
-  /** An axis of the world, or one of the built-in ones: kl, on_policy_rkl, capability, length, degeneracy. */
+  /**
+   * An axis of the world, or one of the built-in ones: kl, on_policy_rkl, capability, length,
+   * degeneracy, reasoning_density.
+   */
   name: z.string().min(1),
   weight: z.number().min(0),
   /** Items or prompts; 0 for axes computed from what other axes measured. */
@@ -49,9 +52,8 @@ const schema = z.strictObject({
     confidenceZ: z.number().min(0),
     minDelta: z.number().min(0),
     maxPromptTokens: positive,
-    maxNewTokens: positive,
-    /** Prompts whose teacher continuation is shorter are skipped. */
-    minCompletionTokens: positive,
+    /** Teacher tokens per prompt, exactly: past the end of its turn the teacher goes on with the next one. */
+    continuationTokens: positive,
     temperature: z.number().min(0),
     topP: share,
     topK: positive,
@@ -119,8 +121,7 @@ export const UPSTREAM: SubnetConfig = {
     confidenceZ: 1.96,
     minDelta: 0,
     maxPromptTokens: 1024,
-    maxNewTokens: 1024,
-    minCompletionTokens: 10,
+    continuationTokens: 1024,
     temperature: 0.7,
     topP: 0.9,
     topK: 128,
@@ -134,6 +135,7 @@ export const UPSTREAM: SubnetConfig = {
       { name: 'capability', weight: 0.25, items: 0, minValid: 4 },
       { name: 'length', weight: 0.1, items: 0, minValid: 4 },
       { name: 'degeneracy', weight: 0.15, items: 0, minValid: 4 },
+      { name: 'reasoning_density', weight: 0.05, items: 0, minValid: 4 },
       { name: 'math', weight: 0.14, items: 12, minValid: 4 },
       { name: 'code', weight: 0.14, items: 8, minValid: 2 },
       { name: 'reasoning', weight: 0.1, items: 10, minValid: 4 },
@@ -183,8 +185,7 @@ export const LOCAL: SubnetConfig = {
     ...UPSTREAM.duel,
     prompts: 120,
     maxPromptTokens: 192,
-    maxNewTokens: 32,
-    minCompletionTokens: 1,
+    continuationTokens: 32,
     topK: 32,
   },
   kl: { ...UPSTREAM.kl, maxKl: 6 },
