@@ -45,7 +45,9 @@ describe('wrong use is one clear line and exit code 2', () => {
   });
 
   it('unknown verb', async () => {
-    expect(await refused('doctr')).toBe("quasar: unknown command 'doctr'; did you mean doctor? [usage.unknown_command]");
+    expect(await refused('doctr')).toBe(
+      "quasar: unknown command 'doctr'; did you mean doctor? [usage.unknown_command]",
+    );
   });
 
   it('a value that is no number', async () => {
@@ -84,9 +86,9 @@ describe('wrong use is one clear line and exit code 2', () => {
 
 describe('--data is checked before anything starts', () => {
   const cases: [string, (path: string) => void, string][] = [
-    ['a path that is not there', () => {}, 'usage.data_unreadable'],
-    ['an empty file', (path) => writeFileSync(path, ' \n'), 'usage.data_empty'],
-    ['bytes that are no text', (path) => writeFileSync(path, Uint8Array.of(0xff, 0xfe, 0x00)), 'usage.data_unreadable'],
+    ['a path that is not there', () => {}, 'data.unreadable'],
+    ['an empty file', (path) => writeFileSync(path, ' \n'), 'data.too_short'],
+    ['bytes that are no text', (path) => writeFileSync(path, Uint8Array.of(0xff, 0xfe, 0x00)), 'data.not_text'],
   ];
   it.each(cases)('%s', async (_, make, code) => {
     const path = join(folder, 'text.txt');
@@ -101,7 +103,7 @@ describe('--data is checked before anything starts', () => {
 
   it('a folder without text', async () => {
     const path = mkdtempSync(join(folder, 'empty-'));
-    expect(await refused('up', '--data', path, '--home', join(folder, 'data-home'))).toContain('[usage.data_empty]');
+    expect(await refused('up', '--data', path, '--home', join(folder, 'data-home'))).toContain('[data.no_text]');
     expect(readdirSync(path)).toEqual([]);
   });
 });

@@ -13,10 +13,12 @@ export const EXIT_MEANINGS: Record<ExitCode, string> = {
   130: 'Interrupted by Ctrl-C or SIGTERM, after a clean stop.',
 };
 
-/** Errors whose code begins with `usage.` are the caller's to mend. */
+/** Codes that begin so are the caller's to mend: a flag, or the text given with --data. */
+const USAGE = /^(usage|data)\./;
+
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof QuasarError)) return EXIT.failure;
-  if (error.code.startsWith('usage.')) return EXIT.usage;
+  if (USAGE.test(error.code)) return EXIT.usage;
   if (error.code === 'chain.unreachable') return EXIT.chainUnreachable;
   return EXIT.failure;
 }

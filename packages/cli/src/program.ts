@@ -1,9 +1,13 @@
 /** @file The command tree: global options and one file per verb. */
 import { Command } from 'commander';
 import { chain } from './commands/chain.ts';
+import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
 import { hub } from './commands/hub.ts';
+import { model } from './commands/model.ts';
+import { pretrain } from './commands/pretrain.ts';
 import { serve } from './commands/serve.ts';
+import { tokenizer } from './commands/tokenizer.ts';
 import { up } from './commands/up.ts';
 import { applyConfig } from './config.ts';
 
@@ -18,7 +22,8 @@ export function createProgram(): Command {
     .option('--verbose', 'show the stack of an error')
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
-  for (const verb of [up(), doctor(), serve(), chain(), hub()]) program.addCommand(verb);
+  for (const verb of [up(), doctor(), serve(), chain(), hub(), model(), tokenizer(), pretrain(), distill()])
+    program.addCommand(verb);
   return harden(program);
 }
 

@@ -35,7 +35,7 @@ export function up(): Command {
 async function run(options: UpOptions, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
-  const { checkTrainingText } = await import('../training-text.ts');
+  const { readText } = await import('@quasar/train');
   const { requireAskedPorts, settle } = await import('../up/settings.ts');
   const { HomeLock } = await import('../up/lock.ts');
   const { LiveView } = await import('../up/live-view.ts');
@@ -45,7 +45,7 @@ async function run(options: UpOptions, command: Command): Promise<void> {
   const { openBrowser } = await import('../up/open-browser.ts');
 
   const asked = options.data === undefined ? options : { ...options, data: fromCaller(options.data) };
-  if (asked.data !== undefined) checkTrainingText(asked.data);
+  if (asked.data !== undefined) readText(asked.data);
   // In a home that exists, the orphans of a killed run may still hold the ports: the lock waits for them first.
   let lock = existsSync(home.root) ? await HomeLock.take(home.lockFile) : null;
   const view = new LiveView(context);

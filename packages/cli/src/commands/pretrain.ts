@@ -1,0 +1,29 @@
+/** @file `quasar pretrain`: a fresh model of a named size, on the world and on text of one's own. */
+import { Command, Option } from 'commander';
+import { contextOf, fromCaller } from '../context.ts';
+import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } from '../training-run.ts';
+
+interface PretrainFlags extends TrainingOptions {
+  size: 'nano' | 'tiny' | '3b';
+  tokenizer: string;
+  dtype: 'F32' | 'BF16';
+}
+
+export function pretrain(): Command {
+  return withTrainingOptions(
+    new Command('pretrain')
+      .description('Train a fresh model on the world, and on your own text with --data.')
+      .addOption(new Option('--size <name>', 'size of the model').choices(['nano', 'tiny', '3b']).default('nano'))
+      .requiredOption('--tokenizer <file>', 'tokenizer.json, for example from `quasar tokenizer train`')
+      .addOption(
+        new Option('--dtype <name>', 'BF16 to publish, F32 to go on training').choices(['BF16', 'F32']).default('BF16'),
+      ),
+  ).action(async (options: PretrainFlags, command: Command) => {
+    const stages = await import('@quasar/train');
+    const { Tokenizer } = await import('@quasar/model');
+    const tokenizer = Tokenizer.load(fromCaller(options.tokenizer));
+    await runTraining(contextOf(command), options, (hooks) =>
+      stages.pretrain({ ...stageOptions(options), ...hooks, size: options.size, tokenizer, dtype: options.dtype }),
+    );
+  });
+}

@@ -1,0 +1,109 @@
+/** @file What `pretrain` and `distill` share: common options, a progress bar, Ctrl-C that saves, the table of losses. */
+import { QuasarError } from '@quasar/base';
+import type { Evaluation, StepReport, TrainSettings } from '@quasar/train';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Context, fromCaller } from './context.ts';
+import { EXIT } from './exit-codes.ts';
+import { wholeNumber } from './options.ts';
+import { listenForStop } from './service.ts';
+import { startProgress } from './ui/progress.ts';
+import { table } from './ui/table.ts';
+
+export interface TrainingOptions {
+  out: string;
+  steps: number;
+  seed: string;
+  data?: string;
+  rows: number;
+  tokens: number;
+  learningRate?: number;
+  evaluateEvery: number;
+}
+
+const DEFAULT_ROWS = 8;
+const DEFAULT_TOKENS = 256;
+
+export function withTrainingOptions(command: Command): Command {
+  return command
+    .requiredOption('--out <folder>', 'where the checkpoint goes; run again with the same flags to resume')
+    .requiredOption('--steps <number>', 'optimizer steps', wholeNumber(1))
+    .option('--seed <text>', 'equal seeds give equal models', '0')
+    .option('--data <path>', 'text to train on beside the world: a file, or a folder with .txt, .md or .jsonl files')
+    .option('--rows <number>', 'rows of a batch', wholeNumber(1), DEFAULT_ROWS)
+    .option('--tokens <number>', 'tokens of a row', wholeNumber(2), DEFAULT_TOKENS)
+    .option('--learning-rate <number>', 'peak learning rate', learningRate)
+    .option('--evaluate-every <number>', 'steps between held-out losses; 0: start and end', wholeNumber(0), 0);
+}
+
+function learningRate(text: string): number {
+  const value = Number(text);
+  if (value > 0 && value < 1) return value;
+  throw new InvalidArgumentError('Expected a number above 0 and below 1.');
+}
+
+/** What the stages take from the flags, without members that were not given. */
+export function stageOptions(options: TrainingOptions) {
+  const settings: Partial<TrainSettings> = {
+    B: options.rows,
+    T: options.tokens,
+    evaluateEvery: options.evaluateEvery,
+    ...(options.learningRate === undefined ? {} : { learningRate: options.learningRate }),
+  };
+  return {
+    directory: fromCaller(options.out),
+    steps: options.steps,
+    seed: options.seed,
+    dataPath: options.data === undefined ? undefined : fromCaller(options.data),
+    settings,
+  };
+}
+
+interface StageHooks {
+  onStep(report: StepReport): void;
+  onEvaluation(evaluation: Evaluation): void;
+  signal: AbortSignal;
+}
+
+/** Runs a stage with progress on stderr; on Ctrl-C the resume point is saved and the exit code is 130. */
+export async function runTraining(
+  context: Context,
+  options: TrainingOptions,
+  stage: (hooks: StageHooks) => Promise<{ evaluations: Evaluation[] }>,
+): Promise<void> {
+  const stopping = listenForStop();
+  const progress = startProgress(context, 'training');
+  try {
+    const { evaluations } = await stage({
+      signal: stopping.signal,
+      onEvaluation: () => {},
+      onStep(report) {
+        const losses = Object.entries(report.metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
+        const left = `${Math.ceil(report.etaMs / 1000)} s left`;
+        const speed = `${Math.round(report.tokensPerSecond)} tokens/s`;
+        progress.update(report.step, report.steps, [`step ${report.step}`, ...losses, speed, left].join('  '));
+      },
+    });
+    progress.end();
+    const checkpoint = fromCaller(options.out);
+    context.result({ checkpoint, evaluations }, () => `${lossTable(evaluations)}\n\ncheckpoint: ${checkpoint}`);
+  } catch (error) {
+    progress.end();
+    if (!(error instanceof QuasarError) || error.code !== 'train.cancelled') throw error;
+    context.note(`quasar: ${error.message}; ${error.hint ?? ''}`);
+    process.exitCode = EXIT.interrupted;
+  } finally {
+    stopping.dispose();
+  }
+}
+
+/** Held-out losses in nats per token: one row per evaluation, one column per set and metric. */
+function lossTable(evaluations: Evaluation[]): string {
+  const sets = Object.entries(evaluations[0]?.heldOut ?? {}).flatMap(([set, metrics]) =>
+    Object.keys(metrics).map((metric) => ({ set, metric })),
+  );
+  const columns = sets.map(({ set, metric }) => ({
+    title: `held-out ${set} ${metric}`,
+    value: (row: Evaluation) => row.heldOut[set]?.[metric]?.toFixed(4) ?? '',
+  }));
+  return table([{ title: 'step', value: (row: Evaluation) => row.step }, ...columns], evaluations);
+}
