@@ -160,9 +160,10 @@ KERNEL(kl_top_k_backward) {
 static int better(float x, int32_t i, float y, int32_t j) { return x > y || (x == y && i < j); }
 static void top_k_rows(void *context, long b, long e) {
   vocab *g = context;
+  float *rest = scratch(SCRATCH_KERNEL, g->V * sizeof(float));
   for (long i = b; i < e; i++) {
     const float *x = g->x + i * g->V;
-    float *logp = g->out + i * g->K, lse = row_lse(x, g->V, row_max(x, g->V)), kept = 0.0f;
+    float *logp = g->out + i * g->K, lse = row_lse(x, g->V, row_max(x, g->V));
     int32_t *ids = g->best + i * g->K;
     long n = 0; /* heap with the worst kept entry at the root; logp holds raw logits until sorted */
     for (int32_t v = 0; v < g->V; v++) {
@@ -199,15 +200,16 @@ static void top_k_rows(void *context, long b, long e) {
       logp[at] = value;
       ids[at] = id;
     }
+    memcpy(rest, x, g->V * sizeof(float));
     for (long j = 0; j < n; j++) {
       logp[j] -= lse;
-      kept += q_exp(logp[j]);
+      rest[ids[j]] = -Q_INF;
     }
-    g->out2[i] = g->K == g->V ? 0.0f : MAX(0.0f, 1.0f - kept);
+    g->out2[i] = g->K == g->V ? 0.0f : q_exp(row_lse(rest, g->V, row_max(rest, g->V)) - lse);
   }
 }
-/* The K largest log-probabilities of each row, best first (ties: lowest id), and the mass outside them.
-   p: ids[M,K] logp[M,K] tail[M] logits[M,V]; n: M V K */
+/* The K largest log-probabilities of each row, best first (ties: lowest id), and the mass outside them,
+   which is summed, not 1 - kept: a light tail would be rounding error. p: ids[M,K] logp[M,K] tail[M] logits[M,V]; n: M V K */
 KERNEL(top_k) {
   vocab g = {.best = I(0), .out = F(1), .out2 = F(2), .x = F(3), .V = L(1), .K = L(2)};
   parallel_for(L(0), 1 + 2048 / g.V, top_k_rows, &g);

@@ -1,5 +1,6 @@
 /* One thread pool for the whole process: workers spin briefly for the next loop, then sleep. It serves one loop at a time;
-   a loop that another JavaScript thread starts meanwhile runs on its own thread alone. */
+   a loop that another JavaScript thread starts meanwhile runs on its own thread alone. The caller works too and waits
+   only for workers that joined its loop, so a worker that the system has not scheduled delays nobody. */
 #define _GNU_SOURCE
 #include "quasar.h"
 #include <pthread.h>
@@ -13,12 +14,12 @@
 #define relax() ((void)0)
 #endif
 
-enum { MAX_THREADS = 64, SPIN_ROUNDS = 4000 };
+/* `state` of the current loop: its number from bit 9 on, whether it can be joined, how many workers are inside. */
+enum { MAX_THREADS = 64, SPIN_ROUNDS = 4000, JOINED = 255, OPEN = 256, LOOP = 512 };
 
 static atomic_int thread_count = 1;
-static atomic_ulong generation;
+static atomic_ulong state;
 static atomic_long next_item;
-static atomic_int running;
 static long item_count, item_step;
 static range_fn job_body;
 static void *job_context;
@@ -38,24 +39,28 @@ static void drain(void) {
   inside = 0;
 }
 
-static void *worker(void *joined) {
-  unsigned long seen = (unsigned long)(uintptr_t)joined; /* the first loop is the next one */
+static int can_join(unsigned long now, unsigned long last) { return (now & OPEN) && now / LOOP != last; }
+
+static void *worker(void *unused) {
+  (void)unused;
+  unsigned long last = 0, now;
   for (;;) {
     int spins = 0;
-    while (atomic_load_explicit(&generation, memory_order_acquire) == seen) {
+    while (!can_join(now = atomic_load(&state), last)) {
       if (++spins < SPIN_ROUNDS) {
         relax();
         continue;
       }
       pthread_mutex_lock(&mutex);
       atomic_fetch_add(&sleepers, 1);
-      while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &mutex);
+      while (!can_join(atomic_load(&state), last)) pthread_cond_wait(&wake, &mutex);
       atomic_fetch_sub(&sleepers, 1);
       pthread_mutex_unlock(&mutex);
     }
-    seen = atomic_load_explicit(&generation, memory_order_acquire);
+    if (!atomic_compare_exchange_strong(&state, &now, now + 1)) continue;
+    last = now / LOOP;
     drain();
-    atomic_fetch_sub_explicit(&running, 1, memory_order_release);
+    atomic_fetch_sub_explicit(&state, 1, memory_order_release);
   }
   return NULL;
 }
@@ -65,7 +70,7 @@ void pool_start(int threads) {
   pthread_mutex_lock(&busy);
   for (; thread_count < threads; thread_count++) {
     pthread_t id;
-    if (pthread_create(&id, NULL, worker, (void *)(uintptr_t)atomic_load(&generation))) break;
+    if (pthread_create(&id, NULL, worker, NULL)) break;
     pthread_detach(id);
   }
   pthread_mutex_unlock(&busy);
@@ -86,15 +91,15 @@ void parallel_for(long count, long grain, range_fn body, void *context) {
   job_body = body;
   job_context = context;
   atomic_store(&next_item, 0);
-  atomic_store(&running, thread_count - 1);
-  atomic_fetch_add_explicit(&generation, 1, memory_order_seq_cst);
+  atomic_store(&state, (atomic_load(&state) / LOOP + 1) * LOOP + OPEN);
   if (atomic_load(&sleepers)) {
     pthread_mutex_lock(&mutex);
     pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&mutex);
   }
   drain();
-  for (int spins = 0; atomic_load_explicit(&running, memory_order_acquire);) {
+  atomic_fetch_and(&state, ~(unsigned long)OPEN);
+  for (int spins = 0; atomic_load_explicit(&state, memory_order_acquire) & JOINED;) {
     if (++spins < SPIN_ROUNDS) relax();
     else sched_yield();
   }

@@ -1,0 +1,41 @@
+/** @file Every kernel of the native device (float32) against the oracle (float64), on the same inputs. */
+import { describe, expect, it } from 'vitest';
+import { nativeAvailable, nativeDevice } from './devices/native.ts';
+import { referenceDevice } from './devices/reference/device.ts';
+import { KERNEL_NAMES } from './kernels.ts';
+import { type Case, runCase } from './testing/case.ts';
+import { allCases, CASE_GROUPS } from './testing/cases/index.ts';
+import { relativeError } from './testing/compare.ts';
+
+const FORWARD = 2e-6;
+const BACKWARD = 1e-5;
+
+function toleranceOf({ kernel, tolerance }: Case): number {
+  return tolerance ?? (kernel.endsWith('_backward') ? BACKWARD : FORWARD);
+}
+
+it('has a case for every kernel', async () => {
+  const covered = new Set((await allCases()).map((one) => one.kernel));
+  expect(KERNEL_NAMES.filter((name) => !covered.has(name))).toEqual([]);
+});
+
+describe.skipIf(!nativeAvailable()).each(Object.keys(CASE_GROUPS))('%s', async (group) => {
+  const native = nativeDevice();
+  const oracle = referenceDevice({ precision: 'f64' });
+  const cases = await (CASE_GROUPS[group] as () => Promise<Case[]>)();
+  it.each(cases)('$name', async (one) => {
+    const actual = await runCase(native, one);
+    const expected = await runCase(oracle, one);
+    const errors = one.buffers.map((argument, i) => {
+      const [x, want] = [actual[i], expected[i]];
+      if (argument === null || !x || !want || ('scratch' in argument && argument.scratch)) return 0;
+      return relativeError(x, want);
+    });
+    expect(Math.max(...errors), `relative error per buffer: ${errors}`).toBeLessThanOrEqual(toleranceOf(one));
+    one.buffers.forEach((argument, i) => {
+      if (argument instanceof Float64Array || argument instanceof Int32Array) {
+        expect(relativeError(actual[i] as Float32Array, argument), `input ${i} was written`).toBe(0);
+      }
+    });
+  });
+});

@@ -1,0 +1,25 @@
+/** @file Every case, by group. */
+import type { Case } from '../case.ts';
+import { elementwiseCases } from './elementwise.ts';
+import { gemmCases } from './gemm.ts';
+import { lossCases } from './loss.ts';
+import { moeCases } from './moe.ts';
+import { normCases } from './norm.ts';
+import { optimCases } from './optim.ts';
+import { recurrenceCases } from './recurrence.ts';
+import { sequenceCases } from './sequence.ts';
+
+export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
+  elementwise: elementwiseCases,
+  gemm: gemmCases,
+  norm: normCases,
+  sequence: sequenceCases,
+  recurrence: recurrenceCases,
+  moe: moeCases,
+  loss: lossCases,
+  optim: optimCases,
+};
+
+export async function allCases(): Promise<Case[]> {
+  return (await Promise.all(Object.values(CASE_GROUPS).map((make) => make()))).flat();
+}

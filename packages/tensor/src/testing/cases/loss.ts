@@ -1,0 +1,78 @@
+/** @file Cases of the vocabulary kernels: repeated ids, ignored targets, impossible tokens, empty and full tails, ties. */
+import { type Case, Draw, outputs } from '../case.ts';
+
+export async function lossCases(): Promise<Case[]> {
+  const draw = new Draw('loss');
+  const cases: Case[] = [];
+  for (const [M, D, V] of [
+    [1, 1, 1],
+    [9, 20, 13],
+    [500, 33, 40],
+  ]) {
+    const ids = draw.ints(M, 0, V - 1);
+    for (const [down, up] of [
+      ['embedding', 'embedding_backward'],
+      ['gather_rows', 'scatter_rows'],
+    ] as const) {
+      const shape = `${[M, D, V]}`;
+      cases.push({
+        name: `${down} ${shape}`,
+        kernel: down,
+        buffers: [{ output: M * D }, draw.normal(V * D), ids],
+        numbers: [M, D, V],
+      });
+      cases.push({
+        name: `${up} ${shape}`,
+        kernel: up,
+        buffers: [{ output: V * D }, draw.normal(M * D), ids],
+        numbers: [M, D, V],
+      });
+    }
+  }
+
+  for (const [M, V, K] of [
+    [1, 1, 1],
+    [5, 17, 1],
+    [40, 130, 16],
+    [3, 1000, 64],
+    [4, 12, 12],
+  ]) {
+    const logits = draw.normal(M * V, 4);
+    if (V > 16) logits[3] = Number.NEGATIVE_INFINITY;
+    const target = draw.ints(M, 0, V - 1);
+    if (M > 1) target[0] = -1;
+    if (V > 16 && M > 1) logits[V + 4] = logits[V + 5] = 9; // a tie
+    const [rows, all] = [{ output: M }, { output: M * V }];
+    const dloss = draw.normal(M);
+    if (M > 2) dloss[2] = 0;
+    const shape = `${[M, V, K]}`;
+    const forward = [rows, rows, logits, target];
+    const [, lse] = await outputs('cross_entropy', forward, [M, V]);
+    cases.push({ name: `cross_entropy ${shape}`, kernel: 'cross_entropy', buffers: forward, numbers: [M, V] });
+    cases.push({
+      name: `cross_entropy_backward ${shape}`,
+      kernel: 'cross_entropy_backward',
+      buffers: [all, logits, lse, target, dloss],
+      numbers: [M, V],
+    });
+    const top = [{ output: M * K, int: true }, { output: M * K }, rows];
+    cases.push({ name: `top_k ${shape}`, kernel: 'top_k', buffers: [...top, logits], numbers: [M, V, K] });
+    const teacher = (await outputs('top_k', [...top, draw.normal(M * V, 3)], [M, V, K])) as [
+      Int32Array,
+      Float64Array,
+      Float64Array,
+    ];
+    if (M > 1) teacher[2][1] = Math.fround(1e-9); // too light to count
+    if (V > 16) logits[3] = -20; // the student must not rule out what the teacher may say
+    const kl = [rows, rows, rows, logits, ...teacher];
+    const [, klLse, klTail] = await outputs('kl_top_k', kl, [M, V, K]);
+    cases.push({ name: `kl_top_k ${shape}`, kernel: 'kl_top_k', buffers: kl, numbers: [M, V, K] });
+    cases.push({
+      name: `kl_top_k_backward ${shape}`,
+      kernel: 'kl_top_k_backward',
+      buffers: [all, logits, klLse, klTail, ...teacher, dloss],
+      numbers: [M, V, K],
+    });
+  }
+  return cases;
+}

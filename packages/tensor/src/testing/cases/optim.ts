@@ -1,0 +1,25 @@
+/** @file Cases of the reductions and AdamW. */
+import { type Case, Draw } from '../case.ts';
+
+export async function optimCases(): Promise<Case[]> {
+  const draw = new Draw('optim');
+  return [1, 100, 4096, 30_001].flatMap((count): Case[] => {
+    const [x, y] = [draw.normal(count), draw.normal(count)];
+    const state = [draw.normal(count), draw.normal(count, 0.1), draw.uniform(count, 0, 0.01)];
+    return [
+      {
+        name: `sum_squares ${count}`,
+        kernel: 'sum_squares',
+        buffers: [{ inPlace: Float64Array.of(0.5) }, x],
+        numbers: [count],
+      },
+      { name: `dot ${count}`, kernel: 'dot', buffers: [{ output: 1 }, x, y], numbers: [count, 0.25] },
+      {
+        name: `adamw ${count}`,
+        kernel: 'adamw',
+        buffers: [...state.map((inPlace) => ({ inPlace })), x],
+        numbers: [count, 1e-2, 0.9, 0.95, 1e-8, 0.1, 1 / (1 - 0.9 ** 3), 1 / (1 - 0.95 ** 3), 0.5],
+      },
+    ];
+  });
+}

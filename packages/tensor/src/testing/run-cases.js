@@ -1,0 +1,51 @@
+/**
+ * @file Child process: runs kernel cases on the compiled addon with a given number of threads and instruction set, in one
+ * or more JavaScript threads at once, and prints a SHA-256 of each case's float and int results per thread.
+ * Standard input: v8-serialised { addon, threads, isa, workers, cases }.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { deserialize } from 'node:v8';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+function run({ addon, threads, isa, cases }) {
+  const api = createRequire(import.meta.url)(addon);
+  const block = new Float64Array(64);
+  const report = api.start(threads, isa, block);
+  const digests = cases.map(({ kernel, buffers, numbers }) => {
+    const passed = buffers.map((argument) => {
+      if (argument === null) return null;
+      const ints = argument instanceof Int32Array || argument.int;
+      const data = argument.inPlace ?? (ArrayBuffer.isView(argument) ? argument : argument.output);
+      const array = ints ? new Int32Array(data) : new Float32Array(data);
+      const pointer = api.alloc(Math.max(array.byteLength, 4));
+      api.write(pointer, array);
+      return { array, pointer, hashed: !argument.scratch };
+    });
+    block.set([...passed.map((buffer) => buffer?.pointer ?? 0), ...numbers]);
+    api.run(report.kernels.indexOf(kernel), passed.length);
+    const hash = createHash('sha256');
+    for (const buffer of passed) {
+      if (!buffer) continue;
+      api.read(buffer.pointer, buffer.array);
+      api.free(buffer.pointer);
+      if (buffer.hashed) hash.update(buffer.array);
+    }
+    return hash.digest('hex');
+  });
+  return { isa: report.isa, threads: report.threads, digests };
+}
+
+if (isMainThread) {
+  const job = deserialize(readFileSync(0));
+  const results = await Promise.all(
+    Array.from({ length: job.workers }, () => {
+      const worker = new Worker(new URL(import.meta.url), { workerData: job });
+      return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    }),
+  );
+  console.log(JSON.stringify(job.workers === 0 ? [run(job)] : results));
+} else {
+  parentPort.postMessage(run(workerData));
+}
