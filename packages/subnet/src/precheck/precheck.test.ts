@@ -1,0 +1,260 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
+import { writeSafetensors } from '@quasar/model';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LOCAL } from '../rules/config.ts';
+import type { ContentRecord } from '../rules/copy.ts';
+import { BASE_ID, BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
+import { blend, MICRO, microWeights, noisy, type Weights, writeCheckpoint } from '../testing/checkpoints.ts';
+import { createModelLock, type ModelLock } from './model-lock.ts';
+import { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck.ts';
+import { directorySource, hubSource, manifestSha256 } from './source.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'precheck-'));
+const baseWeights = microWeights('base');
+const trained = blend(baseWeights, microWeights('other'), 0.3);
+const base: Submission = {
+  id: BASE_ID,
+  uid: BASE_UID,
+  hotkey: '',
+  repo: 'base',
+  revision: '0'.repeat(40),
+  revealedAtBlock: 0,
+};
+let server: LocalHub;
+let hub: HubClient;
+let lock: ModelLock;
+let directories = 0;
+
+beforeAll(async () => {
+  server = await serveHub({ directory: join(root, 'hub'), port: 0 });
+  hub = createHubClient({ url: server.url, cacheDirectory: join(root, 'cache') });
+  lock = await createModelLock(writeCheckpoint(join(root, 'base'), baseWeights), LOCAL.limits);
+});
+
+afterAll(async () => {
+  await server.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function checkpoint(weights: Weights, config: unknown = MICRO): string {
+  return writeCheckpoint(join(root, `model-${directories++}`), weights, config);
+}
+
+function submission(hotkey: string, revealedAtBlock: number, repo: string, revision: string): Submission {
+  return { id: submissionId(hotkey, revealedAtBlock), uid: revealedAtBlock, hotkey, repo, revision, revealedAtBlock };
+}
+
+async function check(directory: string, more: Partial<PrecheckInput> = {}): Promise<PrecheckOutcome> {
+  return precheck({
+    submission: submission('miner', 10, 'miner/model', 'a'.repeat(40)),
+    source: directorySource(directory),
+    lock,
+    rules: LOCAL.copies,
+    secret: 'secret',
+    base,
+    submissions: [],
+    records: [],
+    ...more,
+  });
+}
+
+const codes = (outcome: PrecheckOutcome) => (outcome.passed ? [] : [...new Set(outcome.issues.map((i) => i.code))]);
+const replaceFile = (directory: string, name: string, content: string | Uint8Array) =>
+  writeFileSync(join(directory, name), content);
+
+describe('a good submission', () => {
+  it('passes from the hub and from its directory, with the same content', async () => {
+    const directory = checkpoint(trained);
+    replaceFile(directory, 'README.md', 'hello');
+    const paths = ['config.json', 'model.safetensors', 'tokenizer.json', 'README.md'];
+    const files = paths.map((path) => ({ path, content: join(directory, path) }));
+    const { revision } = await hub.publish('miner/good', files);
+    const source = hubSource(hub, 'miner/good', revision);
+    const manifest = manifestSha256((await source.list()) ?? []);
+    const fromHub = await check(directory, { source, manifestSha256: manifest });
+    const fromDisk = await check(directory, { manifestSha256: manifest });
+    expect(codes(fromHub)).toEqual([]);
+    expect(fromHub.passed && fromHub.record).toEqual(fromDisk.passed && fromDisk.record);
+  });
+
+  it('remembers only tensors that differ from the base', async () => {
+    const mixed: Weights = new Map(trained);
+    mixed.set('model.embed_tokens.weight', baseWeights.get('model.embed_tokens.weight')!);
+    const got = await check(checkpoint(mixed));
+    const names = got.passed ? Object.keys(got.record.tensors) : [];
+    expect(names).not.toContain('model.embed_tokens.weight');
+    expect(names).toContain('lm_head.weight');
+    expect(names).not.toContain('model.norm.weight'); // ones in both
+  });
+});
+
+describe('refused', () => {
+  it('a revision that is not there: REMOVED', async () => {
+    const got = await check('', { source: hubSource(hub, 'nobody/nothing', 'b'.repeat(40)) });
+    expect(got).toMatchObject({ passed: false, status: 'REMOVED' });
+    expect(codes(got)).toEqual(['precheck.revision_missing']);
+  });
+
+  it('files that are not part of a submission, each with its reason', async () => {
+    const directory = checkpoint(trained);
+    for (const name of ['modeling.py', 'pytorch_model.bin', 'model.gguf', 'extra.safetensors', 'notes.txt'])
+      replaceFile(directory, name, 'x');
+    const got = await check(directory);
+    expect(got.passed ? [] : got.issues.map(({ path }) => path).sort()).toEqual(
+      ['modeling.py', 'pytorch_model.bin', 'model.gguf', 'extra.safetensors', 'notes.txt'].sort(),
+    );
+    expect(codes(got)).toEqual(['precheck.file_refused']);
+  });
+
+  it('missing files', async () => {
+    const directory = checkpoint(trained);
+    rmSync(join(directory, 'tokenizer.json'));
+    rmSync(join(directory, 'config.json'));
+    expect(codes(await check(directory))).toEqual(['precheck.missing_file']);
+  });
+
+  it('a config that differs in any key, has another key, or asks for code at any depth', async () => {
+    const config = { ...MICRO, d_ff: 64, extra: 1, rope_theta: undefined, nested: { deep: [{ auto_map: {} }] } };
+    const got = await check(checkpoint(trained, { ...config, quantization_config: {} }));
+    expect(got.passed ? [] : got.issues.map((i) => `${i.code} ${i.path}`).sort()).toEqual([
+      'precheck.config_forbidden_key config.json/nested/deep/0/auto_map',
+      'precheck.config_forbidden_key config.json/quantization_config',
+      'precheck.config_mismatch config.json/d_ff',
+      'precheck.config_mismatch config.json/rope_theta',
+      'precheck.config_unknown_key config.json/extra',
+      'precheck.config_unknown_key config.json/nested',
+    ]);
+  });
+
+  it('a config that is no JSON or nested without end', async () => {
+    const directory = checkpoint(trained);
+    replaceFile(directory, 'config.json', `${'['.repeat(30_000)}${']'.repeat(30_000)}`);
+    expect(codes(await check(directory))).toEqual(['precheck.config_not_json']);
+    replaceFile(directory, 'config.json', `{"d_ff":${'{"a":'.repeat(8000)}1${'}'.repeat(8000)}}`);
+    expect(codes(await check(directory))).toEqual(['precheck.config_mismatch']);
+    replaceFile(directory, 'config.json', Uint8Array.of(0xff, 0xfe));
+    expect(codes(await check(directory))).toEqual(['precheck.config_not_json']);
+  });
+
+  it('another tokenizer, by one byte', async () => {
+    const directory = checkpoint(trained);
+    const path = join(directory, 'tokenizer.json');
+    writeFileSync(path, `${readFileSync(path, 'utf8')} `);
+    expect(codes(await check(directory))).toEqual(['precheck.tokenizer_mismatch']);
+  });
+
+  it('tensors that are missing, unknown, misshapen or of another dtype', async () => {
+    const weights: Weights = new Map(trained);
+    weights.delete('model.norm.weight');
+    weights.set('extra', { shape: [32], dtype: 'BF16', values: new Float32Array(32) });
+    weights.set('lm_head.weight', { ...weights.get('lm_head.weight')!, shape: [32, 272] });
+    weights.set('model.embed_norm.weight', { ...weights.get('model.embed_norm.weight')!, dtype: 'F32' });
+    expect(codes(await check(checkpoint(weights))).sort()).toEqual([
+      'precheck.missing_tensor',
+      'precheck.tensor_dtype',
+      'precheck.tensor_shape',
+      'precheck.unknown_tensor',
+    ]);
+  });
+
+  it('a weights file that is truncated, padded, too small, or no safetensors at all', async () => {
+    const directory = checkpoint(trained);
+    const whole = readFileSync(join(directory, 'model.safetensors'));
+    const after = async (content: Uint8Array) => {
+      replaceFile(directory, 'model.safetensors', content);
+      return codes(await check(directory));
+    };
+    expect(await after(whole.subarray(0, -2))).toEqual(['checkpoint.truncated']);
+    expect(await after(Buffer.concat([whole, Buffer.alloc(2)]))).toEqual(['checkpoint.trailing_bytes']);
+    expect(await after(Buffer.from('version https://git-lfs'))).toContain('precheck.size');
+    expect(await after(Buffer.alloc(whole.length, 0xff))).toEqual(['checkpoint.header_too_large']);
+    expect(await after(new Uint8Array(0))).toEqual(['precheck.size', 'checkpoint.truncated']);
+  });
+
+  it('values that are NaN, infinite or huge', async () => {
+    for (const [value, code] of [
+      [Number.NaN, 'precheck.not_finite'],
+      [Number.NEGATIVE_INFINITY, 'precheck.not_finite'],
+      [-1e6, 'precheck.huge_values'],
+    ] as const) {
+      const head = trained.get('lm_head.weight')!;
+      const values = head.values.slice();
+      values[77] = value;
+      const got = await check(checkpoint(new Map(trained).set('lm_head.weight', { ...head, values })));
+      expect(codes(got)).toEqual([code]);
+    }
+  });
+
+  it('files that are not those of the committed manifest', async () => {
+    expect(codes(await check(checkpoint(trained), { manifestSha256: 'c'.repeat(64) }))).toEqual([
+      'precheck.manifest_mismatch',
+    ]);
+  });
+});
+
+describe('copies', () => {
+  let record: ContentRecord;
+  const later = submission('thief', 20, 'thief/model', 'b'.repeat(40));
+
+  beforeAll(async () => {
+    const got = await check(checkpoint(trained));
+    if (!got.passed) throw new Error(String(codes(got)));
+    record = got.record;
+  });
+
+  it('the base itself is a copy of the base', async () => {
+    expect(await check(checkpoint(baseWeights))).toMatchObject({ status: 'COPY', original: { uid: BASE_UID } });
+  });
+
+  it('the same tensors in another file order are a copy of the earlier reveal, named in the text', async () => {
+    const reversed = new Map([...trained].reverse());
+    const got = await check(checkpoint(reversed), { submission: later, records: [record] });
+    expect(got).toMatchObject({ status: 'COPY', original: { uid: 10 }, record: { copyOf: 'miner:10' } });
+    expect(got.passed ? '' : got.issues[0]!.message).toContain('uid 10, miner/model@aaaaaaaa, block 10');
+  });
+
+  it('noise is a copy, training is not, and frozen base tensors make nobody a copy', async () => {
+    const check2 = (weights: Weights) => check(checkpoint(weights), { submission: later, records: [record] });
+    expect(codes(await check2(noisy(trained, 'n', 2e-4)))).toEqual(['copy.same_noise']);
+    expect((await check2(noisy(trained, 'n', 0.02))).passed).toBe(true);
+    const shared: Weights = new Map(blend(baseWeights, microWeights('third'), 0.3));
+    for (const name of [...shared.keys()].slice(0, 20)) shared.set(name, baseWeights.get(name)!);
+    expect((await check2(shared)).passed).toBe(true);
+  });
+
+  it('a stolen revision is refused before it is read', async () => {
+    const thief = { ...later, repo: 'Miner/model', revision: 'a'.repeat(40) };
+    const got = await check('/nowhere', { submission: thief, submissions: [record.submission, thief] });
+    expect(got).toMatchObject({ status: 'COPY', original: { id: 'miner:10' } });
+  });
+});
+
+describe('a hub that is down', () => {
+  it('is an error to try again, never a verdict', async () => {
+    const broken = await serveHub({ directory: join(root, 'hub2'), port: 0 });
+    const client = createHubClient({
+      url: broken.url,
+      cacheDirectory: join(root, 'cache2'),
+      limits: { attempts: 1, retryDelayMs: 1 },
+    });
+    await broken.close();
+    await expect(check('', { source: hubSource(client, 'miner/good', 'a'.repeat(40)) })).rejects.toMatchObject({
+      code: 'hub.unreachable',
+      retry: 'later',
+    });
+  });
+});
+
+describe('createModelLock', () => {
+  it('refuses a base that could not be submitted itself', async () => {
+    const f32 = new Map([...baseWeights].map(([name, tensor]) => [name, { ...tensor, dtype: 'F32' as const }]));
+    const directory = checkpoint(baseWeights);
+    writeFileSync(join(directory, 'model.safetensors'), writeSafetensors(f32));
+    await expect(createModelLock(directory, LOCAL.limits)).rejects.toMatchObject({ code: 'subnet.bad_base' });
+    const small = { ...LOCAL.limits, maxParameters: 1000 };
+    await expect(createModelLock(checkpoint(baseWeights), small)).rejects.toThrow('the cap is 1000');
+  });
+});
