@@ -26,7 +26,7 @@ export function createApp(repositories: Repositories, blobs: Blobs): Hono {
 
   app.onError((error, c) => {
     const known = error instanceof HttpError;
-    if (!known) console.error(error);
+    if (!known && !c.req.raw.signal.aborted) console.error(error); // a client that hangs up is no fault of ours
     const message = known ? error.message : 'internal error of the local hub';
     if (known && error.errorCode !== undefined) c.header('x-error-code', error.errorCode);
     c.header('x-error-message', message.replace(/[^\x20-\x7e]/g, '?'));
