@@ -52,7 +52,7 @@ async function check(directory: string, more: Partial<PrecheckInput> = {}): Prom
     submission: submission('miner', 10, 'miner/model', 'a'.repeat(40)),
     source: directorySource(directory),
     lock,
-    rules: LOCAL.copies,
+    rules: { ...LOCAL.copies, samplesPerTensor: 64 },
     secret: 'secret',
     base,
     submissions: [],
