@@ -20,6 +20,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           exclude: ['e2e/**/*.slow.test.ts'],
+          globalSetup: ['e2e/support/shared-home.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,

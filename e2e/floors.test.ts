@@ -63,7 +63,7 @@ it.each(packages)('%s reaches into no other package by path', (name) => {
 
 it.each(packages)('%s declares what it imports, and nothing above it', (name) => {
   const manifest = JSON.parse(readFileSync(join(REPOSITORY, 'packages', name, 'package.json'), 'utf8'));
-  const declared = Object.keys(manifest.dependencies ?? {})
+  const declared = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })
     .filter((dependency) => dependency.startsWith('@quasar/'))
     .map((dependency) => dependency.slice('@quasar/'.length));
   expect(declared.filter((dependency) => !(floorOf(dependency) < floorOf(name)))).toEqual([]);

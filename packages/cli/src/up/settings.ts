@@ -1,4 +1,5 @@
 /** @file The ports and other settings of a net: what was asked for, else what the home remembers, else free defaults. */
+import { QuasarError } from '@quasar/base';
 import type { Home, NetSettings } from '../home.ts';
 import { DEFAULT_PORTS, isPortFree, nextFreePort, requireFreePort } from '../ports.ts';
 
@@ -16,30 +17,42 @@ const DEFAULT_BLOCK_TIME_MS = 500;
 
 const FLAGS = { server: '--port', hub: '--hub-port', chain: '--chain-port' } as const;
 type Service = keyof typeof FLAGS;
+const SERVICES_WITH_PORTS: Service[] = ['server', 'hub', 'chain'];
 
 function askedPort(asked: AskedSettings, service: Service): number | undefined {
   return { server: asked.port, hub: asked.hubPort, chain: asked.chainPort }[service];
 }
 
-/** @throws usage.port_busy for a port that was asked for and is in use */
+/** @throws usage.port_busy for a port that was asked for and is in use, or asked for twice */
 export async function requireAskedPorts(asked: AskedSettings): Promise<void> {
-  for (const service of ['server', 'hub', 'chain'] as const) {
+  const seen = new Map<number, string>();
+  for (const service of SERVICES_WITH_PORTS) {
     const port = askedPort(asked, service);
-    if (port !== undefined) await requireFreePort(port, FLAGS[service]);
+    if (port === undefined) continue;
+    const flag = FLAGS[service];
+    const other = seen.get(port);
+    if (other !== undefined) {
+      throw new QuasarError('usage.port_busy', `${flag} ${port}: the same port as ${other}`, {
+        hint: 'choose another one, or leave the flag out and a free one is found',
+      });
+    }
+    seen.set(port, flag);
+    await requireFreePort(port, flag);
   }
 }
 
 /** Settles every setting and writes them to the home. `note` hears of a remembered port that is taken now. */
 export async function settle(home: Home, asked: AskedSettings, note: (line: string) => void): Promise<NetSettings> {
   const remembered = home.readNet();
-  const ports: NetSettings['ports'] = { server: 0, hub: 0, chain: 0 };
-  const taken = new Set<number>();
-  for (const service of ['server', 'hub', 'chain'] as const) {
-    const wanted = askedPort(asked, service) ?? remembered?.ports[service] ?? DEFAULT_PORTS[service];
-    const port = !taken.has(wanted) && (await isPortFree(wanted)) ? wanted : await nextFreePort(wanted + 1, taken);
-    if (port !== wanted) note(`port ${wanted} is in use: the ${service} takes ${port}`);
-    ports[service] = port;
-    taken.add(port);
+  const wanted = (service: Service) =>
+    askedPort(asked, service) ?? remembered?.ports[service] ?? DEFAULT_PORTS[service];
+  const ports: NetSettings['ports'] = { server: wanted('server'), hub: wanted('hub'), chain: wanted('chain') };
+  for (const service of SERVICES_WITH_PORTS) {
+    const port = ports[service];
+    if (await isPortFree(port)) continue;
+    // Not one of the others': a service that moves must not push the next one aside.
+    ports[service] = await nextFreePort(port + 1, new Set(Object.values(ports)));
+    note(`port ${port} is in use: the ${service} takes ${ports[service]}`);
   }
   const settings = {
     ports,
