@@ -15,6 +15,7 @@ test('a conversation is its items, one after another, each with its answer', () 
 });
 
 test('equal seeds give equal conversations; options reach the items', () => {
+  expect(generateConversation('a', 'train').items).toHaveLength(4);
   const options = { turns: 3, tasks: ['recall'], level: 2 };
   const one = generateConversation('a', 'train', options);
   expect(one).toEqual(generateConversation('a', 'train', options));

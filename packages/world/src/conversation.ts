@@ -13,13 +13,15 @@ export interface WorldConversation {
   messages: WorldMessage[];
 }
 
-/** `turns` items drawn independently, in one conversation. Leave out the last message to ask the last question. */
+/** `turns` items (default 4) drawn independently, in one conversation. Leave out the last message to ask the last question. */
 export function generateConversation(
   seed: string,
   split: Split,
-  options: GenerateOptions & { turns: number },
+  options: GenerateOptions & { turns?: number | undefined } = {},
 ): WorldConversation {
-  const items = Array.from({ length: options.turns }, (_, turn) => generateItem(`${seed}/${turn}`, split, options));
+  const items = Array.from({ length: options.turns ?? 4 }, (_, turn) =>
+    generateItem(`${seed}/${turn}`, split, options),
+  );
   return { items, messages: items.flatMap(itemMessages) };
 }
 
