@@ -1,1 +1,44 @@
-export {};
+/** @file Floor 5: the contest: pure rules, prechecks, the validator daemon, the miner's ladder. Knows no HTTP and no pages. */
+export type * from './events.ts';
+export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
+export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
+export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitModel } from './miner/submit-model.ts';
+export { createModelLock, type ModelLock } from './precheck/model-lock.ts';
+export { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck/precheck.ts';
+export { directorySource, hubSource, manifestSha256, type SubmissionSource } from './precheck/source.ts';
+export { Contest, type RoundState, rebuildContest, type SubmissionState } from './projection.ts';
+export {
+  type CandidateRules,
+  type FrozenCandidates,
+  freezeCandidates,
+  type PastEvaluation,
+  type WaitingReason,
+} from './rules/candidates.ts';
+export { type CommitmentPayload, formatCommitment, MAX_COMMITMENT_BYTES, parseCommitment } from './rules/commitment.ts';
+export { type AxisConfig, configHash, LOCAL, parseSubnetConfig, type SubnetConfig, UPSTREAM } from './rules/config.ts';
+export { type ContentRecord, type CopyFinding, findOriginal, findSameRevision } from './rules/copy.ts';
+export {
+  type CrownDecision,
+  type CrownGate,
+  crownGate,
+  type DuelEntry,
+  decideCrown,
+  tieCluster,
+} from './rules/crown.ts';
+export { type ChainKing, chainKing } from './rules/king.ts';
+export { checkKlLimits, type KlLimits } from './rules/kl-limits.ts';
+export {
+  firstEligibleRound,
+  type NextRound,
+  nextRound,
+  type RoundPlan,
+  type RoundTiming,
+  roundAt,
+  roundPlan,
+} from './rules/round.ts';
+export { BASE_ID, BASE_UID, type Submission, type SubmissionStatus, submissionId } from './rules/submission.ts';
+export { buildWeights, type UidWeight, type WeightInput, type WeightRules } from './rules/weights.ts';
+export { type ContestSummary, summarize } from './summary.ts';
+export type { LogLine, ValidatorOptions } from './validator/context.ts';
+export { type Evidence, judgeRound } from './validator/judge-round.ts';
+export { runValidator } from './validator/validator.ts';

@@ -37,7 +37,7 @@ export function directorySource(directory: string): SubmissionSource {
       const files: HubFile[] = [];
       for (const entry of await readdir(directory, { withFileTypes: true })) {
         if (!entry.isFile() || entry.name.startsWith('.')) continue;
-        files.push({ path: entry.name, ...(await digest(join(directory, entry.name))) });
+        files.push({ path: entry.name, ...(await fileDigest(join(directory, entry.name))) });
       }
       return files.sort((a, b) => (a.path < b.path ? -1 : 1));
     },
@@ -60,7 +60,8 @@ export function manifestSha256(files: readonly HubFile[]): string {
   return sha256Hex(canonicalJson(sorted.map(({ path, sizeBytes, sha256 }) => ({ path, sizeBytes, sha256 }))));
 }
 
-async function digest(path: string): Promise<{ sizeBytes: number; sha256: string }> {
+/** Size and sha256 of a file of any size. */
+export async function fileDigest(path: string): Promise<{ sizeBytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
   for await (const chunk of createReadStream(path)) {

@@ -1,0 +1,183 @@
+/**
+ * @file The events of the contest log: the only memory of a validator. Everything else is rebuilt from them.
+ *
+ * Each is written once under a key, most of them together with others in one transaction, so that a process may be
+ * killed between any two and go on where it was. `round` and `atBlock` say where in the contest it happened.
+ */
+import type { Issue } from '@quasar/base';
+import type { AxisValue, ScoredAxis } from '@quasar/evals';
+import type { WaitingReason } from './rules/candidates.ts';
+import type { CrownGate } from './rules/crown.ts';
+
+/** A model in a duel: a submission, or the base student with uid -1. */
+export interface Entrant {
+  uid: number;
+  repo: string;
+  revision: string;
+}
+
+interface At {
+  round: number;
+  /** Chain head when it was written. */
+  atBlock: number;
+}
+
+export interface RoundStarted extends At {
+  startBlock: number;
+  cutoffBlock: number;
+  seedBlock: number;
+  seedHash: string;
+  activationBlock: number;
+  /** Ids, first revealed first. */
+  candidates: string[];
+  waiting: { id: string; reason: WaitingReason }[];
+  /** Id of the king's submission, or `base`. */
+  incumbent: string;
+  /** The rules this round is judged by. */
+  configHash: string;
+}
+
+export interface SubmissionSeen extends At, Entrant {
+  id: string;
+  hotkey: string;
+  revealedAtBlock: number;
+  manifestSha256?: string | undefined;
+}
+
+export type RefusedStatus = 'COPY' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR';
+
+export interface SubmissionRejected extends At, Entrant {
+  id: string;
+  status: RefusedStatus;
+  issues: Issue[];
+  original?: (Entrant & { revealedAtBlock: number | null }) | undefined;
+}
+
+/** What copies of it will be recognised by. Written for every submission whose weights were read. */
+export interface SubmissionContent extends At {
+  id: string;
+  manifestSha256: string;
+  tensors: Readonly<Record<string, string>>;
+  samples: Readonly<Record<string, readonly number[]>>;
+  /** Names the secret that chose the sample positions; other secrets' samples cannot be compared. */
+  sampleKey: string;
+  copyOf?: string | undefined;
+}
+
+/** `load` without a later part or failure marks an evaluation whose process died; `stopped` takes the mark back. */
+export type Phase = 'load' | 'traces' | 'kl' | 'axes' | 'stopped';
+
+export interface EvaluationProgress extends At {
+  id: string;
+  uid: number;
+  repo: string;
+  phase: Phase;
+  done: number;
+  total: number;
+  meanDelta?: number | undefined;
+  kingKl?: number | undefined;
+  challengerKl?: number | undefined;
+}
+
+/** A finished part of an evaluation, kept so that a restart does not pay for it again. */
+export type EvaluationMeasured = At & { id: string } & (
+    | { part: 'kl'; perPrompt: number[] }
+    | {
+        part: 'axes';
+        axes: Record<string, AxisValue>;
+        /** Mean on-policy reverse KL, nats; null for the teacher and for a model that says nothing. */
+        rkl: number | null;
+        rklPrompts: number;
+        /** The teacher's share of correct answers and mean tokens per answer; only on its own event. */
+        reference?: { passFraction: number; meanTokens: number } | undefined;
+      }
+  );
+
+export interface EvaluationScored extends At, Entrant {
+  id: string;
+  kl: { mean: number; perPrompt: number[] };
+  axes: Record<string, ScoredAxis>;
+  weighted: number;
+  worst: number;
+  worstAxis: string | null;
+  quality: number;
+}
+
+export interface DuelJudged extends At, Entrant {
+  id: string;
+  king: Entrant;
+  n: number;
+  /** Nats per token; positive when the challenger is closer to the teacher. */
+  meanDelta: number;
+  se: number;
+  /** Bounded by 1e9: JSON has no infinity. */
+  t: number;
+  p: number;
+  lcb: number;
+  /** 95 % percentile bootstrap interval with a fixed seed: evidence, not part of the verdict. */
+  bootstrap: { low: number; high: number; resamples: number; seed: string };
+  kingKl: number;
+  challengerKl: number;
+  win: boolean;
+  crownGate: CrownGate;
+}
+
+export interface RoundJudged extends At {
+  crowned: string | null;
+  /** Winners tied with the crowned one: they meet the new king next round. */
+  deferred: string[];
+  configHash: string;
+}
+
+export interface KingCrowned extends At, Entrant {
+  id: string;
+  hotkey: string;
+  crownedAtBlock: number;
+  reign: number;
+  previous: Entrant | null;
+  /** `duel`: this validator's verdict; `chain`: the stake of others already names it. */
+  source: 'duel' | 'chain';
+}
+
+export interface WeightsSet extends At {
+  weights: { uid: number; weight: number }[];
+  setAtBlock: number;
+}
+
+export type RoundOutcome = 'crowned' | 'king_stays' | 'no_challengers' | 'no_verdict';
+
+export interface RoundFinished extends At {
+  king: Entrant | null;
+  outcome: RoundOutcome;
+}
+
+export interface EvaluationFailed extends At {
+  id: string;
+  uid: number;
+  error: { code: string; message: string; hint?: string | undefined };
+  attempt: number;
+  /** No further try: the submission is EVAL_ERROR. */
+  final: boolean;
+}
+
+export interface ContestEvents {
+  'round.started': RoundStarted;
+  'submission.seen': SubmissionSeen;
+  'submission.rejected': SubmissionRejected;
+  'submission.content': SubmissionContent;
+  'evaluation.progress': EvaluationProgress;
+  'evaluation.measured': EvaluationMeasured;
+  'evaluation.scored': EvaluationScored;
+  'evaluation.failed': EvaluationFailed;
+  'duel.judged': DuelJudged;
+  'round.judged': RoundJudged;
+  'king.crowned': KingCrowned;
+  'weights.set': WeightsSet;
+  'round.finished': RoundFinished;
+}
+
+export type ContestEventType = keyof ContestEvents;
+
+export type NewContestEvent = {
+  [T in ContestEventType]: { type: T; data: ContestEvents[T]; key?: string | undefined };
+}[ContestEventType];

@@ -1,0 +1,120 @@
+/**
+ * @file What a validator would say about a model, before anybody else sees it: the same checks, copies included.
+ *
+ * Copies are looked for among everything on chain now, by the validator's own rule. That reads the weights of every
+ * earlier submission once (they stay in the hub cache); `copies: false` leaves it out and says so in the report.
+ */
+import { randomBytes } from 'node:crypto';
+import { type Issue, QuasarError } from '@quasar/base';
+import type { Chain } from '@quasar/chain';
+import type { HubClient } from '@quasar/hub';
+import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
+import { type PrecheckInput, type PrecheckOutcome, precheck } from '../precheck/precheck.ts';
+import { directorySource, hubSource, type SubmissionSource } from '../precheck/source.ts';
+import { parseCommitment } from '../rules/commitment.ts';
+import type { SubnetConfig } from '../rules/config.ts';
+import type { ContentRecord } from '../rules/copy.ts';
+import { BASE_ID, BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
+
+export interface CheckModelOptions {
+  /** A checkpoint directory, or a published revision. */
+  model: { directory: string } | { repo: string; revision: string };
+  hub: HubClient;
+  chain: Chain;
+  config: SubnetConfig;
+  /** Checkpoint of the base student. */
+  baseDirectory: string;
+  /** Whose submission it would be: own earlier commitments are no originals of a stolen revision. */
+  hotkey: string;
+  /** Default true. */
+  copies?: boolean | undefined;
+  onProgress?: ((message: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface CheckReport {
+  ok: boolean;
+  /** The label a validator would show. */
+  status: 'OK' | 'COPY' | 'REMOVED' | 'INVALID';
+  issues: Issue[];
+  original: Submission | null;
+  /** Earlier submissions it was compared with, and those that could not be read. */
+  comparedWith: number;
+  notCompared: Issue[];
+}
+
+/** @throws QuasarError `hub.unreachable`, `chain.unreachable`, `subnet.bad_base` */
+export async function checkModel(options: CheckModelOptions): Promise<CheckReport> {
+  const { model, hub, chain, config, hotkey } = options;
+  const lock = await createModelLock(options.baseDirectory, config.limits);
+  const head = await chain.head();
+  const revealedAtBlock = head.number + 1;
+  const named = 'repo' in model ? model : { repo: 'local/model', revision: '' };
+  const submission: Submission = {
+    id: submissionId(hotkey, revealedAtBlock),
+    uid: Number.MAX_SAFE_INTEGER,
+    hotkey,
+    ...named,
+    revealedAtBlock,
+  };
+  const source = 'repo' in model ? hubSource(hub, model.repo, model.revision) : directorySource(model.directory);
+  const shared = {
+    lock,
+    rules: config.copies,
+    secret: randomBytes(16).toString('hex'),
+    base: baseSubmission(),
+    signal: options.signal,
+  };
+
+  const earlier = options.copies === false ? [] : await earlierSubmissions(chain, config.netuid, head.number);
+  // Cheap checks first: a model that is refused anyway needs no comparison.
+  const alone = await precheck({ ...shared, submission, source, submissions: earlier, records: [] });
+  if (!alone.passed || earlier.length === 0) return report(alone, 0, []);
+  const { records, notCompared } = await readRecords(options, shared, earlier);
+  const outcome = await precheck({ ...shared, submission, source, submissions: earlier, records });
+  return report(outcome, records.length, notCompared);
+}
+
+async function earlierSubmissions(chain: Chain, netuid: number, atBlock: number): Promise<Submission[]> {
+  return (await chain.commitments(netuid, atBlock)).flatMap(({ uid, hotkey, revealedAtBlock, data }) => {
+    const payload = parseCommitment(data);
+    if (!payload.ok) return [];
+    const { repo, revision } = payload.value;
+    return [{ id: submissionId(hotkey, revealedAtBlock), uid, hotkey, repo, revision, revealedAtBlock }];
+  });
+}
+
+type Shared = Pick<PrecheckInput, 'rules' | 'secret' | 'base' | 'signal'> & { lock: ModelLock };
+
+/** The content of earlier submissions, read in reveal order as a validator met them. */
+async function readRecords(
+  { hub, onProgress }: CheckModelOptions,
+  shared: Shared,
+  earlier: readonly Submission[],
+): Promise<{ records: ContentRecord[]; notCompared: Issue[] }> {
+  const records: ContentRecord[] = [];
+  const notCompared: Issue[] = [];
+  for (const [i, submission] of earlier.entries()) {
+    onProgress?.(`comparing with submission ${i + 1} of ${earlier.length}`);
+    const source: SubmissionSource = hubSource(hub, submission.repo, submission.revision);
+    try {
+      const outcome = await precheck({ ...shared, submission, source, submissions: earlier, records });
+      if (outcome.record) records.push(outcome.record);
+    } catch (error) {
+      if (!(error instanceof QuasarError) || error.code === 'hub.cancelled') throw error;
+      notCompared.push({ code: error.code, path: `${submission.repo}@${submission.revision}`, message: error.message });
+    }
+  }
+  return { records, notCompared };
+}
+
+function report(outcome: PrecheckOutcome, comparedWith: number, notCompared: Issue[]): CheckReport {
+  const counts = { comparedWith, notCompared };
+  if (outcome.passed) return { ok: true, status: 'OK', issues: [], original: null, ...counts };
+  const { status, issues, original } = outcome;
+  return { ok: false, status, issues, original: original ?? null, ...counts };
+}
+
+function baseSubmission(): Submission {
+  return { id: BASE_ID, uid: BASE_UID, hotkey: '', repo: 'base', revision: '', revealedAtBlock: 0 };
+}

@@ -1,0 +1,201 @@
+/**
+ * @file The contest log folded into the state of the contest: who is king, what happened to each submission, what a
+ * round has already paid for.
+ *
+ * The validator decides from this state alone, and dashboards and reports show it. The same events in the same order
+ * give the same state, whether applied one by one or after a restart. Unknown event types are ignored.
+ */
+import type { Issue } from '@quasar/base';
+import type { StoredEvent } from '@quasar/store';
+import type {
+  ContestEvents,
+  ContestEventType,
+  DuelJudged,
+  Entrant,
+  EvaluationFailed,
+  EvaluationMeasured,
+  EvaluationProgress,
+  EvaluationScored,
+  KingCrowned,
+  RoundOutcome,
+  RoundStarted,
+  SubmissionContent,
+  WeightsSet,
+} from './events.ts';
+import type { PastEvaluation } from './rules/candidates.ts';
+import type { Submission, SubmissionStatus } from './rules/submission.ts';
+
+export interface SubmissionState extends Submission {
+  revealedAtBlock: number;
+  manifestSha256: string | undefined;
+  status: SubmissionStatus;
+  issues: Issue[];
+  original: (Entrant & { revealedAtBlock: number | null }) | null;
+  content: SubmissionContent | null;
+  /** Tries that ended in an error of the evaluation itself. */
+  failures: number;
+  /** Times an evaluation began and neither finished a part nor failed: the process died. */
+  interrupted: number;
+}
+
+export type MeasuredKl = Extract<EvaluationMeasured, { part: 'kl' }>;
+export type MeasuredAxes = Extract<EvaluationMeasured, { part: 'axes' }>;
+
+export interface RoundState extends RoundStarted {
+  startedAtMs: number;
+  finishedAtMs: number | null;
+  outcome: RoundOutcome | null;
+  verdict: { crowned: string | null; deferred: string[] } | null;
+  scored: Map<string, EvaluationScored>;
+  duels: Map<string, DuelJudged>;
+  /** Parts by id of the model. Dropped when the round is finished. */
+  kl: Map<string, MeasuredKl>;
+  axes: Map<string, MeasuredAxes>;
+  /** Failures of this round by id. */
+  failed: Map<string, EvaluationFailed[]>;
+}
+
+export class Contest {
+  lastSeq = 0;
+  readonly submissions = new Map<string, SubmissionState>();
+  readonly rounds = new Map<number, RoundState>();
+  /** Newest last. */
+  readonly reigns: KingCrowned[] = [];
+  /** Null after a king was removed. */
+  king: KingCrowned | null = null;
+  weights: WeightsSet | null = null;
+  current: EvaluationProgress | null = null;
+  readonly evaluations: PastEvaluation[] = [];
+
+  /** Apply an event; one that was applied before changes nothing. */
+  apply(event: StoredEvent): void {
+    if (event.seq <= this.lastSeq) return;
+    this.lastSeq = event.seq;
+    if (Object.hasOwn(this.#handlers, event.type)) {
+      const handler = this.#handlers[event.type as ContestEventType] as (data: unknown, atMs: number) => void;
+      handler(event.data, event.atMs);
+    }
+  }
+
+  /** The round that was started and not finished, if any. */
+  get openRound(): RoundState | null {
+    const last = [...this.rounds.values()].at(-1);
+    return last && last.finishedAtMs === null ? last : null;
+  }
+
+  get lastRound(): number | null {
+    return [...this.rounds.keys()].at(-1) ?? null;
+  }
+
+  /** Ids with a final verdict. */
+  decided(): Set<string> {
+    return new Set([...this.submissions.values()].filter(({ status }) => status !== 'pending').map(({ id }) => id));
+  }
+
+  readonly #handlers: { [T in ContestEventType]: (data: ContestEvents[T], atMs: number) => void } = {
+    'round.started': (data, atMs) => {
+      const empty = { scored: new Map(), duels: new Map(), kl: new Map(), axes: new Map(), failed: new Map() };
+      const open = { startedAtMs: atMs, finishedAtMs: null, outcome: null, verdict: null };
+      this.rounds.set(data.round, { ...data, ...open, ...empty });
+    },
+    'submission.seen': (data) => {
+      const { id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 } = data;
+      const fresh = { issues: [], original: null, content: null, failures: 0, interrupted: 0 };
+      this.submissions.set(id, {
+        ...{ id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 },
+        ...{ status: 'pending', ...fresh },
+      });
+    },
+    'submission.rejected': ({ id, status, issues, original }) => {
+      this.#update(id, { status, issues, original: original ?? null });
+      if (this.king?.id === id) this.king = null;
+    },
+    'submission.content': (data) => this.#update(data.id, { content: data }),
+    'evaluation.progress': (data) => {
+      this.current = data;
+      const submission = this.submissions.get(data.id);
+      if (submission && data.phase === 'load') submission.interrupted++;
+      if (submission && data.phase === 'stopped') submission.interrupted--;
+    },
+    'evaluation.measured': (data) => {
+      const round = this.rounds.get(data.round);
+      if (data.part === 'kl') round?.kl.set(data.id, data);
+      else round?.axes.set(data.id, data);
+      this.#update(data.id, { interrupted: 0 });
+    },
+    'evaluation.scored': (data) => {
+      const round = this.rounds.get(data.round);
+      round?.scored.set(data.id, data);
+      const submission = this.submissions.get(data.id);
+      if (submission && round?.candidates.includes(data.id))
+        this.evaluations.push({ hotkey: submission.hotkey, repo: submission.repo, atBlock: round.startBlock });
+    },
+    'evaluation.failed': (data) => {
+      const round = this.rounds.get(data.round);
+      round?.failed.set(data.id, [...(round.failed.get(data.id) ?? []), data]);
+      const submission = this.submissions.get(data.id);
+      if (!submission) return;
+      const { code, message, hint } = data.error;
+      const issue: Issue = hint === undefined ? { code, message } : { code, message, hint };
+      submission.issues = [issue];
+      submission.interrupted = 0;
+      submission.failures++;
+      if (data.final) submission.status = 'EVAL_ERROR';
+    },
+    'duel.judged': (data) => {
+      const round = this.rounds.get(data.round);
+      round?.duels.set(data.id, data);
+      const submission = this.submissions.get(data.id);
+      // A winner stays pending: of several in a round one is crowned, and those tied with it come again.
+      if (submission?.status === 'pending' && !(data.win && data.crownGate.passed)) {
+        submission.status = 'lost';
+        submission.issues = lossIssues(data);
+      }
+    },
+    'round.judged': ({ round, crowned, deferred }) => {
+      const state = this.rounds.get(round);
+      if (state) state.verdict = { crowned, deferred };
+    },
+    'king.crowned': (data) => {
+      if (this.king) this.#update(this.king.id, { status: 'dethroned' });
+      this.#update(data.id, { status: 'king', issues: [] });
+      this.king = data;
+      this.reigns.push(data);
+    },
+    'weights.set': (data) => {
+      this.weights = data;
+    },
+    'round.finished': ({ round, outcome }, atMs) => {
+      this.current = null;
+      const state = this.rounds.get(round);
+      if (!state) return;
+      state.finishedAtMs = atMs;
+      state.outcome = outcome;
+      state.kl.clear();
+      state.axes.clear();
+    },
+  };
+
+  #update(id: string, change: Partial<SubmissionState>): void {
+    const submission = this.submissions.get(id);
+    if (submission) Object.assign(submission, change);
+  }
+}
+
+/** Fold a whole log. */
+export function rebuildContest(events: Iterable<StoredEvent>): Contest {
+  const contest = new Contest();
+  for (const event of events) contest.apply(event);
+  return contest;
+}
+
+function lossIssues({ win, crownGate, meanDelta, lcb, p, n, king }: DuelJudged): Issue[] {
+  if (win) return crownGate.reasons.map((message) => ({ code: 'duel.crown_gate', message }));
+  return [
+    {
+      code: 'duel.not_better',
+      message: `mean delta ${meanDelta.toFixed(5)} nats, lower bound ${lcb.toFixed(5)}, p ${p.toFixed(4)} over ${n} prompts: not proven closer to the teacher than uid ${king.uid}`,
+      hint: 'A win needs a lower bound above zero. Train further and commit a new revision.',
+    },
+  ];
+}

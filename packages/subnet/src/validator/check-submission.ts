@@ -1,0 +1,114 @@
+/** @file The prechecks of one submission and what they leave in the log. Known content is not read twice. */
+import type { Issue } from '@quasar/base';
+import type { NewContestEvent } from '../events.ts';
+import { maxTotalBytes } from '../precheck/declared-sizes.ts';
+import { precheck } from '../precheck/precheck.ts';
+import { hubSource, manifestSha256, type SubmissionSource } from '../precheck/source.ts';
+import type { SubmissionState } from '../projection.ts';
+import type { ContentRecord } from '../rules/copy.ts';
+import type { Submission } from '../rules/submission.ts';
+import type { Context } from './context.ts';
+
+/**
+ * @returns the directory of a usable checkpoint; null when the submission was refused (the log says why)
+ * @throws QuasarError with `retry: 'later'` when hub or disk failed: no verdict
+ */
+export async function checkSubmission(
+  context: Context,
+  submission: SubmissionState,
+  round: number,
+): Promise<string | null> {
+  const { hub } = context.options;
+  const source = hubSource(hub, submission.repo, submission.revision);
+  if (submission.content && submission.content.copyOf === undefined) return recheck(context, submission, source, round);
+
+  const outcome = await precheck({
+    submission,
+    source,
+    lock: context.lock,
+    rules: context.config.copies,
+    secret: context.secret,
+    base: context.base,
+    submissions: [...context.contest.submissions.values()].filter(({ repo }) => repo !== ''),
+    records: knownRecords(context),
+    manifestSha256: submission.manifestSha256,
+    signal: context.signal,
+  });
+  const at = { round, atBlock: context.atBlock };
+  const events: NewContestEvent[] = [];
+  if (outcome.record) {
+    const { tensors, samples, copyOf } = outcome.record;
+    const manifest = outcome.passed ? manifestSha256(outcome.files) : '';
+    events.push({
+      type: 'submission.content',
+      data: {
+        ...{ ...at, id: submission.id, manifestSha256: manifest, tensors, samples },
+        ...{ sampleKey: context.sampleKey, copyOf },
+      },
+      key: submission.id,
+    });
+  }
+  if (!outcome.passed) events.push(rejection(context, submission, round, outcome));
+  context.append(...events);
+  return outcome.passed ? outcome.directory : null;
+}
+
+/** Content is pinned by the revision; what can change is whether it is still there. */
+async function recheck(
+  context: Context,
+  submission: SubmissionState,
+  source: SubmissionSource,
+  round: number,
+): Promise<string | null> {
+  const files = await source.list();
+  if (files !== null && manifestSha256(files) === submission.content?.manifestSha256)
+    return source.download(files, maxTotalBytes(context.lock), context.signal);
+  const message =
+    files === null
+      ? `${source.name}: the revision is not there any more, or is private`
+      : `${source.name}: the files changed since the first check`;
+  const issue = {
+    code: files === null ? 'precheck.revision_missing' : 'precheck.revision_changed',
+    message,
+    hint: 'Keep the committed revision public and unchanged until it is judged.',
+  };
+  context.append(rejection(context, submission, round, { status: 'REMOVED', issues: [issue] }));
+  return null;
+}
+
+function rejection(
+  context: Context,
+  submission: SubmissionState,
+  round: number,
+  why: {
+    status: 'COPY' | 'REMOVED' | 'INVALID';
+    issues: Issue[];
+    original?: Submission;
+  },
+): NewContestEvent {
+  const { id, uid, repo, revision } = submission;
+  const { status, issues, original } = why;
+  context.log(`${status}: uid ${uid} ${repo}: ${issues[0]?.message ?? ''}`, 'info', issues[0]?.code);
+  return {
+    type: 'submission.rejected',
+    data: {
+      ...{ round, atBlock: context.atBlock, id, uid, repo, revision, status, issues },
+      original: original && {
+        uid: original.uid,
+        repo: original.repo,
+        revision: original.revision,
+        revealedAtBlock: original.revealedAtBlock,
+      },
+    },
+    key: id,
+  };
+}
+
+function knownRecords({ contest, sampleKey }: Context): ContentRecord[] {
+  return [...contest.submissions.values()].flatMap((submission) => {
+    const { content } = submission;
+    if (!content) return [];
+    const samples = content.sampleKey === sampleKey ? content.samples : {};
+    return [{ submission, tensors: content.tensors, samples, copyOf: content.copyOf }];
+  });
+}

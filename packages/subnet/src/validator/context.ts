@@ -1,0 +1,131 @@
+/** @file What the parts of a validator share: its borders, its rules, and the contest as its log tells it. */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
+import type { Chain, Wallet } from '@quasar/chain';
+import type { HubClient } from '@quasar/hub';
+import { Engine } from '@quasar/infer';
+import { CHECKPOINT_FILES } from '@quasar/model';
+import type { Store } from '@quasar/store';
+import type { NewContestEvent } from '../events.ts';
+import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
+import { fileDigest } from '../precheck/source.ts';
+import { Contest } from '../projection.ts';
+import { configHash, type SubnetConfig } from '../rules/config.ts';
+import { BASE_ID, BASE_UID, type Submission } from '../rules/submission.ts';
+
+export interface LogLine {
+  level: 'info' | 'warn';
+  message: string;
+  code?: string | undefined;
+}
+
+export interface ValidatorOptions {
+  chain: Chain;
+  hub: HubClient;
+  /** The contest log. One validator per store. */
+  store: Store;
+  /** A registered hotkey with a validator permit. */
+  wallet: Wallet;
+  config: SubnetConfig;
+  /** Checkpoint of the base student: the lock of every submission, and the incumbent before the first king. */
+  baseDirectory: string;
+  teacherDirectory: string;
+  /** For what may be lost: teacher traces. And for what may not leave this machine: the sampling secret. */
+  workDirectory: string;
+  /** Default `Engine.load(directory)`. */
+  loadEngine?: ((directory: string) => Promise<Engine>) | undefined;
+  signal: AbortSignal;
+  log?: ((line: LogLine) => void) | undefined;
+}
+
+export class Context {
+  readonly options: ValidatorOptions;
+  readonly contest = new Contest();
+  readonly lock: ModelLock;
+  readonly base: Submission;
+  readonly teacherSha256: string;
+  readonly secret: string;
+  /** Names the secret without telling it. */
+  readonly sampleKey: string;
+  readonly configHash: string;
+  /** Last head seen. */
+  atBlock = 0;
+
+  private constructor(options: ValidatorOptions, lock: ModelLock, sha256: { base: string; teacher: string }) {
+    this.options = options;
+    this.lock = lock;
+    this.base = {
+      id: BASE_ID,
+      uid: BASE_UID,
+      hotkey: '',
+      repo: 'base',
+      revision: sha256.base.slice(0, 40),
+      revealedAtBlock: 0,
+    };
+    this.teacherSha256 = sha256.teacher;
+    this.secret = samplingSecret(options.workDirectory);
+    this.sampleKey = sha256Hex(`sample key/${this.secret}`).slice(0, 16);
+    this.configHash = configHash(options.config);
+  }
+
+  /** @throws QuasarError `subnet.bad_base`, `subnet.bad_teacher` */
+  static async open(options: ValidatorOptions): Promise<Context> {
+    const { baseDirectory, teacherDirectory, config } = options;
+    const lock = await createModelLock(baseDirectory, config.limits);
+    await checkTeacher(teacherDirectory, lock);
+    const [base, teacher] = await Promise.all(
+      [baseDirectory, teacherDirectory].map((directory) => fileDigest(join(directory, CHECKPOINT_FILES.weights))),
+    );
+    const context = new Context(options, lock, { base: base!.sha256, teacher: teacher!.sha256 });
+    context.#catchUp();
+    return context;
+  }
+
+  get config(): SubnetConfig {
+    return this.options.config;
+  }
+
+  get signal(): AbortSignal {
+    return this.options.signal;
+  }
+
+  log(message: string, level: LogLine['level'] = 'info', code?: string): void {
+    this.options.log?.({ level, message, code });
+  }
+
+  /** Write events in one transaction and fold them in. An event whose key is known changes nothing. */
+  append(...events: NewContestEvent[]): void {
+    this.options.store.appendAll(
+      events.map(({ type, data, key }) => (key === undefined ? { type, data } : { type, data, key })),
+    );
+    this.#catchUp();
+  }
+
+  loadEngine(directory: string): Promise<Engine> {
+    return this.options.loadEngine ? this.options.loadEngine(directory) : Engine.load(directory);
+  }
+
+  #catchUp(): void {
+    for (const event of this.options.store.events({ afterSeq: this.contest.lastSeq })) this.contest.apply(event);
+  }
+}
+
+/** The teacher may be larger than a student, but it must speak the same tokens. */
+async function checkTeacher(directory: string, lock: ModelLock): Promise<void> {
+  const { sha256 } = await fileDigest(join(directory, CHECKPOINT_FILES.tokenizer));
+  if (sha256 === lock.tokenizerSha256) return;
+  throw new QuasarError('subnet.bad_teacher', `teacher ${directory}: tokenizer.json differs from the base model's`, {
+    hint: 'A KL between two vocabularies means nothing. Use a teacher with the tokenizer of the base model.',
+  });
+}
+
+function samplingSecret(workDirectory: string): string {
+  const path = join(workDirectory, 'sampling-secret');
+  if (!existsSync(path)) {
+    writeFileAtomic(path, randomBytes(32).toString('hex'));
+    chmodSync(path, 0o600);
+  }
+  return readFileSync(path, 'utf8').trim();
+}

@@ -1,0 +1,115 @@
+/** @file One model of a round: its KL on the teacher's traces, its answers on the axes, its own text judged by the teacher. */
+import {
+  absoluteAxes,
+  answerItems,
+  axisItems,
+  mean,
+  onPolicyRkl,
+  pairedDeltas,
+  scoreTraces,
+  teacherReference,
+} from '@quasar/evals';
+import type { Engine } from '@quasar/infer';
+import type { Submission } from '../rules/submission.ts';
+import { type Measuring, report } from './measure-round.ts';
+
+export const TEACHER_ID = 'teacher';
+
+/** The teacher on the axis questions: the yardstick of relative lengths, and what tells a broken axis. */
+export async function measureTeacher({ context, round, teacher }: Measuring): Promise<void> {
+  if (round.axes.has(TEACHER_ID)) return;
+  const { items, maxNewTokens } = questions(context, round);
+  const answers = await answerItems(teacher, items, {
+    maxNewTokens,
+    signal: context.signal,
+    onProgress: (done) =>
+      report(context, round, {
+        ...{ id: TEACHER_ID, uid: -2, repo: 'teacher' },
+        ...{ phase: 'axes', done, total: items.length },
+      }),
+  });
+  const reference = teacherReference(answers);
+  const axes = absoluteAxes(answers, reference);
+  const at = { round: round.round, atBlock: context.atBlock, id: TEACHER_ID };
+  context.append({
+    type: 'evaluation.measured',
+    data: { ...at, part: 'axes', axes, rkl: null, rklPrompts: 0, reference },
+    key: `${round.round}:${TEACHER_ID}:axes`,
+  });
+}
+
+/** Measure what the log does not hold yet. @throws what loading and scoring throw */
+export async function measureModel(measuring: Measuring, model: Submission, directory: string): Promise<void> {
+  const { context, round } = measuring;
+  if (round.kl.has(model.id) && round.axes.has(model.id)) return;
+  const mark = (phase: 'load' | 'stopped') =>
+    report(context, round, { id: model.id, uid: model.uid, repo: model.repo, phase, done: 0, total: 1 });
+  mark('load');
+  const engine = await context.loadEngine(directory);
+  try {
+    if (!round.kl.has(model.id)) await measureKl(measuring, model, engine);
+    if (!round.axes.has(model.id)) await measureAxes(measuring, model, engine);
+  } catch (error) {
+    if (context.signal.aborted) mark('stopped');
+    throw error;
+  } finally {
+    engine.dispose();
+  }
+}
+
+async function measureKl({ context, round, traces }: Measuring, model: Submission, engine: Engine): Promise<void> {
+  const { id, uid, repo } = model;
+  const kingKl = id === round.incumbent ? undefined : round.kl.get(round.incumbent)?.perPrompt;
+  const perPrompt = await scoreTraces(engine, traces, {
+    signal: context.signal,
+    onProgress: (sofar) => {
+      const king = kingKl?.slice(0, sofar.length);
+      report(context, round, {
+        ...{ id, uid, repo, phase: 'kl', done: sofar.length, total: traces.length },
+        challengerKl: mean(sofar),
+        ...(king && { kingKl: mean(king), meanDelta: mean(pairedDeltas(king, sofar)) }),
+      });
+    },
+  });
+  context.append({
+    type: 'evaluation.measured',
+    data: { round: round.round, atBlock: context.atBlock, id, part: 'kl', perPrompt },
+    key: `${round.round}:${id}:kl`,
+  });
+}
+
+async function measureAxes(
+  { context, round, teacher, traces }: Measuring,
+  model: Submission,
+  engine: Engine,
+): Promise<void> {
+  const { id, uid, repo } = model;
+  const reference = round.axes.get(TEACHER_ID)?.reference;
+  if (!reference) throw new Error('measureAxes: the teacher was not measured first');
+  const { items, maxNewTokens } = questions(context, round);
+  const answers = await answerItems(engine, items, {
+    maxNewTokens,
+    signal: context.signal,
+    onProgress: (done) => report(context, round, { id, uid, repo, phase: 'axes', done, total: items.length }),
+  });
+  const { prompts, ...sampling } = context.config.axes.onPolicy;
+  const { rkl, n } = await onPolicyRkl(
+    engine,
+    teacher,
+    traces.slice(0, prompts).map(({ prompt }) => prompt),
+    { ...sampling, seed: `${round.seedHash}/on-policy`, signal: context.signal },
+  );
+  context.append({
+    type: 'evaluation.measured',
+    data: {
+      ...{ round: round.round, atBlock: context.atBlock, id, part: 'axes' },
+      ...{ axes: absoluteAxes(answers, reference), rkl: n > 0 ? rkl : null, rklPrompts: n },
+    },
+    key: `${round.round}:${id}:axes`,
+  });
+}
+
+function questions({ config }: Measuring['context'], { seedHash }: Measuring['round']) {
+  const { specs, maxLevel, maxNewTokens } = config.axes;
+  return { items: axisItems(seedHash, specs, maxLevel), maxNewTokens };
+}

@@ -1,0 +1,65 @@
+/** @file Starting a round: the candidate set is frozen and written before anything is judged. */
+import { QuasarError } from '@quasar/base';
+import type { NewContestEvent } from '../events.ts';
+import { freezeCandidates } from '../rules/candidates.ts';
+import type { RoundPlan } from '../rules/round.ts';
+import type { Context } from './context.ts';
+import { resolveIncumbent } from './incumbent.ts';
+
+/** @returns false when nobody is there to be judged; such a round leaves no trace in the log */
+export async function openRound(context: Context, plan: RoundPlan): Promise<boolean> {
+  const { chain, config } = context.options;
+  const seedHash = await chain.blockHash(plan.seedBlock);
+  if (seedHash === null)
+    throw new QuasarError('chain.unreachable', `the chain has no hash for its own block ${plan.seedBlock}`, {
+      retry: 'later',
+    });
+  const { contest } = context;
+  await resolveIncumbent(context, plan);
+  const { neurons } = await chain.metagraph(config.netuid);
+  const { candidates, waiting, superseded } = freezeCandidates(
+    {
+      submissions: [...contest.submissions.values()].filter(({ repo }) => repo !== ''),
+      cutoffBlock: plan.cutoffBlock,
+      registered: new Map(neurons.map(({ hotkey, uid }) => [hotkey, uid])),
+      decided: contest.decided(),
+      evaluations: contest.evaluations,
+    },
+    config.candidates,
+  );
+  rejectSuperseded(context, plan.round, superseded);
+  if (candidates.length === 0) return false;
+  context.append({
+    type: 'round.started',
+    data: {
+      ...plan,
+      atBlock: context.atBlock,
+      seedHash,
+      candidates: candidates.map(({ id }) => id),
+      waiting,
+      incumbent: contest.king?.id ?? context.base.id,
+      configHash: context.configHash,
+    },
+    key: String(plan.round),
+  });
+  context.log(
+    `round ${plan.round}: ${candidates.length} challengers against ${contest.king?.repo ?? 'the base model'}`,
+  );
+  return true;
+}
+
+function rejectSuperseded(context: Context, round: number, superseded: { id: string; by: string }[]): void {
+  const events = superseded.map(({ id, by }): NewContestEvent => {
+    const { uid, repo, revision } = context.contest.submissions.get(id)!;
+    const issue = {
+      code: 'candidates.superseded',
+      message: `replaced by a newer commitment of the same hotkey (${by}) before it was judged`,
+    };
+    return {
+      type: 'submission.rejected',
+      data: { round, atBlock: context.atBlock, id, uid, repo, revision, status: 'REMOVED', issues: [issue] },
+      key: id,
+    };
+  });
+  if (events.length > 0) context.append(...events);
+}

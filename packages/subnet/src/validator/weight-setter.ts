@@ -1,0 +1,88 @@
+/**
+ * @file Keeps the chain's weights equal to what the contest says: nothing else ever moves them.
+ *
+ * The wanted vector follows from the king in the log. It is set when the own row differs from it or has grown old, so
+ * a crash between setting and remembering costs nothing. Refusals of the chain are waited out, never worked around.
+ */
+import { QuasarError } from '@quasar/base';
+import type { WeightRow } from '@quasar/chain';
+import { roundAt } from '../rules/round.ts';
+import { buildWeights, type UidWeight } from '../rules/weights.ts';
+import type { Context } from './context.ts';
+
+/** Weights come back from the chain as 16-bit fractions of the largest one. */
+const TOLERANCE = 2 / 65535;
+
+export class WeightSetter {
+  readonly #context: Context;
+  #notBefore = 0;
+  #lastWish = '';
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** Look at the chain when the king changed, the row may have grown old, or a refusal has run out. */
+  async reconcile(): Promise<void> {
+    const { contest, config, atBlock } = this.#context;
+    if (atBlock < this.#notBefore) return;
+    const wish = `${contest.king?.id}/${contest.reigns.length}`;
+    const age = atBlock - (contest.weights?.setAtBlock ?? 0);
+    if (wish === this.#lastWish && age <= config.weights.refreshBlocks) return;
+    if (await this.#settle()) this.#lastWish = wish;
+  }
+
+  async #settle(): Promise<boolean> {
+    const { options, contest, config, atBlock } = this.#context;
+    const { chain, wallet } = options;
+    const { neurons } = await chain.metagraph(config.netuid);
+    const uidOf = (hotkey: string) => neurons.find((neuron) => neuron.hotkey === hotkey)?.uid ?? null;
+    const ownUid = uidOf(wallet.hotkey);
+    if (ownUid === null)
+      throw new QuasarError('validator.not_registered', `hotkey ${wallet.hotkey} is not on netuid ${config.netuid}`, {
+        hint: 'Register the hotkey and give it stake, then start the validator again.',
+      });
+    const kingUid = contest.king && uidOf(contest.king.hotkey);
+    const uids = new Set(neurons.map(({ uid }) => uid));
+    const wanted = buildWeights({ kingUid, uids, ownUid }, config.weights);
+    if (!wanted) return true;
+
+    const rows = await chain.weights(config.netuid, atBlock);
+    const row = rows.find(({ hotkey }) => hotkey === wallet.hotkey);
+    if (row && isEqual(row, wanted) && atBlock - row.setAtBlock <= config.weights.refreshBlocks) {
+      this.#remember(wanted, row.setAtBlock);
+      return true;
+    }
+    try {
+      const { setAtBlock } = await chain.setWeights(wallet, config.netuid, wanted);
+      this.#remember(wanted, setAtBlock);
+      return true;
+    } catch (error) {
+      return this.#wait(error);
+    }
+  }
+
+  #remember(weights: UidWeight[], setAtBlock: number): void {
+    const round = roundAt(setAtBlock, this.#context.config.round);
+    const data = { round, atBlock: this.#context.atBlock, weights, setAtBlock };
+    this.#context.append({ type: 'weights.set', data, key: String(setAtBlock) });
+    this.#context.log(`weights: ${weights.map(({ uid, weight }) => `uid ${uid} ${weight}`).join(', ')}`);
+  }
+
+  #wait(error: unknown): false {
+    if (!(error instanceof QuasarError) || error.code === 'chain.unreachable') throw error;
+    const { atBlock, config } = this.#context;
+    const retryAtBlock = (error.data as { retryAtBlock?: number } | undefined)?.retryAtBlock;
+    this.#notBefore = retryAtBlock ?? atBlock + config.round.cutoffBlocks;
+    this.#context.log(`weights wait until block ${this.#notBefore}: ${error.message}`, 'warn', error.code);
+    return false;
+  }
+}
+
+function isEqual(row: WeightRow, wanted: readonly UidWeight[]): boolean {
+  const have = new Map(row.weights.filter(({ weight }) => weight > 0).map(({ uid, weight }) => [uid, weight]));
+  return (
+    have.size === wanted.length &&
+    wanted.every(({ uid, weight }) => Math.abs((have.get(uid) ?? 0) - weight) < TOLERANCE)
+  );
+}
