@@ -11,6 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import { connectChain } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
+import { Engine } from '@quasar/infer';
 import type { Store } from '@quasar/store';
 import { Hono } from 'hono';
 import type { Logger } from 'pino';
@@ -20,7 +21,7 @@ import { eventStream } from './event-stream.ts';
 import { createLog } from './log.ts';
 import { KingFollower } from './models/king-follower.ts';
 import { ModelShelf } from './models/model-shelf.ts';
-import { loadTextEngine, type TextEngine } from './models/text-engine.ts';
+import type { TextEngine } from './models/text-engine.ts';
 import { ApiError, toApiError } from './openai/api-error.ts';
 import { CHAT_LIMITS, type ChatLimits } from './openai/chat-request.ts';
 import { openAiRoutes } from './openai/routes.ts';
@@ -52,7 +53,7 @@ export interface AppOptions {
 
 export interface AppLimits extends ChatLimits {
   maxBodyBytes: number;
-  /** Answers computed at once: an engine already uses every core for one. */
+  /** Answers computed at once. They take turns token by token, so a short one does not wait for a long one. */
   maxRunning: number;
   maxWaiting: number;
   maxStreams: number;
@@ -62,7 +63,7 @@ export interface AppLimits extends ChatLimits {
 export const APP_LIMITS: AppLimits = {
   ...CHAT_LIMITS,
   maxBodyBytes: 1 << 20,
-  maxRunning: 1,
+  maxRunning: 4,
   maxWaiting: 16,
   maxStreams: 100,
   heartbeatMs: 5000,
@@ -82,7 +83,7 @@ export function createApp(options: AppOptions): App {
   const { store } = options;
   const log = options.log ?? createLog();
   const limits = { ...APP_LIMITS, ...options.limits };
-  const load = options.models?.load ?? loadTextEngine;
+  const load = options.models?.load ?? ((directory: string) => Engine.load(directory));
   const stop = new AbortController();
   const shelf = new ModelShelf();
   const turnstile = new Turnstile(limits);

@@ -3,6 +3,6 @@ export { APP_LIMITS, type App, type AppLimits, type AppOptions, createApp } from
 export { DashboardReader } from './dashboard/dashboard.ts';
 export { createLog } from './log.ts';
 export type { KingIdentity } from './models/model-shelf.ts';
-export type { StreamedToken, StreamOptions, TextEngine } from './models/text-engine.ts';
+export type { StreamedToken, TextEngine } from './models/text-engine.ts';
 export { type Served, type ServeOptions, serve } from './serve.ts';
 export type { Dashboard } from './wire.ts';

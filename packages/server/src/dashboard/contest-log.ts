@@ -132,7 +132,7 @@ export class ContestLog {
         revision: this.submissions.get(d.id)?.revision ?? null,
         hotkey: this.submissions.get(d.id)?.hotkey ?? null,
         phase: d.phase,
-        phase_label: d.phase.replaceAll(/[._-]+/g, ' '),
+        phase_label: d.phase.replaceAll(/[._-]+/g, ' ').replaceAll(/\bkl\b/gi, 'KL'),
         progress: d.done,
         total: d.total,
         mu_hat: d.meanDelta ?? before?.mu_hat ?? null,

@@ -2,17 +2,17 @@
  * @file One answer (a "choice"): tokens from the engine, text with stop strings applied, log-probabilities.
  * Streaming and whole answers both read this, so that they cannot differ.
  */
+import { TokenDecoder, type Tokenizer } from '@quasar/model';
 import type { TextEngine } from '../models/text-engine.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { StopStrings } from './stop-strings.ts';
-import { TokenText } from './token-text.ts';
 
 /** Wire format of one token's log-probability. */
 export interface TokenLogprob {
   token: string;
   logprob: number;
-  /** UTF-8 bytes; null for a token that is only a part of a character. */
-  bytes: number[] | null;
+  /** Exact, also where `token` shows U+FFFD because the bytes are only a part of a character. */
+  bytes: number[];
 }
 
 export interface ContentLogprob extends TokenLogprob {
@@ -31,7 +31,7 @@ export interface AnswerEnd {
   completionTokens: number;
 }
 
-/** Yields pieces with text or log-probabilities in them; returns how it ended. Leaving the loop stops the engine. */
+/** Yields pieces with text or log-probabilities in them; returns how it ended. Leaving the loop stops the engine. @throws the reason of `signal` */
 export async function* answer(
   engine: TextEngine,
   prompt: Int32Array,
@@ -40,7 +40,7 @@ export async function* answer(
   signal: AbortSignal,
 ): AsyncGenerator<Piece, AnswerEnd> {
   const { maxNewTokens, temperature, topP, topK, topLogprobs } = request;
-  const tokenText = new TokenText((ids) => engine.decode(ids));
+  const decoder = new TokenDecoder(engine.tokenizer);
   const stops = new StopStrings(request.stop);
   /** Tokens whose text is not out yet, with the place in the text where it starts. */
   let waiting: { start: number; logprob: ContentLogprob }[] = [];
@@ -66,26 +66,27 @@ export async function* answer(
     ...(topLogprobs && { topLogprobs }),
   });
   for await (const { token, logprob, top } of stream) {
+    signal.throwIfAborted();
     completionTokens++;
     if (topLogprobs !== null) {
-      const describe = (id: number, value: number) => describeToken(engine.decode([id]), value);
+      const describe = (id: number, value: number) => describeToken(engine.tokenizer, id, value);
       const top_logprobs = (top ?? []).slice(0, topLogprobs).map((one) => describe(one.id, one.logprob));
       waiting.push({ start: decodedChars, logprob: { ...describe(token, logprob), top_logprobs } });
     }
-    const text = tokenText.push(token);
+    const text = decoder.push(token);
     decodedChars += text.length;
     const piece = take(stops.push(text), false);
     if (piece.text || piece.logprobs.length > 0) yield piece;
     if (stops.isStopped) return { finishReason: 'stop', completionTokens };
   }
-  const piece = take(stops.push(tokenText.end()) + stops.end(), true);
+  const piece = take(stops.push(decoder.flush()) + stops.end(), true);
   if (piece.text || piece.logprobs.length > 0) yield piece;
   const isCut = completionTokens >= maxNewTokens && !stops.isStopped;
   return { finishReason: isCut ? 'length' : 'stop', completionTokens };
 }
 
 /** JSON has no -Infinity; -9999 is what OpenAI documents for "as good as impossible". */
-function describeToken(token: string, logprob: number): TokenLogprob {
-  const isPartial = token.includes('\uFFFD');
-  return { token, logprob: Math.max(logprob, -9999), bytes: isPartial ? null : [...Buffer.from(token, 'utf8')] };
+function describeToken(tokenizer: Tokenizer, id: number, logprob: number): TokenLogprob {
+  const bytes = [...(tokenizer.vocabulary.tokens[id] ?? [])];
+  return { token: tokenizer.decode([id], { specials: true }), logprob: Math.max(logprob, -9999), bytes };
 }

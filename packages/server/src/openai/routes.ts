@@ -5,6 +5,7 @@
  * Left out: `/v1/completions`, tools, JSON modes, API keys.
  */
 import { randomInt, randomUUID } from 'node:crypto';
+import { encodeChat } from '@quasar/model';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
@@ -74,7 +75,7 @@ export function openAiRoutes(options: OpenAiOptions): Hono {
     };
     let isStreaming = false;
     try {
-      const prompt = loan.engine.encodeChat(request.messages);
+      const prompt = encodeChat(loan.engine.tokenizer, request.messages, { addGenerationPrompt: true });
       if (prompt.length > limits.maxPromptTokens)
         throw bad(
           'messages',
@@ -163,7 +164,7 @@ function usageOf(ready: Ready, ends: AnswerEnd[]) {
 const wireLogprobs = (request: ChatRequest, content: ContentLogprob[]) =>
   request.topLogprobs === null ? null : { content, refusal: null };
 
-/** Choices run one after the other: an engine is busy with one token at a time anyway. */
+/** Choices run one after the other: each token already uses every core. */
 async function wholeAnswer(ready: Ready) {
   const { request, loan, prompt, signal } = ready;
   const choices: unknown[] = [];

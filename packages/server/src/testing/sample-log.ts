@@ -74,7 +74,7 @@ export class SampleContest {
 
   failed(one: Entrant, attempt: number, final: boolean): SampleEvent {
     const error = {
-      code: 'evaluation.worker_lost',
+      code: 'infer.cancelled',
       message: 'The evaluation worker ended with signal SIGKILL after 4.2 GB of memory.',
       hint: 'It was tried on another worker as well. Check the size of the checkpoint and commit again.',
     };
@@ -214,20 +214,20 @@ export function sampleEvents(): SampleEvent[] {
   };
   const shapeIssues = [
     {
-      code: 'checkpoint.shape_mismatch',
+      code: 'precheck.tensor_shape',
       path: 'model.safetensors#layers.3.mlp.up.weight',
       message: 'Shape is [512, 1408], the config asks for [512, 1536].',
       hint: 'Export again with the d_ff of config.json, or correct config.json.',
     },
     {
-      code: 'checkpoint.missing_tensor',
+      code: 'precheck.missing_tensor',
       path: 'model.safetensors#model.norm.weight',
       message: 'The tensor is not in the file.',
       hint: 'Run `quasar check <directory>` before you submit: it runs the same checks.',
     },
   ];
   const gone = {
-    code: 'hub.revision_gone',
+    code: 'precheck.revision_missing',
     message: 'The revision can no longer be listed on the hub.',
     hint: 'Keep the repository public for as long as it competes.',
   };

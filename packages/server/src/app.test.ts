@@ -1,0 +1,167 @@
+/** @file Every route but the OpenAI ones (openai/routes.test.ts), over a real store and a real chain. */
+import { DevChain, walletFromSeed } from '@quasar/chain';
+import { openStore, type Store } from '@quasar/store';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type App, type AppOptions, createApp } from './app.ts';
+import { createLog } from './log.ts';
+import { scripted } from './testing/checkpoint.ts';
+import { sampleEvents } from './testing/sample-log.ts';
+import type { Dashboard } from './wire.ts';
+
+let store: Store;
+let app: App;
+const log = createLog('silent');
+
+function start(options: Partial<AppOptions> = {}): App {
+  app = createApp({ store, log, ...options });
+  return app;
+}
+
+beforeEach(() => {
+  store = openStore({ path: ':memory:' });
+});
+
+afterEach(async () => {
+  await app.close();
+  store.close();
+});
+
+async function dashboard(): Promise<Dashboard> {
+  return (await (await app.hono.request('/api/dashboard.json')).json()) as Dashboard;
+}
+
+it('health: 503 while the base model loads, then 200', async () => {
+  let finish = () => {};
+  const gate = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  start({ models: { baseDirectory: 'base', load: async () => (await gate, scripted('x')) } });
+  const loading = await app.hono.request('/health');
+  expect([loading.status, (await loading.json()).status]).toEqual([503, 'loading']);
+  finish();
+  await app.ready;
+  const ready = await app.hono.request('/health');
+  expect([ready.status, await ready.json()]).toMatchObject([200, { status: 'ok', models: { base: true, king: null } }]);
+});
+
+it('health: says what is wrong and still answers', async () => {
+  start({ models: { baseDirectory: '/nonexistent' } });
+  await app.ready;
+  const response = await app.hono.request('/health');
+  expect(response.status).toBe(200);
+  const body = await response.json();
+  expect(body.status).toBe('degraded');
+  expect(body.models.base_error).toContain('config.json');
+});
+
+it('dashboard: an empty log', async () => {
+  start();
+  const response = await app.hono.request('/api/dashboard.json');
+  expect(response.headers.get('cache-control')).toBe('public, max-age=5, stale-while-revalidate=30');
+  expect(await response.json()).toMatchObject({
+    seq: 0,
+    last_event_ms: null,
+    chain: null,
+    king: null,
+    consensus_king: null,
+    state_king_uid: null,
+    status: { mode: 'idle' },
+    current_eval: null,
+    submissions: [],
+    validators: [],
+    weights: null,
+    history: [],
+    reigns: [],
+    rounds: [],
+    events: [],
+  });
+});
+
+it('dashboard: follows the log with each request', async () => {
+  start();
+  const events = sampleEvents();
+  const half = events.findIndex((event) => event.type === 'king.crowned') + 1;
+  store.appendAll(events.slice(0, half));
+  const early = await dashboard();
+  expect([early.king?.uid, early.state_king_uid, early.reigns.length]).toEqual([7, 7, 1]);
+  store.appendAll(events.slice(half));
+  const late = await dashboard();
+  expect(late.seq).toBe(store.lastSeq());
+  expect(late.king?.uid).toBe(4);
+  expect(late.reigns[0]).toEqual(late.king);
+  expect(late.history[0]?.king_composite).not.toBeNull();
+  expect(late.status).toMatchObject({ mode: 'evaluating', round: 6 });
+  expect(late.weights?.targets).toContainEqual({ uid: 4, weight: 0.9, is_king: true });
+});
+
+it('dashboard: modes follow the round', async () => {
+  start();
+  store.append('round.started', { round: 1, startBlock: 10, candidates: ['a'] });
+  expect((await dashboard()).status.mode).toBe('active');
+  store.append('round.finished', { round: 1, outcome: 'king_stays' });
+  expect((await dashboard()).status).toMatchObject({ mode: 'round_wait', detail: 'Round 1 finished: king stays' });
+});
+
+it('dashboard: tells the local king from the one the chain reveals', async () => {
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 1 });
+  try {
+    const wallets = [1, 2, 3, 4, 5].map((byte) => walletFromSeed(new Uint8Array(32).fill(byte)));
+    for (const wallet of wallets) await chain.register(wallet, 24);
+    const [owner] = wallets as [(typeof wallets)[0]];
+    await chain.addStake(owner, 24, 100);
+    await chain.advance(5);
+    await chain.setWeights(owner, 24, [{ uid: 3, weight: 1 }]);
+    store.appendAll(sampleEvents());
+    start({ chain });
+    await expect.poll(async () => (await dashboard()).consensus_king?.uid).toBe(3);
+    const { chain: view, validators, state_king_uid, consensus_king } = await dashboard();
+    expect(view).toMatchObject({ online: true, block: (await chain.head()).number });
+    expect(validators.map((one) => one.uid)).toEqual([0]);
+    expect([state_king_uid, consensus_king?.support_fraction]).toEqual([4, 1]);
+  } finally {
+    await app.close();
+    chain.close();
+  }
+});
+
+it('dashboard: a chain that is away is said to be away', async () => {
+  start({ chainUrl: 'http://127.0.0.1:9' });
+  await expect.poll(async () => (await dashboard()).chain?.error).toBe('The chain does not answer.');
+  expect((await (await app.hono.request('/health')).json()).status).toBe('degraded');
+});
+
+it.each(['/', '/health', '/api/dashboard.json', '/v1/models', '/v1/nothing'])(
+  '%s carries the security headers',
+  async (path) => {
+    start();
+    const { headers } = await app.hono.request(path);
+    expect(headers.get('content-security-policy')).toContain("default-src 'self'");
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  },
+);
+
+it.each([
+  ['GET', '/api/nothing'],
+  ['GET', '/v1/nothing'],
+  ['POST', '/health'],
+  ['DELETE', '/'],
+])('%s %s is an error body', async (method, path) => {
+  start();
+  const response = await app.hono.request(path, { method });
+  expect([response.status, (await response.json()).error]).toEqual([
+    404,
+    { code: 'not_found', type: 'invalid_request_error', param: null, message: `No route for ${method} ${path}.` },
+  ]);
+});
+
+it('a defect is logged and says nothing about the inside', async () => {
+  const lines: string[] = [];
+  const spy = createLog('silent');
+  start({ log: Object.assign(spy, { error: (_: unknown, text: string) => lines.push(text) }) });
+  store.close();
+  const response = await app.hono.request('/api/dashboard.json');
+  expect(response.status).toBeGreaterThanOrEqual(500);
+  expect(JSON.stringify(await response.json())).not.toMatch(/ at |node_modules/);
+  store = openStore({ path: ':memory:' });
+});
