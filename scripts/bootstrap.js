@@ -39,7 +39,7 @@ export async function bootstrap() {
     'vite build',
     () => isStamped('web', page) && existsSync(join(root, 'apps/web/dist/index.html')),
     () => {
-      run('npm', ['run', 'build', '--silent', '--workspace', 'apps/web'], 'look at the vite message above');
+      run('npm', ['run', 'build', '--silent', '--workspace', 'apps/web', '--', '--logLevel', 'warn'], 'look at the vite message above');
       stamp('web', page);
     },
   );
@@ -48,6 +48,9 @@ export async function bootstrap() {
 /** Incremental by itself; a missing compiler is worth a line each time, because everything is slower without one. */
 async function kernels() {
   const startedMs = Date.now();
+  if (!existsSync(join(root, 'packages/tensor/build/quasar.node'))) {
+    process.stderr.write('quasar: kernels (cc, about a minute) ...\n');
+  }
   const { buildKernels } = await import('../packages/tensor/scripts/build-kernels.js');
   const { ok, message } = await buildKernels();
   const seconds = (Date.now() - startedMs) / 1000;
