@@ -3,6 +3,7 @@
    only for workers that joined its loop, so a worker that the system has not scheduled delays nobody. */
 #define _GNU_SOURCE
 #include "quasar.h"
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -65,9 +66,17 @@ static void *worker(void *unused) {
   return NULL;
 }
 
+/* Node unloads an addon when the last worker thread that loaded it ends; ours must outlive its own threads. */
+static void stay_loaded(void) {
+  static int done;
+  Dl_info here;
+  if (!done && dladdr((void *)&thread_count, &here)) done = dlopen(here.dli_fname, RTLD_NOW) != NULL;
+}
+
 void pool_start(int threads) {
   if (threads > MAX_THREADS) threads = MAX_THREADS;
   pthread_mutex_lock(&busy);
+  if (threads > 1) stay_loaded();
   for (; thread_count < threads; thread_count++) {
     pthread_t id;
     if (pthread_create(&id, NULL, worker, NULL)) break;

@@ -82,7 +82,8 @@ const deltaStepBackward: StepBackward = (dS, before, { k, v, gate }, out, dk, dv
 
 const glaStep: Step = (S, { k, v, gate }, dk, dv) => {
   for (let i = 0; i < dk; i++) {
-    for (let j = 0; j < dv; j++) S[i * dv + j] = Math.exp(gate[i]) * S[i * dv + j] + k[i] * v[j];
+    const decay = Math.exp(gate[i]);
+    for (let j = 0; j < dv; j++) S[i * dv + j] = decay * S[i * dv + j] + k[i] * v[j];
   }
 };
 

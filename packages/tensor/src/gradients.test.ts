@@ -1,0 +1,138 @@
+/** @file The backward pass of every op against central differences of its forward pass, in float64. */
+import { expect, it } from 'vitest';
+import {
+  add,
+  addBias,
+  axpby,
+  combine,
+  crossEntropy,
+  deltaRule,
+  dispatch,
+  embedding,
+  exactGate,
+  expertLinear,
+  gatedNorm,
+  gatherRows,
+  gla,
+  klTopK,
+  l2Norm,
+  linear,
+  logSigmoid,
+  multiply,
+  Positions,
+  reshape,
+  rmsNorm,
+  rope,
+  route,
+  routerLoss,
+  scale,
+  shortConv,
+  sigmoid,
+  silu,
+  softplus,
+  swiglu,
+  topK,
+  weightedSum,
+} from './ops/index.ts';
+import { Tensor } from './tensor.ts';
+import { Draw } from './testing/case.ts';
+import { gradientErrors, type Input, oracle } from './testing/gradients.ts';
+
+const draw = new Draw('gradients');
+const normal = (...shape: number[]): Input => ({ shape, data: draw.normal(shape.reduce((a, b) => a * b, 1)) });
+const ints = (shape: number[], ...values: number[]) => Tensor.from(oracle, shape, values, 'int');
+
+const T = 11;
+const positions = new Positions(oracle, 2, T, draw.positions(2, T));
+const angles = positions.angles(oracle, 10_000, 6);
+const teacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 4);
+const fullTeacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 9);
+const weights = Tensor.from(oracle, [6], draw.normal(6));
+const bias = Tensor.from(oracle, [4], [0, 0.1, -9, 0.2]); // nobody chooses the third expert
+
+const qkv = () => [normal(2, T, 1, 16), normal(2, T, 1, 16), normal(2, T, 1, 16)];
+const state = () => normal(2, 1, 16, 16);
+const unit = (x: Tensor) => l2Norm(x);
+
+const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: Input[] }> = {
+  'axpby, add, scale': {
+    op: (x, y) => [axpby(2, x, -3, y), add(x, x), scale(y, 0.5)],
+    inputs: [normal(2, 3), normal(2, 3)],
+  },
+  multiply: { op: (x, y) => [multiply(x, y), multiply(x, x)], inputs: [normal(6), normal(6)] },
+  'silu, sigmoid, softplus, logSigmoid': {
+    op: (x) => [silu(x), sigmoid(x), softplus(x), logSigmoid(x)],
+    inputs: [{ shape: [30], data: draw.normal(30, 4) }],
+  },
+  addBias: { op: (x, b) => [addBias(x, b)], inputs: [normal(3, 4), normal(4)] },
+  reshape: { op: (x) => [multiply(reshape(x, [6]), x)], inputs: [normal(2, 3)] },
+  'swiglu, joined': { op: (x) => [swiglu(x)], inputs: [normal(3, 8)] },
+  'swiglu, apart': { op: (x, y) => [swiglu(x, y)], inputs: [normal(3, 4), normal(3, 4)] },
+  weightedSum: { op: (x) => [weightedSum(x, weights, 0.5)], inputs: [normal(2, 3)] },
+  linear: { op: (x, w) => [linear(x, w)], inputs: [normal(2, 3, 5), normal(7, 5)] },
+  rmsNorm: { op: (x, w) => [rmsNorm(x, w, 1e-6)], inputs: [normal(3, 8), normal(8)] },
+  'gatedNorm, sigmoid': {
+    op: (x, w, g) => [gatedNorm(x, w, g, 'sigmoid', 1e-6)],
+    inputs: [normal(3, 8), normal(8), normal(3, 8)],
+  },
+  'gatedNorm, silu': {
+    op: (x, w, g) => [gatedNorm(x, w, g, 'silu', 1e-6)],
+    inputs: [normal(3, 8), normal(4), normal(3, 8)],
+  },
+  l2Norm: { op: (x) => [l2Norm(x, 0.25)], inputs: [normal(3, 8)] },
+  rope: { op: (x) => [rope(x, angles)], inputs: [normal(2, T, 2, 8)] },
+  shortConv: { op: (x, w) => [shortConv(x, w, null, null).y], inputs: [normal(2, 9, 3), normal(3, 1, 4)] },
+  'shortConv, segments': {
+    op: (x, w) => [shortConv(x, w, null, positions).y],
+    inputs: [normal(2, T, 3), normal(3, 1, 4)],
+  },
+  exactGate: { op: (z, k) => [exactGate(z, k)], inputs: [normal(1, 6, 1), normal(1, 6, 1, 5)] },
+  'exactGate, small keys': {
+    op: (z, k) => [exactGate(z, k)],
+    inputs: [normal(1, 6, 1), { shape: [1, 6, 1, 5], data: draw.normal(30, 0.02) }],
+  },
+  deltaRule: {
+    op: (q, k, v, z, s) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), s, null)),
+    inputs: [...qkv(), normal(2, T, 1), state()],
+  },
+  'deltaRule, segments': {
+    op: (q, k, v, z, s) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), s, positions)),
+    inputs: [...qkv(), normal(2, T, 1), state()],
+  },
+  'deltaRule, only the end state used': {
+    op: (q, k, v, z) => [deltaRule(q, unit(k), v, sigmoid(z), null, null).state],
+    inputs: [normal(2, 5, 1, 16), normal(2, 5, 1, 16), normal(2, 5, 1, 16), normal(2, 5, 1)],
+  },
+  gla: {
+    op: (q, k, v, g, s) => Object.values(gla(q, k, v, logSigmoid(g), s, null)),
+    inputs: [...qkv(), normal(2, T, 1, 16), state()],
+  },
+  'gla, segments': {
+    op: (q, k, v, g, s) => Object.values(gla(q, k, v, logSigmoid(g), s, positions)),
+    inputs: [...qkv(), normal(2, T, 1, 16), state()],
+  },
+  'experts of a token, weighted': {
+    op: (x, w, router) => {
+      const routing = route(linear(x, router), bias, 2);
+      return [combine(expertLinear(dispatch(x, routing), w, routing), routing)];
+    },
+    inputs: [normal(6, 5), normal(4, 5, 5), normal(4, 5)],
+  },
+  routerLoss: {
+    op: (x) => [routerLoss(x, route(x, bias, 2).counts, 2, 0.1, 0.01)],
+    inputs: [normal(6, 4)],
+  },
+  embedding: { op: (table) => [embedding(table, ints([2, 2], 3, 0, 3, 1))], inputs: [normal(5, 3)] },
+  gatherRows: { op: (x) => [gatherRows(x, ints([3], 1, 1, 4))], inputs: [normal(5, 3)] },
+  'crossEntropy, one target ignored': {
+    op: (x) => [crossEntropy(x, ints([3], 2, -1, 8))],
+    inputs: [normal(3, 9)],
+  },
+  klTopK: { op: (x) => [klTopK(x, teacher)], inputs: [normal(3, 9)] },
+  'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },
+};
+
+it.each(Object.entries(CHECKS))('%s', async (_, { op, inputs }) => {
+  const errors = await gradientErrors(op, inputs);
+  expect(Math.max(...errors), `relative difference per input: ${errors}`).toBeLessThan(1e-7);
+});
