@@ -2,21 +2,23 @@
  * @file Arena scopes: what is allocated inside a scope is freed when it ends, except what the scope returns.
  * In place of reference counts: a training step frees its thousands of temporaries at once.
  */
+import type { DeviceBuffer } from './device.ts';
 import type { Tensor } from './tensor.ts';
 
-const stack: Set<Tensor>[] = [];
+/** Open scopes, innermost last: their memory, each with the tensor that owns it (views own none). */
+const stack: Map<DeviceBuffer, Tensor>[] = [];
 
 /** Called by the allocator for each new tensor that owns memory. */
 export function owned(tensor: Tensor): void {
-  stack.at(-1)?.add(tensor);
+  stack.at(-1)?.set(tensor.buffer, tensor);
 }
 
-/** Called when a tensor's memory is freed by hand. */
+/** Called when a tensor's memory is freed by hand, through it or a view. */
 export function released(tensor: Tensor): void {
-  for (const scope of stack) scope.delete(tensor);
+  for (const scope of stack) scope.delete(tensor.buffer);
 }
 
-/** Moves a tensor out of every open scope: it lives until `dispose`. */
+/** Moves a tensor (or what it is a view of) out of every open scope: it lives until `dispose`. */
 export function persist<T extends Tensor>(tensor: T): T {
   released(tensor);
   return tensor;
@@ -35,7 +37,7 @@ function keepIn(value: unknown, buffers: Set<unknown>): void {
  * requests never interleave; read results after the scope.
  */
 export function scope<T>(body: () => T): T {
-  const mine = new Set<Tensor>();
+  const mine = new Map<DeviceBuffer, Tensor>();
   stack.push(mine);
   let kept: Set<unknown> = new Set();
   try {
@@ -46,7 +48,7 @@ export function scope<T>(body: () => T): T {
     return result;
   } finally {
     stack.pop();
-    for (const tensor of mine) {
+    for (const tensor of mine.values()) {
       if (kept.has(tensor.buffer)) owned(tensor);
       else tensor.device.free(tensor.buffer);
     }

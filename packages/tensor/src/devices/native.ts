@@ -104,23 +104,20 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
 
     write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
       const Kind = buffer.dtype === 'int' ? Int32Array : Float32Array;
-      api.write((buffer as NativeBuffer).handle.pointer, data instanceof Kind ? data : Kind.from(data));
+      api.write(livePointer(buffer, 'write'), data instanceof Kind ? data : Kind.from(data));
     },
 
     async read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
       const out = buffer.dtype === 'int' ? new Int32Array(buffer.length) : new Float32Array(buffer.length);
-      api.read((buffer as NativeBuffer).handle.pointer, out);
+      api.read(livePointer(buffer, 'read'), out);
       return out;
     },
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
       const count = buffers.length;
       for (let i = 0; i < count; i++) {
-        const buffer = buffers[i] as NativeBuffer | null;
-        if (buffer && buffer.handle.pointer === 0) {
-          throw new QuasarError('tensor.freed', `native device: ${kernel} was given a freed buffer (argument ${i})`);
-        }
-        block[i] = buffer ? buffer.handle.pointer : 0;
+        const buffer = buffers[i] as DeviceBuffer | null;
+        block[i] = buffer ? livePointer(buffer, kernel, i) : 0;
       }
       for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
       if (!profile) {
@@ -132,6 +129,16 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
       profile.set(kernel, (profile.get(kernel) ?? 0) + performance.now() - startedAtMs);
     },
   };
+}
+
+/** @throws QuasarError tensor.freed */
+function livePointer(buffer: DeviceBuffer, user: string, argument?: number): number {
+  const { pointer } = (buffer as NativeBuffer).handle;
+  if (pointer === 0) {
+    const where = argument === undefined ? '' : ` (argument ${argument})`;
+    throw new QuasarError('tensor.freed', `native device: ${user} was given a freed buffer${where}`);
+  }
+  return pointer;
 }
 
 /** Up to an eighth more than asked, so that near sizes share freed memory. */
