@@ -39,7 +39,11 @@ export async function bootstrap() {
     'vite build',
     () => isStamped('web', page) && existsSync(join(root, 'apps/web/dist/index.html')),
     () => {
-      run('npm', ['run', 'build', '--silent', '--workspace', 'apps/web', '--', '--logLevel', 'warn'], 'look at the vite message above');
+      run(
+        'npm',
+        ['run', 'build', '--silent', '--workspace', 'apps/web', '--', '--logLevel', 'warn'],
+        'look at the vite message above',
+      );
       stamp('web', page);
     },
   );

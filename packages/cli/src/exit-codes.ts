@@ -19,6 +19,7 @@ const USAGE = /^(usage|data)\./;
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof QuasarError)) return EXIT.failure;
   if (USAGE.test(error.code)) return EXIT.usage;
+  if (error.code === 'miner.rejected') return EXIT.rejected;
   if (error.code === 'chain.unreachable') return EXIT.chainUnreachable;
   return EXIT.failure;
 }

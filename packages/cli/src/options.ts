@@ -12,3 +12,9 @@ export function wholeNumber(low: number, high = Number.MAX_SAFE_INTEGER): (text:
 }
 
 export const port = wholeNumber(1, 65_535);
+
+/** A name that is safe as a file name and as an owner on the hub. */
+export function walletName(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
+  throw new InvalidArgumentError('Expected letters, digits, dots, dashes or underscores.');
+}

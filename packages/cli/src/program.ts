@@ -1,14 +1,18 @@
 /** @file The command tree: global options and one file per verb. */
 import { Command } from 'commander';
 import { chain } from './commands/chain.ts';
+import { check } from './commands/check.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
 import { hub } from './commands/hub.ts';
+import { miner } from './commands/miner.ts';
 import { model } from './commands/model.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { serve } from './commands/serve.ts';
 import { tokenizer } from './commands/tokenizer.ts';
 import { up } from './commands/up.ts';
+import { validator } from './commands/validator.ts';
+import { wallet } from './commands/wallet.ts';
 import { applyConfig } from './config.ts';
 
 /** A fresh tree per call, so that tests never share parsed values. */
@@ -22,8 +26,11 @@ export function createProgram(): Command {
     .option('--verbose', 'show the stack of an error')
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
-  for (const verb of [up(), doctor(), serve(), chain(), hub(), model(), tokenizer(), pretrain(), distill()])
-    program.addCommand(verb);
+  const verbs = [
+    ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
+    ...[model(), tokenizer(), pretrain(), distill()],
+  ];
+  for (const verb of verbs) program.addCommand(verb);
   return harden(program);
 }
 

@@ -6,8 +6,8 @@ import { type Context, fromCaller } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
 import { listenForStop } from './service.ts';
+import { lossTable } from './ui/loss-table.ts';
 import { startProgress } from './ui/progress.ts';
-import { table } from './ui/table.ts';
 
 export interface TrainingOptions {
   out: string;
@@ -94,16 +94,4 @@ export async function runTraining(
   } finally {
     stopping.dispose();
   }
-}
-
-/** Held-out losses in nats per token: one row per evaluation, one column per set and metric. */
-function lossTable(evaluations: Evaluation[]): string {
-  const sets = Object.entries(evaluations[0]?.heldOut ?? {}).flatMap(([set, metrics]) =>
-    Object.keys(metrics).map((metric) => ({ set, metric })),
-  );
-  const columns = sets.map(({ set, metric }) => ({
-    title: `held-out ${set} ${metric}`,
-    value: (row: Evaluation) => row.heldOut[set]?.[metric]?.toFixed(4) ?? '',
-  }));
-  return table([{ title: 'step', value: (row: Evaluation) => row.step }, ...columns], evaluations);
 }

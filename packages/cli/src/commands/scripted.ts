@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { Home } from '../home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { walletName } from '../options.ts';
 import type { Contestant, Submitted } from '../scripted/submit.ts';
 import { listenForStop } from '../service.ts';
 
@@ -13,7 +14,7 @@ interface ScriptedFlags extends NetOptions {
 export function copycat(): Command {
   return withNetOptions(new Command('copycat'))
     .description('Submit the files of another hotkey as your own.')
-    .requiredOption('--name <name>', 'name of the wallet and of the repository')
+    .requiredOption('--name <name>', 'name of the wallet and of the repository', walletName)
     .requiredOption('--of <hotkey>', 'whose files')
     .action(async (options: ScriptedFlags & { of: string }, command: Command) => {
       const { submitCopy } = await import('../scripted/copycat.ts');
@@ -24,7 +25,7 @@ export function copycat(): Command {
 export function broken(): Command {
   return withNetOptions(new Command('broken'))
     .description('Submit the base student with a tensor of the wrong shape.')
-    .requiredOption('--name <name>', 'name of the wallet and of the repository')
+    .requiredOption('--name <name>', 'name of the wallet and of the repository', walletName)
     .action(async (options: ScriptedFlags, command: Command) => {
       const { submitBroken } = await import('../scripted/broken.ts');
       const { BASE } = await import('../assets.ts');

@@ -1,6 +1,7 @@
 /** @file `quasar up`: a whole net on this machine: chain, hub, validator, server and four scripted miners. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { Command } from 'commander';
+import { requireAssets } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -44,6 +45,7 @@ async function run(options: UpOptions, command: Command): Promise<void> {
   const { describeResult } = await import('../up/result.ts');
   const { openBrowser } = await import('../up/open-browser.ts');
 
+  requireAssets();
   const asked = options.data === undefined ? options : { ...options, data: fromCaller(options.data) };
   if (asked.data !== undefined) readText(asked.data);
   // In a home that exists, the orphans of a killed run may still hold the ports: the lock waits for them first.

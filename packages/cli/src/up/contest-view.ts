@@ -1,14 +1,17 @@
-/** @file What the supervisor knows of the contest: the validator's event log, folded as the dashboard folds it. */
+/** @file What the supervisor knows of the contest: the validator's event log, folded as the validator folds it. */
 import { DashboardReader } from '@quasar/server';
 import { openStore, type Store } from '@quasar/store';
+import { type Contest, type ContestSummary, LOCAL, summarize } from '@quasar/subnet';
 
 export class ContestView {
   readonly #store: Store;
   readonly #reader: DashboardReader;
-  #shownSeq = 0;
+  #shownSeq: number;
+  #finishedAtBlock: number | null = null;
   #roundsFinished = 0;
   #countedSeq = 0;
 
+  /** Events that are in the log already are not shown again. */
   constructor(contestFile: string) {
     this.#store = openStore({ path: contestFile });
     this.#reader = new DashboardReader(this.#store, null);
@@ -20,6 +23,7 @@ export class ContestView {
     this.#reader.catchUp();
     for (const event of this.#store.events({ afterSeq: this.#countedSeq, types: ['round.finished'] })) {
       this.#roundsFinished++;
+      this.#finishedAtBlock = (event.data as { atBlock: number }).atBlock;
       this.#countedSeq = event.seq;
     }
     const fresh = this.#reader.log.feed.filter((item) => item.seq > this.#shownSeq);
@@ -27,30 +31,52 @@ export class ContestView {
     return fresh.map((item) => item.text);
   }
 
+  get lastSeq(): number {
+    return this.#contest.lastSeq;
+  }
+
   get roundsFinished(): number {
     return this.#roundsFinished;
   }
 
-  dashboard() {
-    return this.#reader.read();
+  /** Rounds that went by without a candidate since the last one that had some; they leave no event. */
+  emptyRounds(head: number): number {
+    if (this.#contest.openRound || this.#finishedAtBlock === null) return 0;
+    return Math.floor((head - this.#finishedAtBlock) / LOCAL.round.blocks);
+  }
+
+  get hasKing(): boolean {
+    return this.#contest.king !== null;
+  }
+
+  get reigns(): number {
+    return this.#contest.reigns.length;
   }
 
   /** Of the newest submission of a hotkey; null when the validator has seen none. */
   statusOf(hotkey: string): string | null {
-    const all = [...this.#reader.log.submissions.values()].filter((one) => one.hotkey === hotkey);
+    const all = [...this.#contest.submissions.values()].filter((one) => one.hotkey === hotkey);
     return all.at(-1)?.status ?? null;
   }
 
-  get hasKing(): boolean {
-    return this.#reader.log.king !== null;
+  /** What the validator does now, and who reigns: one line each. */
+  status(): { validator: string; king: string } {
+    const { status, king } = this.#reader.read();
+    return {
+      validator: status.detail,
+      king: king === null ? 'no king yet' : `king uid ${king.uid}, reign ${king.reign_number}`,
+    };
   }
 
-  /** Every duel ever judged, oldest first. */
-  duels(): Record<string, unknown>[] {
-    return this.#store.events({ types: ['duel.judged'] }).map((event) => event.data as Record<string, unknown>);
+  summary(): ContestSummary {
+    return summarize(this.#contest);
   }
 
   close(): void {
     this.#store.close();
+  }
+
+  get #contest(): Contest {
+    return this.#reader.log.contest;
   }
 }

@@ -1,14 +1,10 @@
 /** @file What a run of `quasar up --rounds N` ends with: one JSON object, or tables for people. */
 import type { Chain } from '@quasar/chain';
+import type { Evaluation } from '@quasar/train';
 import { NETUID } from '../net-options.ts';
+import { lossTable } from '../ui/loss-table.ts';
 import { table } from '../ui/table.ts';
 import type { ContestView } from './contest-view.ts';
-
-/** A point of a student's held-out loss, nats per token. */
-export interface LossPoint {
-  step: number;
-  loss: number;
-}
 
 export interface UpResult {
   king: { uid: number; repo: string; revision: string; crownedAtBlock: number } | null;
@@ -26,7 +22,8 @@ export interface UpResult {
     lcb: number;
     win: boolean;
   }[];
-  training: { miner: string; heldOut: LossPoint[] }[];
+  /** Held-out losses of the scripted miners, nats per token. */
+  training: { miner: string; curve: Evaluation[] }[];
   dashboard: string;
 }
 
@@ -34,35 +31,28 @@ export async function collectResult(options: {
   contest: ContestView;
   chain: Chain;
   validatorHotkey: string;
-  training: Map<string, LossPoint[]>;
+  rounds: number;
+  training: UpResult['training'];
   dashboard: string;
 }): Promise<UpResult> {
   const { contest, chain, validatorHotkey, training } = options;
   contest.catchUp();
-  const { king, submissions } = contest.dashboard();
+  const { king, submissions, duels } = contest.summary();
   const rows = await chain.weights(NETUID, (await chain.head()).number);
   return {
-    king: king && {
-      uid: king.uid,
-      repo: king.hf_repo,
-      revision: king.king_revision,
-      crownedAtBlock: king.crowned_at_block,
-    },
-    reigns: king?.reign_number ?? 0,
-    rounds: contest.roundsFinished,
-    submissions: submissions.toReversed().map(({ uid, hf_repo, revision, status, notes }) => ({
+    king: king && { uid: king.uid, repo: king.repo, revision: king.revision, crownedAtBlock: king.crownedAtBlock },
+    reigns: contest.reigns,
+    rounds: options.rounds,
+    submissions: submissions.map(({ uid, repo, revision, status, issues }) => ({
       uid,
-      repo: hf_repo,
+      repo,
       revision,
       status,
-      reason: notes.map((note) => (note.hint === null ? note.message : `${note.message} (${note.hint})`)).join('; '),
+      reason: issues.map(({ message, hint }) => (hint === undefined ? message : `${message} (${hint})`)).join('; '),
     })),
     weights: rows.find((row) => row.hotkey === validatorHotkey)?.weights ?? [],
-    duels: contest.duels().map((duel) => {
-      const { uid, n, meanDelta, se, p, lcb, win } = duel as unknown as UpResult['duels'][number];
-      return { uid, n, meanDelta, se, p, lcb, win };
-    }),
-    training: [...training].map(([miner, heldOut]) => ({ miner, heldOut })),
+    duels: duels.map(({ uid, n, meanDelta, se, p, lcb, win }) => ({ uid, n, meanDelta, se, p, lcb, win })),
+    training,
     dashboard: options.dashboard,
   };
 }
@@ -97,16 +87,7 @@ export function describeResult(result: UpResult): string {
       result.duels,
     ),
     `weights on chain: ${result.weights.map(({ uid, weight }) => `uid ${uid} ${weight.toFixed(2)}`).join(', ')}`,
-    ...result.training.map(
-      ({ miner, heldOut }) =>
-        `held-out loss of ${miner}:\n${table(
-          [
-            { title: 'step', value: (point: LossPoint) => point.step },
-            { title: 'nats per token', value: (point) => point.loss.toFixed(4) },
-          ],
-          heldOut,
-        )}`,
-    ),
+    ...result.training.map(({ miner, curve }) => `training of ${miner}:\n${lossTable(curve)}`),
   ];
   return parts.join('\n\n');
 }

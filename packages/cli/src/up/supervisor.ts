@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QuasarError } from '@quasar/base';
 import { type Chain, connectChain, openWallet, type Wallet } from '@quasar/chain';
+import type { Evaluation } from '@quasar/train';
 import type { Home, NetSettings } from '../home.ts';
 import { NETUID } from '../net-options.ts';
 import { Child, type ChildSpec } from './child.ts';
@@ -14,14 +15,15 @@ import { ContestView } from './contest-view.ts';
 import type { LiveView, StatusRow } from './live-view.ts';
 import type { HomeLock } from './lock.ts';
 import { MINERS, type MinerName, type Plan, planNet, SERVICES, type ServiceName } from './plan.ts';
-import { collectResult, type LossPoint, type UpResult } from './result.ts';
+import { collectResult, type UpResult } from './result.ts';
 import { Story } from './story.ts';
+import { TrainingLog } from './training-log.ts';
 
 const TICK_MS = 250;
 const STOP_GRACE_MS = 4000;
 const VALIDATOR_STAKE = 1000;
-/** With `--rounds`: how many more rounds the scripted miners may take before the run ends without them. */
-const EXTRA_ROUNDS = 60;
+/** With `--rounds`: a scripted miner without a verdict is given up when nothing at all has moved for so many blocks. */
+const STALLED_BLOCKS = 600;
 
 export interface SupervisorOptions {
   home: Home;
@@ -40,7 +42,10 @@ export class Supervisor {
   readonly #chain: Chain;
   readonly #wallets: Record<'validator' | MinerName, Wallet>;
   readonly #services = new Map<ServiceName, Child>();
-  readonly #training = new Map<string, LossPoint[]>();
+  readonly #training: TrainingLog;
+  #head = 0;
+  /** Head at which a miner or the contest last gave a sign of life. */
+  #movedAtBlock = 0;
   #contest: ContestView | null = null;
   #story: Story | null = null;
 
@@ -48,6 +53,7 @@ export class Supervisor {
     this.#options = options;
     this.plan = planNet(options.home, options.settings);
     this.#chain = connectChain(this.plan.urls.chain);
+    this.#training = new TrainingLog(options.home);
     const wallet = (name: string) => openWallet(options.home.wallet(name));
     this.#wallets = {
       validator: wallet('validator'),
@@ -68,7 +74,7 @@ export class Supervisor {
     const { signal } = this.#options;
     await this.#startServices();
     while (!signal.aborted) {
-      for (const line of this.#contest?.catchUp() ?? []) this.#options.view.line(line);
+      this.#followContest();
       await this.#advanceStory();
       this.#requireServices();
       this.#showStatus();
@@ -139,15 +145,11 @@ export class Supervisor {
         if (child.state === 'failed') view.line(`${spec.name} gave up${why} (see ${spec.logFile})`);
         if (child.state === 'done') view.line(`${spec.name} has submitted`);
       },
-      onProgress: (_, facts) => this.#recordTraining(spec.name, facts),
+      onProgress: (_, { evaluation }) => {
+        this.#movedAtBlock = this.#head;
+        if (evaluation !== undefined) this.#training.record(spec.name, evaluation as Evaluation);
+      },
     });
-  }
-
-  #recordTraining(miner: string, facts: Record<string, unknown>): void {
-    const point = facts.heldOut as LossPoint | undefined;
-    if (point === undefined) return;
-    const points = this.#training.get(miner) ?? [];
-    this.#training.set(miner, [...points.filter((one) => one.step < point.step), point]);
   }
 
   async #untilReady(...names: ServiceName[]): Promise<void> {
@@ -168,20 +170,35 @@ export class Supervisor {
     }
   }
 
+  #followContest(): void {
+    if (this.#contest === null) return;
+    const seqBefore = this.#contest.lastSeq;
+    for (const line of this.#contest.catchUp()) this.#options.view.line(line);
+    if (this.#contest.lastSeq > seqBefore) this.#movedAtBlock = this.#head;
+  }
+
   /** A chain that restarts is no reason to end: the next tick asks again. */
   async #advanceStory(): Promise<void> {
     try {
+      this.#head = (await this.#chain.head()).number;
       await this.#story?.advance();
     } catch (error) {
       if (!(error instanceof QuasarError) || error.retry !== 'later') throw error;
     }
   }
 
+  /** Once everything is judged, rounds without a candidate count as well: nothing else would come. */
+  #completedRounds(): number {
+    if (this.#contest === null) return 0;
+    const isTold = this.#story?.unfinished().length === 0;
+    return this.#contest.roundsFinished + (isTold ? this.#contest.emptyRounds(this.#head) : 0);
+  }
+
   #isComplete(rounds: number): boolean {
-    const done = this.#contest?.roundsFinished ?? 0;
-    if (done < rounds || this.#story === null) return false;
+    const done = this.#completedRounds();
+    if (this.#story === null || done < rounds) return false;
     const waitingFor = this.#story.unfinished();
-    if (waitingFor.length > 0 && done < rounds + EXTRA_ROUNDS) return false;
+    if (waitingFor.length > 0 && this.#head - this.#movedAtBlock < STALLED_BLOCKS) return false;
     const missing = [...waitingFor, ...this.#story.failed()];
     if (missing.length === 0) return true;
     throw new QuasarError('up.story_unfinished', `no final status for ${missing.join(', ')} after ${done} rounds`, {
@@ -195,7 +212,8 @@ export class Supervisor {
       contest: this.#contest,
       chain: this.#chain,
       validatorHotkey: this.#wallets.validator.hotkey,
-      training: this.#training,
+      rounds: this.#completedRounds(),
+      training: this.#training.all(),
       dashboard: this.plan.urls.server,
     });
   }
@@ -205,13 +223,9 @@ export class Supervisor {
   }
 
   #showStatus(): void {
-    const dashboard = this.#contest?.dashboard();
-    if (dashboard === undefined) return;
-    const { status, king } = dashboard;
-    const details: Partial<Record<string, string>> = {
-      validator: status.detail,
-      server: king === null ? 'no king yet' : `king uid ${king.uid}, reign ${king.reign_number}`,
-    };
+    if (this.#contest === null) return;
+    const { validator, king } = this.#contest.status();
+    const details: Partial<Record<string, string>> = { validator, server: king };
     const rows: StatusRow[] = SERVICES.map((name) => ({
       name,
       state: this.#services.get(name)?.state ?? 'waiting',

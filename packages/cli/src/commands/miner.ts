@@ -1,0 +1,107 @@
+/** @file `quasar miner run`: train a student and enter the contest with it. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { BASE, TEACHER } from '../assets.ts';
+import { contextOf, fromCaller } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { Home } from '../home.ts';
+import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { walletName, wholeNumber } from '../options.ts';
+import { listenForStop, tellSupervisor } from '../service.ts';
+import { startProgress } from '../ui/progress.ts';
+import { broken, copycat } from './scripted.ts';
+
+const DEFAULT_STEPS = 80;
+const DEFAULT_LEARNING_RATE = 2e-3;
+
+interface MinerFlags extends NetOptions {
+  name: string;
+  from: 'base' | 'king';
+  steps: number;
+  learningRate: number;
+  seed?: string;
+  data?: string;
+  base: string;
+  teacher: string;
+  replace?: true;
+}
+
+export function miner(): Command {
+  return new Command('miner')
+    .description('Train students and enter the contest.')
+    .addCommand(run())
+    .addCommand(copycat(), { hidden: true })
+    .addCommand(broken(), { hidden: true });
+}
+
+function run(): Command {
+  return withNetOptions(new Command('run'))
+    .description('Distil a student from the teacher, check it, publish it and commit it on chain.')
+    .requiredOption('--name <name>', 'name of your wallet and repository', walletName)
+    .addOption(new Option('--from <model>', 'what the student starts from').choices(['base', 'king']).default('base'))
+    .option('--steps <number>', 'optimizer steps', wholeNumber(1), DEFAULT_STEPS)
+    .option('--learning-rate <number>', 'peak learning rate', rate, DEFAULT_LEARNING_RATE)
+    .option('--seed <text>', 'of the training (default: the name)')
+    .option('--data <path>', 'text to train on as well: a file, or a folder with .txt, .md or .jsonl files')
+    .option('--base <folder>', 'checkpoint of the base student', BASE)
+    .option('--teacher <folder>', 'checkpoint of the teacher', TEACHER)
+    .option('--replace', 'train and submit again although this name has a submission')
+    .action(enter);
+}
+
+async function enter(options: MinerFlags, command: Command): Promise<void> {
+  const context = contextOf(command);
+  const home = new Home(context.home);
+  const { connectChain, openWallet } = await import('@quasar/chain');
+  const { createHubClient } = await import('@quasar/hub');
+  const { runMiner } = await import('../miner/run-miner.ts');
+  const { readText } = await import('@quasar/train');
+  const dataPath = options.data === undefined ? undefined : fromCaller(options.data);
+  if (dataPath !== undefined) readText(dataPath);
+  const urls = netUrls(options, home);
+  const stopping = listenForStop();
+  const progress = startProgress(context, `${options.name}: training`);
+  const tell = (facts: Record<string, unknown>) => tellSupervisor({ type: 'progress', facts });
+  try {
+    const submitted = await runMiner({
+      chain: connectChain(urls.chain),
+      hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
+      wallet: openWallet(home.wallet(options.name)),
+      repo: `${options.name}/quasar-nano`,
+      folder: home.minerFolder(options.name),
+      from: options.from,
+      base: fromCaller(options.base),
+      teacher: fromCaller(options.teacher),
+      steps: options.steps,
+      learningRate: options.learningRate,
+      seed: options.seed ?? options.name,
+      dataPath,
+      replace: options.replace === true,
+      signal: stopping.signal,
+      onStep({ step, steps, metrics, etaMs }) {
+        const losses = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
+        const text = [...losses, `${Math.ceil(etaMs / 1000)} s left`].join('  ');
+        progress.update(step, steps, text);
+        tell({ text: `step ${step} of ${steps}  ${text}` });
+      },
+      onEvaluation: (evaluation) => tell({ evaluation }),
+      onPhase(text) {
+        progress.end();
+        context.note(`${options.name}: ${text}`);
+        tell({ text });
+      },
+    });
+    context.result(submitted, `submitted ${submitted.repo}@${submitted.revision}`);
+  } catch (error) {
+    progress.end();
+    if (!stopping.signal.aborted) throw error;
+    process.exitCode = EXIT.interrupted;
+  } finally {
+    stopping.dispose();
+  }
+}
+
+function rate(text: string): number {
+  const value = Number(text);
+  if (value > 0 && value < 1) return value;
+  throw new InvalidArgumentError('Expected a number above 0 and below 1.');
+}

@@ -1,0 +1,82 @@
+/** @file `quasar validator run`: check and compare what miners submit, crown a king, set weights. */
+import { readFileSync } from 'node:fs';
+import { formatIssues, QuasarError } from '@quasar/base';
+import type { SubnetConfig } from '@quasar/subnet';
+import { Command } from 'commander';
+import { BASE, TEACHER } from '../assets.ts';
+import { contextOf, fromCaller } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { Home } from '../home.ts';
+import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { walletName } from '../options.ts';
+import { listenForStop, tellSupervisor } from '../service.ts';
+
+interface ValidatorFlags extends NetOptions {
+  name: string;
+  rules?: string;
+  base: string;
+  teacher: string;
+}
+
+export function validator(): Command {
+  const run = withNetOptions(new Command('run'))
+    .description('Judge submissions round by round and set weights on chain, until stopped.')
+    .option('--name <name>', 'name of the wallet; its hotkey needs stake and a permit', walletName, 'validator')
+    .option('--rules <file>', 'JSON file with every number of the contest (default: the local profile)')
+    .option('--base <folder>', 'checkpoint of the base student', BASE)
+    .option('--teacher <folder>', 'checkpoint of the teacher', TEACHER)
+    .action(judge);
+  return new Command('validator').description('The contest: check, duel, crown, weights.').addCommand(run);
+}
+
+async function judge(options: ValidatorFlags, command: Command): Promise<void> {
+  const context = contextOf(command);
+  const home = new Home(context.home);
+  const { connectChain, openWallet } = await import('@quasar/chain');
+  const { createHubClient } = await import('@quasar/hub');
+  const { openStore } = await import('@quasar/store');
+  const { LOCAL, runValidator } = await import('@quasar/subnet');
+  const urls = netUrls(options, home);
+  const rules = options.rules === undefined ? LOCAL : await readRules(options.rules);
+  const chain = connectChain(urls.chain);
+  const wallet = openWallet(home.wallet(options.name));
+  const stopping = listenForStop();
+  const store = openStore({ path: home.contestFile });
+  try {
+    // The share that is not the king's goes to the validator itself, unless the rules name a reserve.
+    const { neurons } = await chain.metagraph(rules.netuid);
+    const ownUid = neurons.find(({ hotkey }) => hotkey === wallet.hotkey)?.uid ?? null;
+    const config = { ...rules, weights: { ...rules.weights, reserveUid: rules.weights.reserveUid ?? ownUid } };
+    tellSupervisor({ type: 'ready', facts: { uid: ownUid } });
+    await runValidator({
+      chain,
+      hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
+      store,
+      wallet,
+      config,
+      baseDirectory: fromCaller(options.base),
+      teacherDirectory: fromCaller(options.teacher),
+      workDirectory: home.validatorFolder,
+      signal: stopping.signal,
+      log: ({ level, message, code }) =>
+        context.note(`${new Date().toISOString()} ${level} ${message}${code === undefined ? '' : ` [${code}]`}`),
+    });
+    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
+  } finally {
+    store.close();
+    stopping.dispose();
+  }
+}
+
+async function readRules(path: string): Promise<SubnetConfig> {
+  const { parseSubnetConfig } = await import('@quasar/subnet');
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(fromCaller(path), 'utf8'));
+  } catch (cause) {
+    throw new QuasarError('usage.rules_unreadable', `--rules ${path}: ${(cause as Error).message}`, { cause });
+  }
+  const rules = parseSubnetConfig(json);
+  if (rules.ok) return rules.value;
+  throw new QuasarError('usage.rules_invalid', `--rules ${path}: ${formatIssues(rules.issues)}`);
+}

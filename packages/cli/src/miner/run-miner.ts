@@ -1,0 +1,94 @@
+/**
+ * @file One miner from nothing to a place in the contest: register, distil a student, check, publish, commit.
+ *
+ * Every step can be repeated. An interrupted training goes on at its resume point, a finished student is not trained
+ * again, and a hotkey that has committed is done until it is told to `replace`.
+ */
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatIssues, QuasarError } from '@quasar/base';
+import type { Chain, Wallet } from '@quasar/chain';
+import type { HubClient } from '@quasar/hub';
+import { CHECKPOINT_FILES } from '@quasar/model';
+import { LOCAL, type SubmitReport, submitModel } from '@quasar/subnet';
+import { distil, type Evaluation, type StepReport } from '@quasar/train';
+import { NETUID } from '../net-options.ts';
+import { earlierSubmission, type Submitted } from '../scripted/submit.ts';
+import { findKing } from './find-king.ts';
+
+export interface MinerOptions {
+  chain: Chain;
+  hub: HubClient;
+  wallet: Wallet;
+  /** `owner/name`. */
+  repo: string;
+  /** Receives the student; keeps the resume point. */
+  folder: string;
+  /** What the student starts from: the base student, or the reigning king (the base while nobody reigns). */
+  from: 'base' | 'king';
+  base: string;
+  teacher: string;
+  steps: number;
+  learningRate: number;
+  seed: string;
+  dataPath?: string | undefined;
+  /** Train and submit again although this hotkey has a submission. */
+  replace: boolean;
+  signal: AbortSignal;
+  onStep(report: StepReport): void;
+  onEvaluation(evaluation: Evaluation): void;
+  onPhase(text: string): void;
+}
+
+/** Two thousand tokens a step: enough for a steady gradient, a second or two on two cores. */
+const ROWS = 8;
+const ROW_TOKENS = 256;
+
+/** @throws miner.rejected when a validator would refuse the student; all reasons are in `data` */
+export async function runMiner(options: MinerOptions): Promise<Submitted> {
+  const { chain, wallet, folder } = options;
+  const earlier = options.replace ? null : await earlierSubmission(options);
+  if (earlier !== null) {
+    options.onPhase('has a submission already');
+    return earlier;
+  }
+  const { uid } = await chain.register(wallet, NETUID);
+  options.onPhase(`registered as uid ${uid}`);
+  const student = join(folder, 'student');
+  // The weights are written last, so a folder that has them is a finished student.
+  if (!existsSync(join(student, CHECKPOINT_FILES.weights))) await trainStudent(options, student);
+  const report = await submit(options, student);
+  rmSync(folder, { recursive: true, force: true });
+  return { repo: report.repo, revision: report.revision as string };
+}
+
+async function trainStudent(options: MinerOptions, directory: string): Promise<void> {
+  const king = options.from === 'king' ? await findKing(options.chain, options.hub, options.signal) : null;
+  options.onPhase(`distils from ${king === null ? 'the base student' : `the king ${king.repo}`}`);
+  const { learningRate, onStep, onEvaluation, signal } = options;
+  await distil({
+    student: king?.directory ?? options.base,
+    teacher: options.teacher,
+    directory,
+    steps: options.steps,
+    seed: options.seed,
+    dataPath: options.dataPath,
+    settings: { B: ROWS, T: ROW_TOKENS, learningRate, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
+    onStep,
+    onEvaluation,
+    signal,
+  });
+}
+
+async function submit(options: MinerOptions, directory: string): Promise<SubmitReport> {
+  const { chain, hub, wallet, repo, base, signal } = options;
+  const report = await submitModel({
+    ...{ chain, hub, wallet, repo, directory, signal, config: LOCAL, baseDirectory: base, replace: options.replace },
+    onStep: ({ name, state, detail }) => options.onPhase(`${name} ${state}: ${detail}`),
+  });
+  if (report.ok) return report;
+  throw new QuasarError('miner.rejected', `a validator would refuse this student: ${formatIssues(report.issues)}`, {
+    hint: 'nothing was put on chain',
+    data: report.issues,
+  });
+}
