@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DevChain, walletFromSeed } from '@quasar/chain';
+import { trainBpe } from '@quasar/model';
 import { type App, createApp, createLog, type Served, serve, type TextEngine } from '@quasar/server';
 import { openStore, type Store } from '@quasar/store';
 import type { Browser, ConsoleMessage, Page } from 'playwright-core';
@@ -14,16 +15,21 @@ import { chromiumPath, openBrowser } from './support/browser.ts';
 import { REPOSITORY } from './support/paths.ts';
 import { run } from './support/run.ts';
 
+/** Loaded machines are slow; a wait that ends sooner costs nothing. */
+const PATIENT = { timeout: 20_000 };
+
 const NETUID = 24;
 const pictures = process.env.QUASAR_SCREENSHOTS;
 const EVENT_SPACING_MS = 2600;
 
-/** Answers with the bytes of the last message, in reverse: whoever reads it knows that it came from here. */
+const tokenizer = trainBpe([], { vocabSize: 263 });
+
+/** Says what it was told, backwards: whoever reads that knows where it came from. */
 const reverser: TextEngine = {
-  encodeChat: (messages) => Int32Array.from(Buffer.from(messages.at(-1)?.content ?? '')),
-  decode: (ids) => Buffer.from(ids).toString(),
+  tokenizer,
   async *stream(prompt, { maxNewTokens }) {
-    for (const token of prompt.toReversed().slice(0, maxNewTokens)) yield { token, logprob: -0.5 };
+    const words = prompt.filter((id) => !tokenizer.isSpecial(id)).reverse();
+    for (const token of words.slice(0, maxNewTokens)) yield { token, logprob: -0.5 };
   },
   dispose() {},
 };
@@ -113,9 +119,11 @@ describe.skipIf(!chromiumPath)('the dashboard in a browser', () => {
   });
 
   it('shows the chain, the weights and that the chain agrees', async () => {
-    await expect.poll(() => seen('chain-block').textContent()).toContain(String((await chain.head()).number).slice(-3));
-    expect(await seen('weight').allTextContents()).toEqual(['4king90 %', '0reserve10 %']);
-    await expect.poll(() => seen('consensus').textContent()).toContain('The chain agrees');
+    await expect
+      .poll(() => seen('chain-block').textContent(), PATIENT)
+      .toContain(String((await chain.head()).number).slice(-3));
+    expect(await seen('weight').allTextContents()).toEqual(['4king90\u00a0%', '0reserve10\u00a0%']);
+    await expect.poll(() => seen('consensus').textContent(), PATIENT).toContain('The chain agrees');
   });
 
   it('tells why a submission was refused, by keyboard', async () => {
@@ -156,16 +164,15 @@ describe.skipIf(!chromiumPath)('the dashboard in a browser', () => {
   it('answers in the chat', async () => {
     await seen('chat-text').fill('olleh');
     await seen('chat-send').click();
-    await expect.poll(() => seen('answer').textContent()).toBe('hello');
+    await expect.poll(() => seen('answer').textContent(), PATIENT).toBe('hello');
   });
 
   it('follows the log without a reload', async () => {
-    await expect.poll(() => seen('connection').getAttribute('data-state')).toBe('live');
+    await expect.poll(() => seen('connection').getAttribute('data-state'), PATIENT).toBe('live');
     const contest = new SampleContest('a second contest');
     const heir = contest.entrant(61, 'aphelion/the-heir', 0.2);
-    for (const { type, data } of [contest.seen(heir), ...contest.duel(heir), ...contest.crown(heir)])
-      store.append(type, data);
-    await expect.poll(() => seen('king-revision').textContent()).toBe(heir.revision);
+    store.appendAll([contest.seen(heir), contest.startRound([heir]), ...contest.duel(heir), ...contest.crown(heir)]);
+    await expect.poll(() => seen('king-revision').textContent(), PATIENT).toBe(heir.revision);
     expect(await seen('king-repo').textContent()).toBe('aphelion/the-heir');
     expect(await seen('duel').first().textContent()).toContain('aphelion/the-heir');
     expect(await seen('event').allTextContents()).toContainEqual(expect.stringContaining('uid 61 crowned'));
@@ -173,20 +180,20 @@ describe.skipIf(!chromiumPath)('the dashboard in a browser', () => {
 
   it('follows the chain', async () => {
     const { number } = await chain.advance(7);
-    await expect.poll(() => seen('chain-block').textContent()).toContain(String(number).slice(-3));
+    await expect.poll(() => seen('chain-block').textContent(), PATIENT).toContain(String(number).slice(-3));
   });
 
   it('says when the server is gone, keeps the picture, and comes back', async () => {
     expect(complaints).toEqual([]);
     const { port } = new URL(served.url);
     await served.close();
-    await expect.poll(() => seen('connection').getAttribute('data-state')).toBe('offline');
+    await expect.poll(() => seen('connection').getAttribute('data-state'), PATIENT).toBe('offline');
     await seen('banner').waitFor();
     expect(await seen('king-repo').textContent()).toBe('aphelion/the-heir');
     if (pictures) await page.screenshot({ path: join(pictures, 'offline.png') });
     app = createApp({ store, chain, webDirectory: join(REPOSITORY, 'apps/web/dist'), log: createLog('silent') });
     served = await serve(app, { port: Number(port) });
-    await expect.poll(() => seen('connection').getAttribute('data-state'), { timeout: 15_000 }).toBe('live');
+    await expect.poll(() => seen('connection').getAttribute('data-state'), PATIENT).toBe('live');
   });
 
   it('has a first picture for an empty log', async () => {
@@ -197,7 +204,7 @@ describe.skipIf(!chromiumPath)('the dashboard in a browser', () => {
     );
     try {
       await page.goto(fresh.url);
-      await expect.poll(() => seen('king').textContent()).toContain('The throne is empty');
+      await expect.poll(() => seen('king').textContent(), PATIENT).toContain('The throne is empty');
       expect(await seen('submissions').textContent()).toContain('Nobody has submitted yet');
       expect(await seen('duels').textContent()).toContain('No duel has been judged yet');
       if (pictures) await page.screenshot({ path: join(pictures, 'empty.png'), fullPage: true });

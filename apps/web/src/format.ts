@@ -16,7 +16,7 @@ export function pValue(p: number): string {
 }
 
 export function percent(share: number): string {
-  return `${Number((share * 100).toFixed(1))} %`;
+  return `${Number((share * 100).toFixed(1))}\u00a0%`;
 }
 
 export function count(value: number): string {
@@ -39,5 +39,17 @@ export function clockTime(atMs: number): string {
 }
 
 export function uidName(uid: number): string {
-  return uid < 0 ? 'base' : `uid ${uid}`;
+  return uid < 0 ? 'the base student' : `uid ${uid}`;
 }
+
+/** How a round ended, in words. */
+export function outcomeText(outcome: string): string {
+  return OUTCOMES[outcome] ?? outcome.replaceAll('_', ' ');
+}
+
+const OUTCOMES: Record<string, string> = {
+  crowned: 'a new king was crowned',
+  king_stays: 'the king stays',
+  no_challengers: 'nobody challenged',
+  no_verdict: 'it could not be judged, the king stays',
+};

@@ -5,6 +5,9 @@ import { createApp } from './app.ts';
 import { createLog } from './log.ts';
 import { type Served, serve } from './serve.ts';
 
+/** Loaded machines are slow; a wait that ends sooner costs nothing. */
+const PATIENT = { timeout: 20_000 };
+
 let store: Store;
 let served: Served;
 let open: AbortController[];
@@ -118,6 +121,6 @@ it('limits the open streams, and counts those that left', async () => {
       const again = await connect();
       if (again.response.status !== 200) again.abort.abort();
       return again.response.status;
-    })
+    }, PATIENT)
     .toBe(200);
 });

@@ -50,6 +50,8 @@ export interface King {
   reign_number: number;
   crowned_at_block: number;
   crowned_ms: number;
+  /** `duel`: this validator's verdict; `chain`: the stake of other validators named it first. */
+  source: 'duel' | 'chain';
   /** The one who was dethroned; null for the first king. */
   previous: { uid: number; hf_repo: string; king_revision: string } | null;
 }
@@ -75,7 +77,11 @@ export interface Status {
 }
 
 export interface CurrentEval {
+  /** Of the submission; `teacher` and `base` for those two. */
+  id: string;
+  /** -1 for the base student, -2 for the teacher. */
   uid: number;
+  role: 'teacher' | 'base' | 'king' | 'challenger';
   challenger_repo: string;
   revision: string | null;
   hotkey: string | null;
@@ -89,6 +95,8 @@ export interface CurrentEval {
   avg_challenger_loss: number | null;
   /** `[progress, mu_hat]` while it ran, at most 160 points. */
   trace: [number, number][];
+  /** Prompts that the trace will have in the end. */
+  trace_total: number;
   started_ms: number;
   updated_ms: number;
 }
@@ -123,11 +131,10 @@ export interface Submission {
   notes: Note[];
   /** For a COPY: whose work it repeats. */
   original: { uid: number; hf_repo: string; revision: string; block: number | null } | null;
-  round: number | null;
 }
 
 export interface Axis {
-  value: number | null;
+  value: number;
   n: number;
   /** Left out of `worst` and of the crown quality: the teacher itself fails on it. */
   broken: boolean;
@@ -135,15 +142,15 @@ export interface Axis {
 
 export interface Composite {
   axes: Record<string, Axis>;
-  weighted: number | null;
-  worst: number | null;
-  quality: number | null;
+  weighted: number;
+  worst: number;
+  quality: number;
 }
 
 export interface Duel {
   seq: number;
   timestamp_ms: number;
-  round: number | null;
+  round: number;
   uid: number;
   challenger_repo: string;
   revision: string;
@@ -154,17 +161,20 @@ export interface Duel {
   /** Mean of king KL minus challenger KL, and its standard error. */
   mu_hat: number;
   se: number;
-  t_stat: number | null;
+  t_stat: number;
   p_value: number;
   /** mu_hat - 1.96 se. */
   lcb: number;
+  /** 95 % bootstrap interval of the mean: evidence, not part of the verdict. */
+  bootstrap_low: number | null;
+  bootstrap_high: number | null;
   avg_king_loss: number;
   avg_challenger_loss: number;
   composite: Composite | null;
   king_composite: Composite | null;
-  crown_quality: number | null;
-  crown_king_quality: number | null;
-  crown_passed: boolean | null;
+  crown_quality: number;
+  crown_king_quality: number;
+  crown_passed: boolean;
   crown_reasons: string[];
 }
 
@@ -185,10 +195,10 @@ export interface Weights {
 export interface Round {
   round: number;
   start_block: number;
-  cutoff_block: number | null;
-  seed_block: number | null;
-  seed_hash: string | null;
-  activation_block: number | null;
+  cutoff_block: number;
+  seed_block: number;
+  seed_hash: string;
+  activation_block: number;
   candidates: number;
   started_ms: number;
   finished_ms: number | null;

@@ -72,8 +72,8 @@ function DuelRow({ duel, scale, nowMs }: { duel: Duel; scale: Scale; nowMs: numb
                 {duel.challenger_repo}
               </span>
               <span className="fine">
-                against {uidName(duel.king.uid)}
-                {duel.round !== null && `, round ${duel.round}`}
+                against {duel.king.uid < 0 ? 'base' : uidName(duel.king.uid)}
+                {`, round ${duel.round}`}
               </span>
             </span>
           </span>
@@ -102,14 +102,15 @@ function DuelDetail({ duel, nowMs }: { duel: Duel; nowMs: number }) {
     ['mean delta', signed(duel.mu_hat, 5)],
     ['standard error', fixed(duel.se, 5)],
     ['lower bound', signed(duel.lcb, 5)],
-    ['t', duel.t_stat === null ? 'infinite' : fixed(duel.t_stat, 3)],
+    ['t', Math.abs(duel.t_stat) >= 1e9 ? 'infinite' : fixed(duel.t_stat, 3)],
     ['p, one-sided', pValue(duel.p_value)],
     ['prompts', String(duel.paired_prompts)],
     ['king KL', fixed(duel.avg_king_loss, 4)],
     ['challenger KL', fixed(duel.avg_challenger_loss, 4)],
   ];
-  if (duel.crown_quality !== null)
-    facts.push(['quality', `${fixed(duel.crown_quality)}, king ${fixed(duel.crown_king_quality)}`]);
+  if (duel.bootstrap_low !== null && duel.bootstrap_high !== null)
+    facts.push(['95 % bootstrap', `${signed(duel.bootstrap_low, 3)} … ${signed(duel.bootstrap_high, 3)}`]);
+  facts.push(['quality', fixed(duel.crown_quality)], ['king quality', fixed(duel.crown_king_quality)]);
   return (
     <div className="duel-detail">
       <dl className="facts">

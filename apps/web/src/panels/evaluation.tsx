@@ -40,15 +40,19 @@ function restText(status: Status, { submissions }: Dashboard): string {
     : 'Nobody challenges the king. New submissions are read from the chain with every block.';
 }
 
+/** The colour of the one that is measured: the king's, the challenger's, or nobody's. */
+const SIDES = { king: 'king', challenger: 'challenger', base: undefined, teacher: undefined } as const;
+const NAMES = { king: 'The king', challenger: '', base: 'The base student', teacher: 'The teacher' } as const;
+
 function Running({ current, nowMs }: { current: CurrentEval; nowMs: number }) {
   const share = current.total > 0 ? Math.min(1, current.progress / current.total) : 0;
   const mean = current.mu_hat;
   return (
     <>
       <p className="contender">
-        <Uid uid={current.uid} side="challenger" />
+        <Uid uid={current.uid} side={SIDES[current.role]} />
         <span className="contender-repo" data-testid="eval-repo" title={current.challenger_repo}>
-          {current.challenger_repo}
+          {NAMES[current.role] || current.challenger_repo}
         </span>
       </p>
       <div className="progress-head">
@@ -77,7 +81,8 @@ function Running({ current, nowMs }: { current: CurrentEval; nowMs: number }) {
               {signed(mean)}
             </strong>
           </div>
-          <TracePlot trace={current.trace} total={current.total} />
+          <TracePlot trace={current.trace} total={current.trace_total} />
+          <p className="fine trace-caption">Above the line the challenger is closer to the teacher than the king.</p>
           <KlBars king={current.avg_king_loss} challenger={current.avg_challenger_loss} />
         </>
       )}
@@ -106,8 +111,6 @@ function TracePlot({ trace, total }: { trace: [number, number][]; total: number 
         <polyline className="trace-line" points={points.join(' ')} />
       </svg>
       <span className="trace-dot" style={{ left: `${x(last[0])}%`, top: `${y(last[1])}%` }} />
-      <span className="trace-label trace-above">challenger closer</span>
-      <span className="trace-label trace-below">king closer</span>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 /** @file What happened, newest first: events, or rounds. */
 import type { Dashboard, FeedItem, Round } from '@quasar/server/wire';
 import { useState } from 'react';
-import { ago, clockTime, count } from '../format.ts';
+import { ago, clockTime, count, outcomeText } from '../format.ts';
 import { Empty, Panel } from '../parts/panel.tsx';
 
 const SHOWN = 60;
@@ -63,7 +63,7 @@ function Rounds({ rounds, nowMs }: { rounds: Round[]; nowMs: number }) {
           <span className="feed-text">
             <b>Round {round.round}</b> from block {count(round.start_block)}, {round.candidates}{' '}
             {round.candidates === 1 ? 'candidate' : 'candidates'}
-            {round.outcome && `: ${round.outcome.replaceAll('_', ' ')}`}
+            {round.outcome && `: ${outcomeText(round.outcome)}`}
           </span>
           <time dateTime={new Date(round.started_ms).toISOString()}>
             {round.finished_ms === null ? 'running' : ago(round.finished_ms, nowMs)}

@@ -16,7 +16,11 @@ export function KingCard({ dashboard, block, nowMs }: KingCardProps) {
   return (
     <section className={king ? 'panel throne' : 'panel throne is-empty'} data-testid="king" aria-label="King">
       <QuasarArt />
-      {king ? <Reigning king={king} dashboard={dashboard} block={block} nowMs={nowMs} /> : <EmptyThrone />}
+      {king ? (
+        <Reigning king={king} dashboard={dashboard} block={block} nowMs={nowMs} />
+      ) : (
+        <EmptyThrone wasHeld={dashboard.reigns.length > 0} />
+      )}
       {dashboard.reigns.length > 1 && <Line reigns={dashboard.reigns} block={block} />}
     </section>
   );
@@ -81,7 +85,7 @@ function Reigning({ king, dashboard, block, nowMs }: KingCardProps & { king: Kin
   );
 }
 
-function EmptyThrone() {
+function EmptyThrone({ wasHeld }: { wasHeld: boolean }) {
   return (
     <div className="throne-body" data-testid="empty">
       <p className="eyebrow">The king</p>
@@ -89,8 +93,8 @@ function EmptyThrone() {
         <span className="throne-uid">The throne is empty</span>
       </p>
       <p className="throne-text">
-        The base student holds it for now. The first submission that is proven closer to the teacher, prompt by prompt,
-        and passes the crown gate becomes king.
+        {wasHeld ? 'The last king was removed. ' : ''}The base student holds it for now. The first submission that is
+        proven closer to the teacher, prompt by prompt, and passes the crown gate becomes king.
       </p>
     </div>
   );

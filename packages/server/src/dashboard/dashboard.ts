@@ -4,9 +4,11 @@
  * Each request first folds the events that came since the last one, so an answer is never older than the log.
  */
 import type { Store } from '@quasar/store';
+import type { Contest } from '@quasar/subnet';
 import type { ChainWatch } from '../chain-watch.ts';
-import type { Dashboard, Status, Weights } from '../wire.ts';
-import { ContestLog } from './contest-log.ts';
+import type { Dashboard, Status, Submission, Weights } from '../wire.ts';
+import { ContestLog, LIMITS } from './contest-log.ts';
+import { duelRow, roundRow, submissionRow } from './rows.ts';
 
 const PAGE = 1000;
 
@@ -31,13 +33,14 @@ export class DashboardReader {
 
   read(): Dashboard {
     this.catchUp();
-    const log = this.log;
+    const { log } = this;
+    const { contest, king } = log;
     const chain = this.#chain?.view() ?? null;
-    const king = log.king;
-    const weights: Weights | null =
-      log.weights.targets.length === 0
-        ? null
-        : { ...log.weights, targets: log.weights.targets.map((t) => ({ ...t, is_king: t.uid === king?.uid })) };
+    const weights: Weights | null = contest.weights && {
+      set_at_block: contest.weights.setAtBlock,
+      set_ms: log.weightsMs,
+      targets: contest.weights.weights.map((target) => ({ ...target, is_king: target.uid === king?.uid })),
+    };
     return {
       seq: log.seq,
       last_event_ms: log.lastEventMs,
@@ -47,55 +50,53 @@ export class DashboardReader {
       consensus_king: this.#chain?.consensus(log.reigns) ?? null,
       state_king_uid: king?.uid ?? null,
       status: describeStatus(log, chain?.block ?? null),
-      current_eval: log.currentEval && withoutId(log.currentEval),
-      submissions: [...log.submissions.values()].reverse(),
+      current_eval: log.evaluation,
+      submissions: newestSubmissions(contest),
       validators: this.#chain?.validators() ?? [],
       weights,
-      history: log.duels.toReversed().map((duel) => ({
-        ...duel,
-        composite: log.compositeOf(duel.challenger_repo, duel.revision, duel.seq),
-        king_composite: log.compositeOf(duel.king.hf_repo, duel.king.revision, duel.seq),
-      })),
+      history: log.duels.toReversed().map((duel) => duelRow(duel, contest.rounds.get(duel.data.round))),
       reigns: log.reigns.toReversed(),
-      rounds: log.rounds.toReversed(),
+      rounds: [...contest.rounds.values()].slice(-LIMITS.rounds).reverse().map(roundRow),
       events: log.feed.toReversed(),
     };
   }
 }
 
-function withoutId<T extends { id: string }>({ id: _, ...rest }: T): Omit<T, 'id'> {
-  return rest;
+/** Newest first, at most so many; the king's own row is always there. */
+function newestSubmissions({ submissions, king }: Contest): Submission[] {
+  const all = [...submissions.values()].reverse();
+  return all.filter((one, index) => index < LIMITS.submissions || one.id === king?.id).map(submissionRow);
 }
 
 function describeStatus(log: ContestLog, block: number | null): Status {
-  const round = log.rounds.at(-1) ?? null;
+  const round = [...log.contest.rounds.values()].at(-1);
   const place = {
     round: round?.round ?? null,
-    start_block: round?.start_block ?? null,
-    cutoff_block: round?.cutoff_block ?? null,
-    activation_block: round?.activation_block ?? null,
+    start_block: round?.startBlock ?? null,
+    cutoff_block: round?.cutoffBlock ?? null,
+    activation_block: round?.activationBlock ?? null,
   };
   if (!round) return { mode: 'idle', label: 'Idle', detail: 'No round has started yet', ...place };
-  const current = log.currentEval;
+  const current = log.evaluation;
   if (current)
     return {
       mode: 'evaluating',
       label: 'Evaluating',
-      detail: `uid ${current.uid}: ${current.phase_label} ${current.progress} of ${current.total}`,
+      detail: `${current.challenger_repo}: ${current.phase_label}, ${current.progress} of ${current.total}`,
       ...place,
     };
-  if (round.finished_ms !== null)
+  if (round.finishedAtMs !== null)
     return {
       mode: 'round_wait',
       label: 'Between rounds',
-      detail: `Round ${round.round} finished${round.outcome ? `: ${round.outcome.replaceAll('_', ' ')}` : ''}`,
+      detail: `Round ${round.round} is finished`,
       ...place,
     };
-  if (round.activation_block !== null && block !== null && block < round.activation_block)
+  if (block !== null && block < round.activationBlock)
     return {
       mode: 'activation_wait',
       label: 'Waiting for block',
-      detail: `Round ${round.round} takes effect at block ${round.activation_block}`,
+      detail: `Round ${round.round} takes effect at block ${round.activationBlock}`,
       ...place,
     };
   return { mode: 'active', label: 'Round open', detail: `Round ${round.round} is running`, ...place };

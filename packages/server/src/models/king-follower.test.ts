@@ -11,6 +11,9 @@ import { writeRandomCheckpoint } from '../testing/checkpoint.ts';
 import { KingFollower } from './king-follower.ts';
 import { ModelShelf } from './model-shelf.ts';
 
+/** Loaded machines are slow; a wait that ends sooner costs nothing. */
+const PATIENT = { timeout: 20_000 };
+
 const FILES = ['config.json', 'model.safetensors', 'tokenizer.json'];
 let root: string;
 let hub: LocalHub;
@@ -81,11 +84,11 @@ it('loads the king that reigned at the start, then each new one', async () => {
   follow();
   expect(shelf.kingIsLoading).toBe(true);
   await expect
-    .poll(() => shelf.king)
+    .poll(() => shelf.king, PATIENT)
     .toEqual({ uid: 7, repo: 'team/model', revision: revisions[0], crownedAtBlock: 100 });
   const old = shelf.borrow('king');
   crown(1);
-  await expect.poll(() => shelf.king?.revision).toBe(revisions[1]);
+  await expect.poll(() => shelf.king?.revision, PATIENT).toBe(revisions[1]);
   expect(shelf.kingIsLoading).toBe(false);
   // The one on loan goes on: it is freed when it comes back.
   const tokens: number[] = [];
@@ -98,19 +101,19 @@ it('loads the king that reigned at the start, then each new one', async () => {
 it('keeps the old king while the new one cannot be had, and says why', async () => {
   crown(0);
   const followed = follow();
-  await expect.poll(() => shelf.king?.revision).toBe(revisions[0]);
+  await expect.poll(() => shelf.king?.revision, PATIENT).toBe(revisions[0]);
   crown(1, { revision: 'f'.repeat(40) });
-  await expect.poll(() => followed.lastError?.code).toBe('server.king_removed');
+  await expect.poll(() => followed.lastError?.code, PATIENT).toBe('server.king_removed');
   expect(shelf.king?.revision).toBe(revisions[0]);
   crown(1);
-  await expect.poll(() => shelf.king?.revision).toBe(revisions[1]);
+  await expect.poll(() => shelf.king?.revision, PATIENT).toBe(revisions[1]);
   expect(followed.lastError).toBeNull();
 });
 
 it('refuses a king that is too large', async () => {
   crown(0);
   const followed = follow({ maxTotalBytes: 1000 });
-  await expect.poll(() => followed.lastError?.code).toBe('hub.too_large');
+  await expect.poll(() => followed.lastError?.code, PATIENT).toBe('hub.too_large');
   expect(shelf.king).toBeNull();
 });
 
@@ -118,5 +121,5 @@ it('stays alive after an event that is none', async () => {
   follow();
   store.append('king.crowned', { uid: 'seven' });
   crown(0);
-  await expect.poll(() => shelf.king?.uid).toBe(7);
+  await expect.poll(() => shelf.king?.uid, PATIENT).toBe(7);
 });

@@ -8,8 +8,8 @@
 import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import type { Store } from '@quasar/store';
+import type { KingCrowned } from '@quasar/subnet';
 import type { Logger } from 'pino';
-import { EVENT_SCHEMAS } from '../dashboard/events.ts';
 import { sleep } from '../sleep.ts';
 import type { KingIdentity, ModelShelf } from './model-shelf.ts';
 import type { TextEngine } from './text-engine.ts';
@@ -39,7 +39,7 @@ export class KingFollower {
     this.#options = options;
     const past = options.store.events({ types: ['king.crowned'] });
     const last = past.at(-1);
-    if (last) this.#crown(last.data);
+    if (last) this.#crown(last.data as KingCrowned);
     this.#done = this.#run(last?.seq ?? 0);
   }
 
@@ -52,16 +52,10 @@ export class KingFollower {
 
   async #run(afterSeq: number): Promise<void> {
     for await (const event of this.#options.store.follow({ afterSeq, signal: this.#stop.signal }))
-      if (event.type === 'king.crowned') this.#crown(event.data);
+      if (event.type === 'king.crowned') this.#crown(event.data as KingCrowned);
   }
 
-  #crown(data: unknown): void {
-    const parsed = EVENT_SCHEMAS['king.crowned'].safeParse(data);
-    if (!parsed.success) {
-      this.#options.log.error({ issues: parsed.error.issues }, 'unreadable king.crowned event');
-      return;
-    }
-    const { uid, repo, revision, crownedAtBlock } = parsed.data;
+  #crown({ uid, repo, revision, crownedAtBlock }: KingCrowned): void {
     this.#fetching?.abort.abort();
     const abort = new AbortController();
     this.#options.shelf.kingIsLoading = true;

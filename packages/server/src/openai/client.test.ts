@@ -10,6 +10,9 @@ import { createLog } from '../log.ts';
 import { type Served, serve } from '../serve.ts';
 import { scripted, writeRandomCheckpoint } from '../testing/checkpoint.ts';
 
+/** Loaded machines are slow; a wait that ends sooner costs nothing. */
+const PATIENT = { timeout: 20_000 };
+
 let root: string;
 let store: Store;
 let app: App;
@@ -108,7 +111,7 @@ it('a client that leaves stops the model: streamed', async () => {
   app.shelf.putKing(engine, { uid: 1, repo: 'a/b', revision: 'c'.repeat(40), crownedAtBlock: 1 });
   const stream = await client.chat.completions.create({ ...request, model: 'king', max_tokens: 500, stream: true });
   for await (const _ of stream) break;
-  await expect.poll(() => engine.ended).toBe(1);
+  await expect.poll(() => engine.ended, PATIENT).toBe(1);
   expect(engine.signals[0]?.aborted).toBe(true);
 });
 
@@ -130,8 +133,8 @@ it('a client that leaves stops the model: whole', async () => {
   await started;
   leave.abort();
   await expect(answer).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
-  await expect.poll(() => engine.signals[0]?.aborted).toBe(true);
-  await expect.poll(async () => (await (await fetch(`${served.url}/health`)).json()).models.running).toBe(0);
+  await expect.poll(() => engine.signals[0]?.aborted, PATIENT).toBe(true);
+  await expect.poll(async () => (await (await fetch(`${served.url}/health`)).json()).models.running, PATIENT).toBe(0);
 });
 
 it('an answer goes on with the king it began with', async () => {
@@ -156,7 +159,7 @@ it('an answer goes on with the king it began with', async () => {
   let text = '';
   for await (const chunk of data) text += chunk.choices[0]?.delta.content ?? '';
   expect(text).toBe('old king speaks');
-  await expect.poll(() => old.isDisposed).toBe(true);
+  await expect.poll(() => old.isDisposed, PATIENT).toBe(true);
   const next = await client.chat.completions.create({ ...request, model: 'king', max_tokens: 500 });
   expect(next.choices[0]?.message.content).toBe('new king');
 });

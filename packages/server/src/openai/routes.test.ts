@@ -5,6 +5,9 @@ import { type App, type AppLimits, createApp } from '../app.ts';
 import { createLog } from '../log.ts';
 import { scripted, tokenizer } from '../testing/checkpoint.ts';
 
+/** Loaded machines are slow; a wait that ends sooner costs nothing. */
+const PATIENT = { timeout: 20_000 };
+
 const REVISION = 'ab'.repeat(20);
 const KING = { uid: 7, repo: 'team/king', revision: REVISION, crownedAtBlock: 123 };
 
@@ -254,7 +257,7 @@ describe('refusals', () => {
     app.shelf.putBase(scripted('ab', () => gate));
     const running = post({ model: 'base' });
     const waiting = post({ model: 'base' });
-    await expect.poll(async () => (await (await app.hono.request('/health')).json()).models.waiting).toBe(1);
+    await expect.poll(async () => (await (await app.hono.request('/health')).json()).models.waiting, PATIENT).toBe(1);
     const refused = await post({ model: 'base' });
     expect([refused.status, refused.headers.get('retry-after'), (await refused.json()).error]).toMatchObject([
       429,

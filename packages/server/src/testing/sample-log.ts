@@ -25,8 +25,9 @@ interface Entrant {
 type EntrantArgs = [uid: number, repo: string, skill: number, flaw?: number];
 
 const AXES = ['on_policy_rkl', 'kl', 'math', 'recall', 'instruction', 'tool_use', 'reasoning', 'length', 'degeneracy'];
-const BASE = { uid: -1, repo: 'base', revision: sha256Hex('base').slice(0, 40), skill: 0, flaw: 0 };
+const BASE = { id: 'base', uid: -1, repo: 'base', revision: sha256Hex('base').slice(0, 40), skill: 0, flaw: 0 };
 const PROMPTS = 150;
+const COPY_CODE = 'copy.same_tensors';
 const BLOCKS_PER_ROUND = 30;
 
 const hotkeyOf = (uid: number) => `5${sha256Hex(`hotkey ${uid}`).slice(0, 47)}`;
@@ -36,7 +37,7 @@ export class SampleContest {
   readonly #rng: Rng;
   #round = 0;
   #reign = 0;
-  king: Pick<Entrant, 'uid' | 'repo' | 'revision' | 'skill' | 'flaw'> = BASE;
+  king: Pick<Entrant, 'id' | 'uid' | 'repo' | 'revision' | 'skill' | 'flaw'> = BASE;
   atBlock = 1200;
 
   constructor(seed = 'sample contest') {
@@ -64,6 +65,9 @@ export class SampleContest {
       seedHash: `0x${sha256Hex(`block ${this.atBlock + 1}`)}`,
       activationBlock: this.atBlock + BLOCKS_PER_ROUND,
       candidates: entrants.map((one) => one.id),
+      waiting: [],
+      incumbent: this.king.id,
+      configHash: sha256Hex('config'),
     });
   }
 
@@ -93,7 +97,7 @@ export class SampleContest {
       kingKl.push(king);
       if (i % 6 !== 5) continue;
       const numbers = { meanDelta: mean(deltas), kingKl: mean(kingKl), challengerKl: mean(kingKl) - mean(deltas) };
-      const progress = { id, uid, repo, phase: 'paired_kl', done: i + 1, total: PROMPTS, ...numbers };
+      const progress = { id, uid, repo, phase: 'kl', done: i + 1, total: PROMPTS, ...numbers };
       events.push(this.#event('evaluation.progress', progress));
     }
     if (until < 1) return events;
@@ -113,11 +117,12 @@ export class SampleContest {
       : [`Quality ${own.quality.toFixed(3)} is below 97 % of the king's ${kings.quality.toFixed(3)}.`];
     this.atBlock += 3;
     const verdict = { n, meanDelta, se, t, p, lcb, kingKl: mean(kingKl), challengerKl: mean(kingKl) - meanDelta, win };
+    const bootstrap = { low: lcb, high: meanDelta + 1.96 * se, resamples: 1000, seed: 'sample' };
     const crownGate = { quality: own.quality, kingQuality: kings.quality, passed, reasons };
     const kl = { mean: verdict.challengerKl, perPrompt: deltas };
-    events.push(this.#event('evaluation.scored', { id: null, ...king, kl, ...kings }));
+    events.push(this.#event('evaluation.scored', { id: this.king.id, ...king, kl, ...kings }));
     events.push(this.#event('evaluation.scored', { id, uid, repo, revision, kl, ...own }));
-    events.push(this.#event('duel.judged', { id, uid, repo, revision, king, ...verdict, crownGate }));
+    events.push(this.#event('duel.judged', { id, uid, repo, revision, king, ...verdict, bootstrap, crownGate }));
     return events;
   }
 
@@ -127,8 +132,18 @@ export class SampleContest {
     this.king = one;
     this.#reign++;
     this.atBlock += 2;
-    const { uid, hotkey, repo, revision } = one;
-    const crown = { uid, hotkey, repo, revision, crownedAtBlock: this.atBlock, reign: this.#reign, previous };
+    const { id, uid, hotkey, repo, revision } = one;
+    const crown = {
+      id,
+      source: 'duel',
+      uid,
+      hotkey,
+      repo,
+      revision,
+      crownedAtBlock: this.atBlock,
+      reign: this.#reign,
+      previous,
+    };
     const weights = [
       { uid, weight: 0.9 },
       { uid: 0, weight: 0.1 },
@@ -138,7 +153,10 @@ export class SampleContest {
 
   finishRound(outcome: string): SampleEvent {
     this.atBlock += BLOCKS_PER_ROUND - 10;
-    return this.#event('round.finished', { king: this.king.uid, outcome });
+    return this.#event('round.finished', {
+      king: { uid: this.king.uid, repo: this.king.repo, revision: this.king.revision },
+      outcome,
+    });
   }
 
   #scores(one: { skill: number; flaw: number }, revision: string) {
@@ -155,6 +173,7 @@ export class SampleContest {
       axes,
       weighted: mean(valuesOf(counted)),
       worst: Math.min(...valuesOf(counted)),
+      worstAxis: null,
       quality: mean(valuesOf(absolute)),
     };
   }
@@ -207,7 +226,7 @@ export function sampleEvents(): SampleEvent[] {
   const all = [copy, invalid, removed, broken, running, waiting];
   events.push(...all.map((one) => contest.seen(one)), contest.startRound([broken, running, waiting]));
   const copyIssue = {
-    code: 'copy.content_hash',
+    code: COPY_CODE,
     path: 'model.safetensors',
     message: 'Every tensor equals the submission of uid 7, which the chain revealed earlier.',
     hint: 'Train a model of your own and commit its revision with a new hotkey.',
