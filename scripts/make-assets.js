@@ -32,7 +32,7 @@ const MODELS = {
   base: {
     size: 'nano',
     seed: 'base-1',
-    steps: 120,
+    steps: 240,
     settings: { B: 8, T: 256, learningRate: 3e-3, warmupSteps: 20, decayShare: 0.3, evaluateEvery: 40, saveEvery: 100 },
   },
 };
