@@ -38,7 +38,7 @@ it('health: 503 while the base model loads, then 200', async () => {
   const gate = new Promise<void>((resolve) => {
     finish = resolve;
   });
-  start({ models: { baseDirectory: 'base', load: async () => (await gate, scripted('x')) } });
+  start({ models: { baseDirectory: 'base', load: () => gate.then(() => scripted('x')) } });
   const loading = await app.hono.request('/health');
   expect([loading.status, (await loading.json()).status]).toEqual([503, 'loading']);
   finish();

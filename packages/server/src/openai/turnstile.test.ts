@@ -6,9 +6,14 @@ const never = new AbortController().signal;
 it('lets in at most maxRunning, in order, and refuses when the queue is full', async () => {
   const turnstile = new Turnstile({ maxRunning: 1, maxWaiting: 2 });
   const order: string[] = [];
+  const note = async (name: string) => {
+    const leave = await turnstile.enter(never);
+    order.push(name);
+    return leave;
+  };
   const leaveFirst = await turnstile.enter(never);
-  const second = turnstile.enter(never).then((leave) => (order.push('second'), leave));
-  const third = turnstile.enter(never).then((leave) => (order.push('third'), leave));
+  const second = note('second');
+  const third = note('third');
   await expect(turnstile.enter(never)).rejects.toMatchObject({ status: 429, detail: { code: 'server_busy' } });
   expect(order).toEqual([]);
   leaveFirst();
