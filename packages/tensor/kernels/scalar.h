@@ -13,7 +13,7 @@ static inline int32_t q_float_bits(float f) { int32_t i; memcpy(&i, &f, 4); retu
 /* 2^n by two factors, so that results in the subnormal range are right; Cody-Waite reduction by ln 2. */
 static inline float q_exp(float x) {
   float c = x > 89.0f ? 89.0f : x;
-  c = c < -104.0f ? -104.0f : c;
+  c = c > -104.0f ? c : -104.0f; /* NaN too, whose conversion to an integer is undefined */
   float shifted = __builtin_fmaf(c, 1.44269504089f, 12582912.0f);
   float n = shifted - 12582912.0f;
   float r = __builtin_fmaf(n, -0.693145751953125f, c);
@@ -32,9 +32,9 @@ static inline float q_exp(float x) {
 
 static inline float q_log(float x) {
   float scaled = x < 1.17549435e-38f ? x * 8388608.0f : x;
-  int32_t bits = q_float_bits(scaled);
-  int32_t e = ((bits - 0x3f3504f3) >> 23);
-  float m = q_bits_float(bits - (e << 23)) - 1.0f;
+  uint32_t bits = (uint32_t)q_float_bits(scaled);
+  int32_t e = (int32_t)(bits - 0x3f3504f3u) >> 23;
+  float m = q_bits_float((int32_t)(bits - ((uint32_t)e << 23))) - 1.0f;
   float n = (float)e - (x < 1.17549435e-38f ? 23.0f : 0.0f);
   float p = 7.0376836292e-2f;
   p = __builtin_fmaf(p, m, -1.1514610310e-1f);
