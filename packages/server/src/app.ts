@@ -161,8 +161,9 @@ export function createApp(options: AppOptions): App {
   });
 
   hono.get('/health', (c) => {
-    const isLoading = shelf.baseIsLoading || (shelf.kingIsLoading && !shelf.king && !shelf.hasBase);
     const kingError = follower?.lastError ?? null;
+    const isFirstKing = shelf.kingIsLoading && !shelf.king && !shelf.hasBase;
+    const isLoading = shelf.baseIsLoading || (isFirstKing && !kingError);
     const isDegraded = baseError !== null || kingError !== null || chain?.view().online === false;
     const status = isLoading ? 'loading' : isDegraded ? 'degraded' : 'ok';
     const body = {

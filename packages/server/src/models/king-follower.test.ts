@@ -69,6 +69,7 @@ function follow(change: Partial<ConstructorParameters<typeof KingFollower>[0]> =
 
 const crown = (index: number, change: object = {}) =>
   store.append('king.crowned', {
+    id: `king ${index}`,
     uid: 7 + index,
     hotkey: '5x',
     repo: 'team/model',
@@ -108,6 +109,18 @@ it('keeps the old king while the new one cannot be had, and says why', async () 
   crown(1);
   await expect.poll(() => shelf.king?.revision, PATIENT).toBe(revisions[1]);
   expect(followed.lastError).toBeNull();
+});
+
+it('takes a removed king down, also when he was removed before the start', async () => {
+  crown(0);
+  follow();
+  await expect.poll(() => shelf.king?.revision, PATIENT).toBe(revisions[0]);
+  store.append('submission.rejected', { id: 'somebody else', status: 'REMOVED' });
+  store.append('submission.rejected', { id: 'king 0', status: 'REMOVED' });
+  await expect.poll(() => shelf.king, PATIENT).toBeNull();
+  await follower?.close();
+  follow();
+  expect([shelf.kingIsLoading, shelf.list()]).toEqual([false, []]);
 });
 
 it('refuses a king that is too large', async () => {

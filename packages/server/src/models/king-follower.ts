@@ -7,8 +7,8 @@
  */
 import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
-import type { Store } from '@quasar/store';
-import type { KingCrowned } from '@quasar/subnet';
+import type { Store, StoredEvent } from '@quasar/store';
+import type { KingCrowned, SubmissionRejected } from '@quasar/subnet';
 import type { Logger } from 'pino';
 import { sleep } from '../sleep.ts';
 import type { KingIdentity, ModelShelf } from './model-shelf.ts';
@@ -32,15 +32,18 @@ export class KingFollower {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #fetching: { abort: AbortController; done: Promise<void> } | null = null;
+  /** Submission that reigns. */
+  #kingId: string | null = null;
   /** Why the newest king does not answer yet; null when it does. */
   lastError: { code: string; message: string } | null = null;
 
   constructor(options: KingFollowerOptions) {
     this.#options = options;
-    const past = options.store.events({ types: ['king.crowned'] });
-    const last = past.at(-1);
-    if (last) this.#crown(last.data as KingCrowned);
-    this.#done = this.#run(last?.seq ?? 0);
+    const past = options.store.events({ types: ['king.crowned', 'submission.rejected'] });
+    // Only the newest crown is worth a download, and what came after it.
+    const last = past.findLastIndex((event) => event.type === 'king.crowned');
+    for (const event of past.slice(Math.max(0, last))) this.#see(event);
+    this.#done = this.#run(past.at(-1)?.seq ?? 0);
   }
 
   async close(): Promise<void> {
@@ -51,11 +54,25 @@ export class KingFollower {
   }
 
   async #run(afterSeq: number): Promise<void> {
-    for await (const event of this.#options.store.follow({ afterSeq, signal: this.#stop.signal }))
-      if (event.type === 'king.crowned') this.#crown(event.data as KingCrowned);
+    for await (const event of this.#options.store.follow({ afterSeq, signal: this.#stop.signal })) this.#see(event);
   }
 
-  #crown({ uid, repo, revision, crownedAtBlock }: KingCrowned): void {
+  #see({ type, data }: StoredEvent): void {
+    if (type === 'king.crowned') this.#crown(data as KingCrowned);
+    else if (type === 'submission.rejected' && (data as SubmissionRejected).id === this.#kingId) this.#dethrone();
+  }
+
+  /** The king's own submission was refused later on: its files are gone. Nobody reigns until the next crown. */
+  #dethrone(): void {
+    this.#kingId = null;
+    this.#fetching?.abort.abort();
+    this.#options.shelf.kingIsLoading = false;
+    this.#options.shelf.removeKing();
+    this.lastError = null;
+  }
+
+  #crown({ id, uid, repo, revision, crownedAtBlock }: KingCrowned): void {
+    this.#kingId = id;
     this.#fetching?.abort.abort();
     const abort = new AbortController();
     this.#options.shelf.kingIsLoading = true;

@@ -65,6 +65,11 @@ export class ModelShelf {
     this.#king = shelved(engine, king);
   }
 
+  removeKing(): void {
+    retire(this.#king);
+    this.#king = null;
+  }
+
   list(): ModelCard[] {
     const cards: ModelCard[] = [];
     if (this.#king?.king) {
@@ -99,9 +104,8 @@ export class ModelShelf {
   /** Empties the shelf; engines on loan are freed when they come back. */
   close(): void {
     retire(this.#base);
-    retire(this.#king);
     this.#base = null;
-    this.#king = null;
+    this.removeKing();
   }
 
   #find(id: string): Shelved {
@@ -109,12 +113,12 @@ export class ModelShelf {
     if (id === 'king') {
       if (king) return king;
       if (this.kingIsLoading) throw loading('The king is being loaded.');
-      const other = this.#base ? ' Until then the model `base` answers.' : '';
+      const other = this.#base ? ' Until one is crowned, the model `base` answers.' : '';
       throw new ApiError(503, {
         code: 'no_king_yet',
         type: 'server_error',
         param: 'model',
-        message: `No king has been crowned yet.${other}`,
+        message: `There is no king.${other}`,
         shouldRetry: false,
       });
     }
