@@ -1,7 +1,7 @@
 /**
- * @file Child process: runs kernel cases on the compiled addon with a given number of threads and instruction set, in one
- * or more JavaScript threads at once, and prints a SHA-256 of each case's float and int results per thread.
- * Standard input: v8-serialised { addon, threads, isa, workers, cases }.
+ * @file Child process: runs kernel cases on the compiled addon with a given number of threads and instruction set, in the
+ * main thread or in `workers` JavaScript threads at once, `rounds` times, and prints a SHA-256 of each case's results.
+ * Standard input: v8-serialised { addon, threads, isa, workers, rounds, cases }.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -37,15 +37,25 @@ function run({ addon, threads, isa, cases }) {
   return { isa: report.isa, threads: report.threads, digests };
 }
 
+/** Resolves when the thread has ended, and with it its hold on the addon. */
+function runInWorker(job) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: job });
+  return new Promise((resolve, reject) => {
+    let result;
+    worker.once('message', (message) => {
+      result = message;
+    });
+    worker.once('error', reject).once('exit', () => resolve(result));
+  });
+}
+
 if (isMainThread) {
   const job = deserialize(readFileSync(0));
-  const results = await Promise.all(
-    Array.from({ length: job.workers }, () => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: job });
-      return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-    }),
-  );
-  console.log(JSON.stringify(job.workers === 0 ? [run(job)] : results));
+  const results = job.workers === 0 ? [run(job)] : [];
+  for (let round = 0; job.workers > 0 && round < job.rounds; round++) {
+    results.push(...(await Promise.all(Array.from({ length: job.workers }, () => runInWorker(job)))));
+  }
+  console.log(JSON.stringify(results));
 } else {
   parentPort.postMessage(run(workerData));
 }

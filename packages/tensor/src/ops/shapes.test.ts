@@ -1,0 +1,62 @@
+/** @file Ops refuse shapes that do not fit, before any kernel sees them. */
+import { expect, it } from 'vitest';
+import { referenceDevice } from '../devices/reference/device.ts';
+import { ShapeError, Tensor } from '../tensor.ts';
+import {
+  add,
+  addBias,
+  crossEntropy,
+  deltaRule,
+  dispatch,
+  exactGate,
+  expertLinear,
+  gatedNorm,
+  gla,
+  klTopK,
+  linear,
+  Positions,
+  reshape,
+  rmsNorm,
+  rope,
+  route,
+  shortConv,
+  swiglu,
+  topK,
+  weightedSum,
+} from './index.ts';
+
+const device = referenceDevice({ precision: 'f64' });
+const of = (...shape: number[]) => Tensor.zeros(device, shape);
+const ints = (...shape: number[]) =>
+  Tensor.from(device, shape, new Int32Array(shape.reduce((a, b) => a * b, 1)), 'int');
+
+const REFUSED: Record<string, () => unknown> = {
+  add: () => add(of(2), of(3)),
+  addBias: () => addBias(of(2, 3), of(2)),
+  reshape: () => reshape(of(4), [3]),
+  swiglu: () => swiglu(of(2, 3), of(2, 4)),
+  weightedSum: () => weightedSum(of(3), of(4)),
+  linear: () => linear(of(2, 3), of(4, 5)),
+  rmsNorm: () => rmsNorm(of(2, 3), of(4), 1e-6),
+  gatedNorm: () => gatedNorm(of(2, 4), of(4), of(2, 3), 'silu', 1e-6),
+  rope: () => rope(of(1, 3, 1, 8), new Positions(device, 1, 2, Int32Array.of(0, 1)).angles(device, 1e4, 8)),
+  shortConv: () => shortConv(of(1, 3, 4), of(5, 1, 4), null, null),
+  exactGate: () => exactGate(of(1, 3, 2), of(1, 3, 3, 16)),
+  'deltaRule, gate': () => deltaRule(of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 2), null, null),
+  'deltaRule, width': () => deltaRule(of(1, 2, 1, 8), of(1, 2, 1, 8), of(1, 2, 1, 16), of(1, 2, 1), null, null),
+  'gla, state': () => {
+    const x = of(1, 2, 1, 16);
+    return gla(x, x, x, x, of(1, 1, 16, 15), null);
+  },
+  'route, bias': () => route(of(3, 4), of(3), 2),
+  'route, more experts than there are': () => route(of(3, 4), of(4), 5),
+  dispatch: () => dispatch(of(2, 5), route(of(3, 4), of(4), 2)),
+  expertLinear: () => expertLinear(of(6, 5), of(4, 6, 7), route(of(3, 4), of(4), 2)),
+  crossEntropy: () => crossEntropy(of(3, 5), ints(2)),
+  klTopK: () => klTopK(of(3, 5), { ids: ints(2, 2), logprobs: of(2, 2), tail: of(2) }),
+  topK: () => topK(of(3, 5), 6),
+};
+
+it.each(Object.entries(REFUSED))('%s', (_, call) => {
+  expect(call).toThrow(ShapeError);
+});
