@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { BASE } from '../assets.ts';
 import { contextOf, REPOSITORY } from '../context.ts';
 import { Home } from '../home.ts';
 import { NETUID, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
@@ -30,6 +31,7 @@ export function serve(): Command {
             chainUrl: urls.chain,
             netuid: NETUID,
             hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder('server') }),
+            models: { baseDirectory: BASE },
             webDirectory: existsSync(page) ? page : undefined,
           });
           const served = await server.serve(app, { port: options.port });

@@ -49,6 +49,12 @@ export class ContestView {
     return this.#contest.king !== null;
   }
 
+  /** The weights on chain pay the present king; they follow a crown within a block or two. */
+  get weightsFollowKing(): boolean {
+    const { king, weights } = this.#contest;
+    return king === null || (weights?.weights.some(({ uid, weight }) => uid === king.uid && weight > 0.5) ?? false);
+  }
+
   get reigns(): number {
     return this.#contest.reigns.length;
   }

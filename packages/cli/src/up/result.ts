@@ -50,11 +50,16 @@ export async function collectResult(options: {
       status,
       reason: issues.map(({ message, hint }) => (hint === undefined ? message : `${message} (${hint})`)).join('; '),
     })),
-    weights: rows.find((row) => row.hotkey === validatorHotkey)?.weights ?? [],
+    weights: (rows.find((row) => row.hotkey === validatorHotkey)?.weights ?? []).map(asShare),
     duels: duels.map(({ uid, n, meanDelta, se, p, lcb, win }) => ({ uid, n, meanDelta, se, p, lcb, win })),
     training,
     dashboard: options.dashboard,
   };
+}
+
+/** The chain keeps 16 bits of a weight: what is beyond the fourth decimal is its rounding, not anybody's choice. */
+function asShare({ uid, weight }: { uid: number; weight: number }): { uid: number; weight: number } {
+  return { uid, weight: Math.round(weight * 1e4) / 1e4 };
 }
 
 export function describeResult(result: UpResult): string {

@@ -197,11 +197,12 @@ export class Supervisor {
   #isComplete(rounds: number): boolean {
     const done = this.#completedRounds();
     if (this.#story === null || done < rounds) return false;
-    const waitingFor = this.#story.unfinished();
+    const waitingFor: string[] = this.#story.unfinished();
+    if (!this.#contest?.weightsFollowKing) waitingFor.push('validator');
     if (waitingFor.length > 0 && this.#head - this.#movedAtBlock < STALLED_BLOCKS) return false;
     const missing = [...waitingFor, ...this.#story.failed()];
     if (missing.length === 0) return true;
-    throw new QuasarError('up.story_unfinished', `no final status for ${missing.join(', ')} after ${done} rounds`, {
+    throw new QuasarError('up.story_unfinished', `still waiting for ${missing.join(', ')} after ${done} rounds`, {
       hint: `see ${missing.map((name) => this.#options.home.logFile(name)).join(', ')}`,
     });
   }
