@@ -9,7 +9,7 @@ interface Turn extends ChatTurn {
   isError?: boolean;
 }
 
-const SUGGESTIONS = ['What is 17 + 25?', 'Sort: 9 4 7 1', 'Who are you?'];
+const SUGGESTIONS = ['Add 2 seeds and 6 seeds.', 'Sort: 9 4 7 1', 'Hi, I am Zoe. I like blue.'];
 
 /** Which models the server has right now; asked again with each crown. */
 function useModels(king: King | null): string[] {
