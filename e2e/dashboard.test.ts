@@ -34,7 +34,7 @@ const reverser: TextEngine = {
   dispose() {},
 };
 
-describe.skipIf(!chromiumPath)('the dashboard in a browser', () => {
+describe.skipIf(!chromiumPath && !process.env.CI)('the dashboard in a browser', () => {
   let store: Store;
   let chain: DevChain;
   let app: App;

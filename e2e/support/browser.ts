@@ -1,4 +1,4 @@
-/** @file A headless Chromium of this machine; tests that need one skip, and say so, where there is none. */
+/** @file A headless Chromium of this machine. Without one its tests skip on a developer's machine and fail in CI. */
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
