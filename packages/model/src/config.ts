@@ -1,9 +1,8 @@
 /**
- * @file The configuration of the quasar family under its public field names, read strictly, and the sizes we ship.
+ * @file The configuration of the quasar family under its public field names, and the sizes we ship.
  * Source: the public Quasar-3B config (architecture §2.1). Fields that change nothing here (`attn_mode`, …) are kept
  * because a published config must round-trip.
  */
-import type { Issue, Result } from '@quasar/base';
 
 export interface QuasarConfig {
   model_type: 'quasar';
@@ -165,87 +164,4 @@ export function isMoe(config: QuasarConfig, layer: number): boolean {
 /** GLA key width per head. */
 export function glaKeyDim(config: QuasarConfig): number {
   return (config.d_model * config.expand_k) / config.n_heads;
-}
-
-const POSITIVE_INTEGERS = [
-  'vocab_size',
-  'd_model',
-  'n_layers',
-  'n_heads',
-  'head_dim',
-  'd_ff',
-  'max_seq_len',
-  'conv_size',
-  'num_routed_experts',
-  'top_k',
-  'shared_expert_size',
-  'routed_expert_size',
-  'num_loops',
-] as const;
-
-/** Reads a config.json strictly: unknown, missing and ill-typed fields are all reported. */
-export function parseConfig(json: unknown): Result<QuasarConfig> {
-  const issues: Issue[] = [];
-  const issue = (code: string, field: string, message: string, hint?: string) =>
-    issues.push({
-      code: `config.${code}`,
-      path: `config.json/${field}`,
-      message,
-      ...(hint === undefined ? {} : { hint }),
-    });
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) {
-    return {
-      ok: false,
-      issues: [{ code: 'config.not_object', path: 'config.json', message: 'expected a JSON object' }],
-    };
-  }
-  const given = json as Record<string, unknown>;
-  for (const field of Object.keys(given)) {
-    if (!Object.hasOwn(QUASAR_3B, field))
-      issue('unknown_field', field, 'this field is not part of a quasar config', 'remove it');
-  }
-  for (const [field, example] of Object.entries(QUASAR_3B)) {
-    const value = given[field];
-    if (value === undefined)
-      issue('missing_field', field, 'this field is missing', `the 3B value is ${JSON.stringify(example)}`);
-    else if (typeof value !== typeof example || (typeof value === 'number' && !Number.isFinite(value))) {
-      issue('wrong_type', field, `expected a ${typeof example}, got ${JSON.stringify(value)}`);
-    } else if (typeof example === 'string' && value !== example) {
-      issue('wrong_value', field, `expected ${JSON.stringify(example)}, got ${JSON.stringify(value)}`);
-    }
-  }
-  if (issues.length > 0) return { ok: false, issues };
-
-  const config = given as unknown as QuasarConfig;
-  for (const field of POSITIVE_INTEGERS) {
-    const value = config[field];
-    if (!Number.isInteger(value) || value < 1 || value > 2 ** 24)
-      issue('out_of_range', field, `expected an integer of 1 to 2^24, got ${value}`);
-  }
-  if (config.tie_word_embeddings !== false)
-    issue('wrong_value', 'tie_word_embeddings', 'the family has an untied head: expected false');
-  if (config.dropout !== 0) issue('wrong_value', 'dropout', `expected 0, got ${config.dropout}`);
-  if (config.head_dim * config.n_heads !== config.d_model) {
-    issue(
-      'heads',
-      'head_dim',
-      `n_heads·head_dim must equal d_model: ${config.n_heads}·${config.head_dim} ≠ ${config.d_model}`,
-    );
-  }
-  if (config.head_dim % 16 !== 0 || glaKeyDim(config) % 16 !== 0) {
-    issue('heads', 'head_dim', 'head widths must be multiples of 16', 'choose another n_heads or expand_k');
-  }
-  if (config.top_k > config.num_routed_experts)
-    issue('experts', 'top_k', `top_k ${config.top_k} exceeds ${config.num_routed_experts} experts`);
-  if (config.expand_v !== 1) issue('wrong_value', 'expand_v', `expected 1, got ${config.expand_v}`);
-  if (
-    !(config.bigmac_r > 0 && config.bigmac_r <= 1) ||
-    !Number.isInteger(config.d_model * config.bigmac_r) ||
-    !Number.isInteger(config.routed_expert_size / config.bigmac_r)
-  ) {
-    issue('experts', 'bigmac_r', `d_model·r and routed_expert_size/r must be whole, r = ${config.bigmac_r}`);
-  }
-  if (config.quasar_layers + config.gated_layers < 1)
-    issue('layers', 'quasar_layers', 'a period needs at least one layer');
-  return issues.length > 0 ? { ok: false, issues } : { ok: true, value: config };
 }

@@ -12,28 +12,20 @@ export {
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
 export {
-  DTYPE_BYTES,
-  decodeTensor,
   headerLength,
   MAX_HEADER_BYTES,
   readSafetensorsHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
   type TensorToWrite,
-  toBf16,
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
-export { isMoe, layerType, parseConfig, type QuasarConfig, SIZES, type SizeName } from './config.ts';
+export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
+export { isMoe, layerType, type QuasarConfig, SIZES, type SizeName } from './config.ts';
 export { type ForwardInput, type ForwardOutput, forward, vocabularyLogits } from './families/quasar.ts';
 export { type SmebuSettings, smebuUpdate } from './layers/smebu.ts';
-export {
-  countParameters,
-  disposeParameters,
-  initialParameters,
-  type Parameters,
-  type Role,
-  type TensorSpec,
-  tensorTable,
-} from './parameters.ts';
+export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
+export { parseConfig } from './parse-config.ts';
 export { ModelState } from './state.ts';
+export { countParameters, type Role, type TensorSpec, tensorTable } from './tensor-table.ts';
 export * from './tokenizer/index.ts';

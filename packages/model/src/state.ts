@@ -2,6 +2,7 @@
  * @file The streaming state: everything a sequence carries from block to block. A value: fork it, keep it, go on from
  * it twice. For the linear layers its size does not depend on how much was read.
  */
+import { QuasarError } from '@quasar/base';
 import { Tensor } from '@quasar/tensor';
 
 export class ModelState {
@@ -26,8 +27,12 @@ export class ModelState {
     return bytes;
   }
 
-  /** The state of some rows, in the given order; a row may appear more than once (a fork). */
+  /**
+   * The state of some rows, in the given order; a row may appear more than once (a fork).
+   * @throws QuasarError model.row_out_of_range
+   */
   select(rows: readonly number[]): ModelState {
+    checkRows('select', rows, this.batch);
     const tensors = new Map<string, Tensor>();
     for (const [key, tensor] of this.tensors) {
       const width = tensor.size / this.batch;
@@ -44,5 +49,14 @@ export class ModelState {
 
   dispose(): void {
     for (const tensor of this.tensors.values()) tensor.dispose();
+  }
+}
+
+/** Kernels read rows unchecked. @throws QuasarError model.row_out_of_range */
+export function checkRows(what: string, rows: ArrayLike<number>, count: number): void {
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i] as number;
+    if (Number.isInteger(row) && row >= 0 && row < count) continue;
+    throw new QuasarError('model.row_out_of_range', `${what}: row ${row} at index ${i}, there are ${count} rows`);
   }
 }

@@ -2,21 +2,24 @@
  * @file A checkpoint directory: config.json, model.safetensors, tokenizer.json. Loading reports every missing, extra
  * and misshapen tensor at once; saving is atomic per file, weights last, so that a directory never lies.
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatIssues, type Issue, QuasarError, type Result, writeFileAtomic } from '@quasar/base';
 import { type Device, persist, Tensor } from '@quasar/tensor';
-import { parseConfig, type QuasarConfig } from '../config.ts';
-import { disposeParameters, type Parameters, tensorTable } from '../parameters.ts';
-import { emitTokenizerJson, Tokenizer } from '../tokenizer/index.ts';
+import type { QuasarConfig } from '../config.ts';
+import { disposeParameters, type Parameters } from '../parameters.ts';
+import { parseConfig } from '../parse-config.ts';
+import { tensorTable } from '../tensor-table.ts';
+import { Tokenizer } from '../tokenizer/index.ts';
 import {
-  decodeTensor,
   headerLength,
   readSafetensorsHeader,
+  type SafetensorsEntry,
   type SafetensorsHeader,
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.ts';
+import { decodeTensor } from './tensor-bytes.ts';
 
 export const CHECKPOINT_FILES = {
   config: 'config.json',
@@ -65,12 +68,18 @@ export function checkTensors(config: QuasarConfig, header: SafetensorsHeader): I
   return issues;
 }
 
+/** The config of a checkpoint directory, or every issue of its config.json. */
 export function readConfig(directory: string): Result<QuasarConfig> {
   const path = join(directory, CHECKPOINT_FILES.config);
-  if (!existsSync(path))
-    return { ok: false, issues: [{ code: 'checkpoint.missing_file', path, message: 'config.json not found' }] };
+  let text: string;
   try {
-    return parseConfig(JSON.parse(readFileSync(path, 'utf8')));
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    const { code, message } = fileError(path, cause);
+    return { ok: false, issues: [{ code, path, message }] };
+  }
+  try {
+    return parseConfig(JSON.parse(text));
   } catch {
     return { ok: false, issues: [{ code: 'config.not_json', path, message: 'config.json is not JSON' }] };
   }
@@ -82,33 +91,33 @@ export interface Checkpoint {
   tokenizer: Tokenizer;
 }
 
-/** @throws QuasarError `checkpoint.invalid` with every issue in `data`. */
+/** @throws QuasarError as `readConfig`, `Tokenizer.load` and `loadParameters`; `checkpoint.invalid` has all issues in `data` */
 export function loadCheckpoint(directory: string, device: Device): Checkpoint {
   const config = orThrow(directory, readConfig(directory));
-  const tokenizerPath = join(directory, CHECKPOINT_FILES.tokenizer);
-  if (!existsSync(tokenizerPath)) {
-    throw new QuasarError('checkpoint.missing_file', `checkpoint ${directory}: tokenizer.json not found`, {
-      hint: 'copy it from the base model',
-    });
+  const tokenizer = Tokenizer.load(join(directory, CHECKPOINT_FILES.tokenizer));
+  if (tokenizer.vocabSize > config.vocab_size) {
+    const message = `tokenizer.json has ${tokenizer.vocabSize} tokens, the model ${config.vocab_size}`;
+    orThrow(directory, { ok: false, issues: [{ code: 'checkpoint.tokenizer_too_large', message }] });
   }
-  const tokenizer = Tokenizer.load(tokenizerPath);
   return { config, parameters: loadParameters(join(directory, CHECKPOINT_FILES.weights), config, device), tokenizer };
 }
 
-/** @throws QuasarError `checkpoint.invalid` or `checkpoint.missing_file`; nothing stays allocated then. */
+/**
+ * Every tensor of the config from one safetensors file.
+ * @throws QuasarError `checkpoint.invalid` with all issues in `data`, `checkpoint.missing_file`, `checkpoint.unreadable`;
+ * nothing stays allocated then.
+ */
 export function loadParameters(path: string, config: QuasarConfig, device: Device): Parameters {
-  if (!existsSync(path)) throw new QuasarError('checkpoint.missing_file', `weights not found: ${path}`);
-  const fd = openSync(path, 'r');
+  const fd = openFile(path);
   const parameters: Parameters = new Map();
   try {
     const fileSize = fstatSync(fd).size;
-    const first = readAt(fd, 0, Math.min(8, fileSize));
-    const length = orThrow(path, headerLength(first, fileSize));
+    const length = orThrow(path, headerLength(readAt(fd, 0, Math.min(8, fileSize)), fileSize));
     const header = orThrow(path, readSafetensorsHeader(readAt(fd, 0, 8 + length), fileSize));
     const issues = checkTensors(config, header);
     if (issues.length > 0) orThrow(path, { ok: false, issues });
     for (const [name, { shape }] of tensorTable(config)) {
-      const { start, end, dtype } = header.tensors.get(name) as { start: number; end: number; dtype: string };
+      const { start, end, dtype } = header.tensors.get(name) as SafetensorsEntry;
       parameters.set(name, persist(Tensor.from(device, shape, decodeTensor(readAt(fd, start, end - start), dtype))));
     }
     return parameters;
@@ -120,7 +129,28 @@ export function loadParameters(path: string, config: QuasarConfig, device: Devic
   }
 }
 
-/** Writes a checkpoint. `dtype` F32 keeps training exact; BF16 is the published form (router buffers stay F32). */
+function openFile(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw fileError(path, new Error('not a file'));
+}
+
+function fileError(path: string, cause: unknown): QuasarError {
+  const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  return new QuasarError(
+    isMissing ? 'checkpoint.missing_file' : 'checkpoint.unreadable',
+    isMissing ? `${path} does not exist` : `${path} cannot be read: ${(cause as Error).message}`,
+    { hint: `a checkpoint directory holds ${Object.values(CHECKPOINT_FILES).join(', ')}`, cause },
+  );
+}
+
+/** Writes the three files, weights last. `dtype` F32 keeps training exact; BF16 is the published form (router buffers stay F32). */
 export async function saveCheckpoint(
   directory: string,
   checkpoint: Checkpoint,
@@ -128,14 +158,13 @@ export async function saveCheckpoint(
   metadata: Record<string, string> = {},
 ): Promise<void> {
   const { config, parameters, tokenizer } = checkpoint;
+  const weights = await encodeParameters(config, parameters, dtype, metadata);
   writeFileAtomic(join(directory, CHECKPOINT_FILES.config), `${JSON.stringify(config, null, 2)}\n`);
-  writeFileAtomic(join(directory, CHECKPOINT_FILES.tokenizer), emitTokenizerJson(tokenizer.vocabulary));
-  writeFileAtomic(
-    join(directory, CHECKPOINT_FILES.weights),
-    await encodeParameters(config, parameters, dtype, metadata),
-  );
+  writeFileAtomic(join(directory, CHECKPOINT_FILES.tokenizer), tokenizer.toJson());
+  writeFileAtomic(join(directory, CHECKPOINT_FILES.weights), weights);
 }
 
+/** The bytes of model.safetensors. @throws QuasarError `checkpoint.missing_tensor` */
 export async function encodeParameters(
   config: QuasarConfig,
   parameters: Parameters,

@@ -1,13 +1,14 @@
 /**
- * @file Strict reader and writer of the safetensors format.
+ * @file Strict reader of safetensors headers, and a writer.
  * Source: the format specification: u64 header length, JSON header, one data block without holes.
- * Stricter than most readers: duplicate keys, holes, overlaps and unknown dtypes are refused, because submissions come
- * from strangers. A header is read before a byte of data is fetched.
+ * Stricter than most readers: duplicate keys, deep nesting, odd names, holes, overlaps and dtypes that no checkpoint of
+ * ours has are refused, because submissions come from strangers. A header is read before a byte of data is fetched.
  */
 import { type Issue, QuasarError, type Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
-
-export const DTYPE_BYTES: Readonly<Record<string, number>> = { F32: 4, BF16: 2, F16: 2 };
+import { show, showName } from '../show.ts';
+import { duplicateKey, nestingDepth } from './header-json.ts';
+import { DTYPE_BYTES, toBf16 } from './tensor-bytes.ts';
 
 export interface SafetensorsEntry {
   dtype: string;
@@ -24,107 +25,129 @@ export interface SafetensorsHeader {
   metadata: Record<string, string>;
 }
 
-/** A 3B mixture-of-experts index is far below this; a larger header is an attack on memory. */
-export const MAX_HEADER_BYTES = 16 * 1024 * 1024;
+/** The index of a 3B model has 0.1 MiB; a far larger header is an attack on memory. */
+export const MAX_HEADER_BYTES = 4 * 1024 * 1024;
+/** Bounds the number of findings, too. */
+const MAX_TENSORS = 65_536;
+const MAX_NAME_CHARS = 256;
+const MAX_DIMS = 8;
+/** Object, entry, list of offsets. */
+const MAX_DEPTH = 3;
 
-const fail = (code: string, message: string, path?: string): { ok: false; issues: Issue[] } => ({
+const found = (code: string, message: string, path?: string): Issue => ({
+  code: `checkpoint.${code}`,
+  message,
+  ...(path === undefined ? {} : { path }),
+});
+const refused = (...of: Parameters<typeof found>): { ok: false; issues: Issue[] } => ({
   ok: false,
-  issues: [{ code: `checkpoint.${code}`, message, ...(path === undefined ? {} : { path }) }],
+  issues: [found(...of)],
 });
 
 /** Length of the JSON header from the first 8 bytes, checked before anything is allocated. */
 export function headerLength(firstBytes: Uint8Array, fileSizeBytes: number): Result<number> {
-  if (firstBytes.length < 8 || fileSizeBytes < 8)
-    return fail(
-      'truncated',
-      `a safetensors file has at least 8 bytes, got ${Math.min(firstBytes.length, fileSizeBytes)}`,
-    );
+  if (firstBytes.length < 8 || fileSizeBytes < 8) {
+    const got = Math.min(firstBytes.length, fileSizeBytes);
+    return refused('truncated', `a safetensors file has at least 8 bytes, got ${got}`);
+  }
   const length = new DataView(firstBytes.buffer, firstBytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES))
-    return fail('header_too_large', `header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`);
+    return refused('header_too_large', `header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`);
   if (Number(length) > fileSizeBytes - 8)
-    return fail('truncated', `header of ${length} bytes in a file of ${fileSizeBytes}`);
+    return refused('truncated', `header of ${length} bytes in a file of ${fileSizeBytes}`);
   return { ok: true, value: Number(length) };
 }
 
 /**
  * @param bytes at least the first 8 + header length bytes of the file.
- * @returns every tensor with its byte range in the file, or all issues found.
+ * @returns every tensor with its byte range in the file, or all issues found. Never throws.
  */
 export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number): Result<SafetensorsHeader> {
   const length = headerLength(bytes, fileSizeBytes);
   if (!length.ok) return length;
   const headerBytes = 8 + length.value;
   if (bytes.length < headerBytes)
-    return fail('truncated', `header of ${length.value} bytes, only ${bytes.length - 8} given`);
+    return refused('truncated', `header of ${length.value} bytes, only ${bytes.length - 8} given`);
+  const json = parseHeader(bytes.subarray(8, headerBytes));
+  if (!json.ok) return json;
+
+  const issues: Issue[] = [];
+  const tensors = new Map<string, SafetensorsEntry>();
+  let metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(json.value)) {
+    if (name === '__metadata__') {
+      if (isStringMap(value)) metadata = value;
+      else issues.push(found('metadata', 'metadata must map text to text', name));
+      continue;
+    }
+    const entry = readEntry(name, value, headerBytes);
+    if (entry.ok) tensors.set(name, entry.value);
+    else issues.push(...entry.issues);
+  }
+  if (issues.length === 0) issues.push(...layoutIssues(tensors, headerBytes, fileSizeBytes));
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, value: { headerBytes, tensors, metadata } };
+}
+
+function parseHeader(bytes: Uint8Array): Result<Record<string, unknown>> {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, headerBytes));
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return fail('header_encoding', 'the header is not UTF-8');
+    return refused('header_encoding', 'the header is not UTF-8');
   }
-  if (!text.startsWith('{')) return fail('header_json', 'the header does not start with {');
+  if (!text.startsWith('{')) return refused('header_json', 'the header does not start with {');
+  if (nestingDepth(text, MAX_DEPTH) > MAX_DEPTH)
+    return refused('header_json', `the header nests deeper than ${MAX_DEPTH} levels`);
   let json: Record<string, unknown>;
   try {
     json = JSON.parse(text) as Record<string, unknown>;
   } catch {
-    return fail('header_json', 'the header is not JSON');
+    return refused('header_json', 'the header is not JSON');
   }
   const duplicate = duplicateKey(text);
-  if (duplicate !== null)
-    return fail('duplicate_key', `the header names ${JSON.stringify(duplicate)} twice`, duplicate);
+  if (duplicate !== null) return refused('duplicate_key', `the header has the key ${show(duplicate)} twice`);
+  const count = Object.keys(json).length;
+  if (count > MAX_TENSORS) return refused('too_many_tensors', `${count} tensors, at most ${MAX_TENSORS} are allowed`);
+  return { ok: true, value: json };
+}
 
+function readEntry(name: string, value: unknown, headerBytes: number): Result<SafetensorsEntry> {
+  const path = showName(name);
+  if (name.length === 0 || name.length > MAX_NAME_CHARS || !/^[\x20-\x7e]+$/.test(name))
+    return refused('name', `a tensor name has 1 to ${MAX_NAME_CHARS} printable ASCII characters`, path);
+  if (!isEntry(value)) {
+    const message = `expected {dtype, shape, data_offsets}: text, up to ${MAX_DIMS} and exactly 2 whole numbers`;
+    return refused('entry', message, path);
+  }
+  const { dtype, shape, data_offsets: offsets } = value;
+  const width = DTYPE_BYTES[dtype];
+  if (width === undefined)
+    return refused('dtype', `dtype ${show(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`, path);
+  const [start, end] = offsets;
+  // BigInt: the product of hostile extents would round, and could then agree with the offsets.
+  const needed = shape.reduce((product, extent) => product * BigInt(extent), BigInt(width));
+  if (BigInt(end) - BigInt(start) !== needed)
+    return refused('size', `shape [${shape}] of ${dtype} needs ${needed} bytes, the offsets give ${end - start}`, path);
+  return { ok: true, value: { dtype, shape, start: headerBytes + start, end: headerBytes + end } };
+}
+
+/** The tensors must tile the data block: no overlap, no hole, no byte too many. */
+function layoutIssues(
+  tensors: ReadonlyMap<string, SafetensorsEntry>,
+  headerBytes: number,
+  fileSizeBytes: number,
+): Issue[] {
   const issues: Issue[] = [];
-  const tensors = new Map<string, SafetensorsEntry>();
-  const metadata: Record<string, string> = {};
-  const bad = (code: string, path: string, message: string) =>
-    issues.push({ code: `checkpoint.${code}`, path, message });
-  for (const [name, value] of Object.entries(json)) {
-    if (name === '__metadata__') {
-      if (isStringMap(value)) Object.assign(metadata, value);
-      else bad('metadata', name, 'metadata must map text to text');
-      continue;
-    }
-    if (!isEntry(value)) {
-      bad('entry', name, 'expected {dtype, shape, data_offsets} with whole numbers');
-      continue;
-    }
-    const width = DTYPE_BYTES[value.dtype];
-    if (width === undefined) {
-      bad(
-        'dtype',
-        name,
-        `dtype ${JSON.stringify(value.dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
-      );
-      continue;
-    }
-    const [start, end] = value.data_offsets;
-    const bytesNeeded = value.shape.reduce((p, n) => p * BigInt(n), BigInt(width));
-    if (start > end || BigInt(end - start) !== bytesNeeded) {
-      bad(
-        'size',
-        name,
-        `shape [${value.shape}] of ${value.dtype} needs ${bytesNeeded} bytes, offsets give ${end - start}`,
-      );
-      continue;
-    }
-    tensors.set(name, { dtype: value.dtype, shape: value.shape, start: headerBytes + start, end: headerBytes + end });
-  }
-  if (issues.length > 0) return { ok: false, issues };
-
   let at = headerBytes;
-  for (const [name, entry] of [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
-    if (entry.start < at) bad('offset_overlap', name, `starts at ${entry.start}, the tensor before ends at ${at}`);
-    else if (entry.start > at) bad('offset_hole', name, `starts at ${entry.start}, expected ${at}: no holes allowed`);
-    at = Math.max(at, entry.end);
+  for (const [name, { start, end }] of [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
+    if (start < at) issues.push(found('offset_overlap', `starts at byte ${start}, the one before ends at ${at}`, name));
+    if (start > at) issues.push(found('offset_hole', `starts at byte ${start}, the one before ends at ${at}`, name));
+    at = Math.max(at, end);
   }
-  if (at !== fileSizeBytes)
-    bad(
-      at > fileSizeBytes ? 'truncated' : 'trailing_bytes',
-      'file',
-      `tensors end at ${at}, the file at ${fileSizeBytes}`,
-    );
-  return issues.length > 0 ? { ok: false, issues } : { ok: true, value: { headerBytes, tensors, metadata } };
+  if (at > fileSizeBytes) issues.push(found('truncated', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
+  if (at < fileSizeBytes)
+    issues.push(found('trailing_bytes', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
+  return issues;
 }
 
 interface RawEntry {
@@ -136,15 +159,15 @@ interface RawEntry {
 function isEntry(value: unknown): value is RawEntry {
   if (value === null || typeof value !== 'object') return false;
   const { dtype, shape, data_offsets: offsets } = value as Partial<RawEntry>;
-  const whole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
+  const isWhole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
   return (
     typeof dtype === 'string' &&
     Array.isArray(shape) &&
-    shape.length <= 8 &&
-    shape.every(whole) &&
+    shape.length <= MAX_DIMS &&
+    shape.every(isWhole) &&
     Array.isArray(offsets) &&
     offsets.length === 2 &&
-    offsets.every(whole) &&
+    offsets.every(isWhole) &&
     Object.keys(value).length === 3
   );
 }
@@ -158,74 +181,19 @@ function isStringMap(value: unknown): value is Record<string, string> {
   );
 }
 
-/** JSON.parse keeps the last of two equal keys silently; two readers could then disagree on a file. */
-function duplicateKey(text: string): string | null {
-  const seen: Set<string>[] = [];
-  const token = /"(?:[^"\\]|\\.)*"|[{}]/g;
-  for (let match = token.exec(text); match; match = token.exec(text)) {
-    if (match[0] === '{') seen.push(new Set());
-    else if (match[0] === '}') seen.pop();
-    else if (/^\s*:/.test(text.slice(token.lastIndex, token.lastIndex + 8))) {
-      const key = JSON.parse(match[0]) as string;
-      const keys = seen.at(-1);
-      if (keys?.has(key)) return key;
-      keys?.add(key);
-    }
-  }
-  return null;
-}
-
-/** Values of one tensor as float32. `bytes` is exactly its data. */
-export function decodeTensor(bytes: Uint8Array, dtype: string): Float32Array {
-  if (dtype === 'F32') return new Float32Array(bytes.slice().buffer);
-  const halves = new Uint16Array(bytes.slice().buffer);
-  const out = new Float32Array(halves.length);
-  if (dtype === 'BF16') {
-    const bits = new Uint32Array(out.buffer);
-    for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16;
-    return out;
-  }
-  if (dtype !== 'F16')
-    throw new QuasarError(
-      'checkpoint.dtype',
-      `decodeTensor: dtype ${dtype}, expected ${Object.keys(DTYPE_BYTES).join(', ')}`,
-    );
-  for (let i = 0; i < halves.length; i++) out[i] = halfToFloat(halves[i] as number);
-  return out;
-}
-
-function halfToFloat(h: number): number {
-  const sign = h & 0x8000 ? -1 : 1;
-  const exponent = (h >> 10) & 0x1f;
-  const fraction = h & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** Rounds to bfloat16, ties to even; NaN stays NaN. */
-export function toBf16(values: Float32Array): Uint16Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const out = new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const b = bits[i] as number;
-    out[i] = (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
-  }
-  return out;
-}
-
 export interface TensorToWrite {
   shape: number[];
   dtype: 'F32' | 'BF16';
   values: Float32Array;
 }
 
-/** A whole safetensors file; tensors in the given order, header padded to 8 bytes with spaces. */
+/** A whole safetensors file; tensors in the given order, header padded to 8 bytes with spaces. @throws QuasarError checkpoint.size */
 export function writeSafetensors(
-  tensors: Map<string, TensorToWrite>,
+  tensors: ReadonlyMap<string, TensorToWrite>,
   metadata: Record<string, string> = {},
 ): Uint8Array {
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  const header: [name: string, value: unknown][] = [];
+  if (Object.keys(metadata).length > 0) header.push(['__metadata__', metadata]);
   let at = 0;
   for (const [name, { shape, dtype, values }] of tensors) {
     if (values.length !== sizeOf(shape))
@@ -234,10 +202,10 @@ export function writeSafetensors(
         `writeSafetensors: ${name} has ${values.length} values for shape [${shape}]`,
       );
     const bytes = values.length * (DTYPE_BYTES[dtype] as number);
-    header[name] = { dtype, shape, data_offsets: [at, at + bytes] };
+    header.push([name, { dtype, shape, data_offsets: [at, at + bytes] }]);
     at += bytes;
   }
-  const json = Buffer.from(JSON.stringify(header));
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
   const padded = Math.ceil(json.length / 8) * 8;
   const file = new Uint8Array(8 + padded + at).fill(0x20, 8, 8 + padded);
   new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);

@@ -1,19 +1,32 @@
 /**
  * @file The Quasar-3B skeleton: embed norm, then layers of attention and feed-forward with norms before and after
  * (sandwich), each scaled into the residual stream; then a norm and an untied head. Architecture §2.1.
- *   P = h = norm(E[ids]);  per loop, per layer:  h += ρ norm(attention(norm h));  h += ρ norm(ffn(norm h))
+ *   P = h = norm(E[ids]);  per loop, per layer:  [h += σ(γ) P];  h += ρ norm(attention(norm h));  h += ρ norm(ffn(norm h))
  * One function for training, prefill of any block size and decoding. Latent memory comes with a later cut.
  */
 import { QuasarError } from '@quasar/base';
-import { add, axpby, embedding, gatherRows, linear, Positions, reshape, rmsNorm, Tensor } from '@quasar/tensor';
+import {
+  add,
+  axpby,
+  embedding,
+  gatherRows,
+  linear,
+  Positions,
+  recording,
+  reshape,
+  rmsNorm,
+  scope,
+  Tensor,
+} from '@quasar/tensor';
 import { isMoe, layerType, type QuasarConfig } from '../config.ts';
+import { injectAnchor } from '../layers/anchor.ts';
 import type { LayerContext } from '../layers/context.ts';
 import { feedForward } from '../layers/feed-forward.ts';
 import { gatedLinearAttention } from '../layers/gated-linear-attention.ts';
 import { mixture } from '../layers/mixture.ts';
 import { quasarAttention } from '../layers/quasar-attention.ts';
 import type { Parameters } from '../parameters.ts';
-import { ModelState } from '../state.ts';
+import { checkRows, ModelState } from '../state.ts';
 
 export interface ForwardInput {
   /** Token ids, [B · T] row-major. */
@@ -40,7 +53,7 @@ export interface ForwardOutput {
   };
 }
 
-/** @throws QuasarError model.token_out_of_range, model.unsupported */
+/** @throws QuasarError model.token_out_of_range, model.wrong_block, model.unsupported, checkpoint.missing_tensor */
 export function forward(config: QuasarConfig, parameters: Parameters, input: ForwardInput): ForwardOutput {
   const { B, T, state } = input;
   if (config.memory_slots > 0) {
@@ -48,25 +61,30 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
       hint: 'use a config with memory_slots 0 (nano, tiny)',
     });
   }
-  checkTokens(input.tokens, B, T, config.vocab_size);
+  checkBlock(input);
+  checkTokens(input.tokens, config.vocab_size);
   const device = weight(parameters, 'model.norm.weight').device;
   const lengths = state?.lengths ?? new Int32Array(B);
   const values = input.positions ?? continuing(lengths, B, T);
   const positions = new Positions(device, B, T, values);
   const angles = input.positional === 'none' ? null : positions.angles(device, config.rope_theta, config.head_dim);
   const ids = Tensor.from(device, [B, T], input.tokens, 'int');
-  const { rms_norm_eps: eps, residual_scale: rho, n_layers: L } = config;
+  const { rms_norm_eps: eps } = config;
   const next = new Map<string, Tensor>();
   const counts: Tensor[] = [];
   let routerLoss: Tensor | null = null;
-  let h = rmsNorm(
+  const anchor = rmsNorm(
     embedding(weight(parameters, 'model.embed_tokens.weight'), ids),
     weight(parameters, 'model.embed_norm.weight'),
     eps,
   );
-
+  // Without a backward pass to come, the temporaries of a layer are freed with it.
+  const isRecording = recording([...parameters.values()]);
+  const perLayer = <T>(body: () => T): T => (isRecording ? body() : scope(body));
+  let h = anchor;
   for (let loop = 0; loop < config.num_loops; loop++) {
-    for (let layer = 0; layer < L; layer++) {
+    for (let layer = 0; layer < config.n_layers; layer++) {
+      const saved = new Map<string, Tensor>();
       const key = (name: string) => `${loop}.${layer}.${name}`;
       const c: LayerContext = {
         config,
@@ -74,22 +92,18 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
         angles,
         weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
         load: (name) => state?.tensors.get(key(name)) ?? null,
-        save: (name, tensor) => next.set(key(name), tensor),
+        save: (name, tensor) => saved.set(key(name), tensor),
       };
-      const u = rmsNorm(h, c.weight('ln1.weight'), eps);
-      const a = layerType(config, layer) === 'quasar' ? quasarAttention(u, c) : gatedLinearAttention(u, c);
-      h = axpby(1, h, rho, rmsNorm(a, c.weight('ln1_out.weight'), eps));
-      const w = rmsNorm(h, c.weight('ln2.weight'), eps);
-      let f: Tensor;
-      if (isMoe(config, layer)) {
-        const row = Tensor.from(device, [1], [layer - config.dense_input_layers], 'int');
-        const bias = gatherRows(weight(parameters, 'model.all_moe_bias'), row);
-        const out = mixture(w, bias, c);
-        f = out.y;
-        counts.push(out.counts);
-        routerLoss = routerLoss ? add(routerLoss, out.loss) : out.loss;
-      } else f = feedForward(w, c, 'ffn');
-      h = axpby(1, h, rho, rmsNorm(f, c.weight('ln2_out.weight'), eps));
+      const before = h;
+      const out = perLayer(() => {
+        const bias = isMoe(config, layer) ? selectionBias(config, parameters, layer) : null;
+        return { ...runLayer(before, anchor, layerType(config, layer), bias, c), saved };
+      });
+      h = out.h;
+      for (const [name, tensor] of saved) next.set(name, tensor);
+      if (!out.routed) continue;
+      counts.push(out.routed.counts);
+      routerLoss = routerLoss ? add(routerLoss, out.routed.loss) : out.routed.loss;
     }
   }
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), eps);
@@ -97,10 +111,46 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
   return { hidden, state: new ModelState(read, next), aux: { routerLoss, counts } };
 }
 
-/** Logits [M, V] of the given rows of hidden [B, T, D] (row index b·T + t); all rows when absent. */
+interface LayerOutput {
+  h: Tensor;
+  /** Of a mixture layer. */
+  routed: { loss: Tensor; counts: Tensor } | null;
+}
+
+/** @param bias SMEBU bias of a mixture layer; null: a dense layer. */
+function runLayer(
+  input: Tensor,
+  anchor: Tensor,
+  type: 'quasar' | 'gla',
+  bias: Tensor | null,
+  c: LayerContext,
+): LayerOutput {
+  const { rms_norm_eps: eps, residual_scale: rho, use_looped_injection: isAnchored } = c.config;
+  const norm = (x: Tensor, name: string) => rmsNorm(x, c.weight(`${name}.weight`), eps);
+  let h = isAnchored ? injectAnchor(input, anchor, c.weight('injection_gate')) : input;
+  const u = norm(h, 'ln1');
+  const a = type === 'quasar' ? quasarAttention(u, c) : gatedLinearAttention(u, c);
+  h = axpby(1, h, rho, norm(a, 'ln1_out'));
+  const w = norm(h, 'ln2');
+  const routed = bias ? mixture(w, bias, c) : null;
+  const f = routed ? routed.y : feedForward(w, c, 'ffn');
+  h = axpby(1, h, rho, norm(f, 'ln2_out'));
+  return { h, routed: routed && { loss: routed.loss, counts: routed.counts } };
+}
+
+function selectionBias(config: QuasarConfig, parameters: Parameters, layer: number): Tensor {
+  const all = weight(parameters, 'model.all_moe_bias');
+  return gatherRows(all, Tensor.from(all.device, [1], [layer - config.dense_input_layers], 'int'));
+}
+
+/**
+ * Logits [M, V] of the given rows of hidden [B, T, D] (row index b·T + t); all rows when absent.
+ * @throws QuasarError model.row_out_of_range
+ */
 export function vocabularyLogits(parameters: Parameters, hidden: Tensor, rows?: Int32Array): Tensor {
   const D = hidden.dim(-1);
   const flat = reshape(hidden, [hidden.size / D, D]); // [B, T, D] -> [B·T, D]
+  if (rows) checkRows('vocabularyLogits', rows, flat.dim(0));
   const chosen = rows ? gatherRows(flat, Tensor.from(hidden.device, [rows.length], rows, 'int')) : flat;
   return linear(chosen, weight(parameters, 'lm_head.weight'));
 }
@@ -117,20 +167,22 @@ function continuing(lengths: Int32Array, B: number, T: number): Int32Array {
   return positions;
 }
 
-function checkTokens(tokens: Int32Array, B: number, T: number, vocabulary: number): void {
-  if (tokens.length !== B * T || B * T === 0) {
-    throw new QuasarError('model.wrong_block', `forward: ${tokens.length} tokens for a block of ${B} rows of ${T}`, {
-      hint: 'give at least one token per row',
-    });
-  }
-  for (let i = 0; i < tokens.length; i++) {
-    const id = tokens[i] as number;
-    if (id < 0 || id >= vocabulary) {
-      throw new QuasarError(
-        'model.token_out_of_range',
-        `forward: token ${id} at index ${i}, vocabulary has ${vocabulary}`,
-        { hint: 'use the tokenizer of this model' },
-      );
-    }
-  }
+function checkBlock({ tokens, B, T, positions, state }: ForwardInput): void {
+  const refuse = (what: string, hint: string) =>
+    new QuasarError('model.wrong_block', `forward: ${what} for a block of ${B} rows of ${T}`, { hint });
+  if (tokens.length !== B * T || tokens.length === 0)
+    throw refuse(`${tokens.length} tokens`, 'give at least one token per row');
+  if (positions && positions.length !== B * T)
+    throw refuse(`${positions.length} positions`, 'give one position per token');
+  if (state && state.batch !== B) throw refuse(`a state of ${state.batch} rows`, 'select the rows of the state first');
+}
+
+function checkTokens(tokens: Int32Array, vocabulary: number): void {
+  const at = tokens.findIndex((id) => id < 0 || id >= vocabulary);
+  if (at < 0) return;
+  throw new QuasarError(
+    'model.token_out_of_range',
+    `forward: token ${tokens[at]} at index ${at}, the vocabulary has ${vocabulary}`,
+    { hint: 'use the tokenizer of this model' },
+  );
 }

@@ -1,0 +1,52 @@
+/** @file The bytes of a tensor in a file, little endian, as float32 numbers and back. */
+import { QuasarError } from '@quasar/base';
+
+/** Bytes of one number, by the dtypes that checkpoints may have. */
+export const DTYPE_BYTES: Readonly<Record<string, number>> = Object.assign(Object.create(null), {
+  F32: 4,
+  BF16: 2,
+  F16: 2,
+});
+
+/** @param bytes exactly the data of one tensor. @throws QuasarError checkpoint.dtype, checkpoint.size */
+export function decodeTensor(bytes: Uint8Array, dtype: string): Float32Array {
+  const width = DTYPE_BYTES[dtype];
+  if (width === undefined)
+    throw new QuasarError(
+      'checkpoint.dtype',
+      `decodeTensor: got dtype ${dtype}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
+    );
+  if (bytes.length % width !== 0)
+    throw new QuasarError('checkpoint.size', `decodeTensor: ${bytes.length} bytes are no whole number of ${dtype}`);
+  // A copy: aligned, and independent of the larger buffer that `bytes` may be a window of.
+  const { buffer } = new Uint8Array(bytes);
+  if (dtype === 'F32') return new Float32Array(buffer);
+  const halves = new Uint16Array(buffer);
+  const out = new Float32Array(halves.length);
+  if (dtype === 'BF16') {
+    const bits = new Uint32Array(out.buffer);
+    for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16;
+  } else for (let i = 0; i < halves.length; i++) out[i] = halfToFloat(halves[i] as number);
+  return out;
+}
+
+/** IEEE 754 binary16. */
+function halfToFloat(h: number): number {
+  const sign = h & 0x8000 ? -1 : 1;
+  const exponent = (h >> 10) & 0x1f;
+  const fraction = h & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Rounds to bfloat16, ties to even; NaN stays NaN. */
+export function toBf16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const b = bits[i] as number;
+    out[i] = (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
+  }
+  return out;
+}

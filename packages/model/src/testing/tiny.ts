@@ -1,0 +1,65 @@
+/** @file For tests: the smallest model that has every kind of layer, with no parameter left at a round value. */
+import { Rng } from '@quasar/base';
+import { type Device, scope, type Tensor } from '@quasar/tensor';
+import { type QuasarConfig, SIZES } from '../config.ts';
+import { type ForwardInput, forward, vocabularyLogits } from '../families/quasar.ts';
+import { initialParameters, type Parameters } from '../parameters.ts';
+import { tensorTable } from '../tensor-table.ts';
+
+/** Layers: quasar dense, gla dense, quasar mixture, gla mixture. */
+export const TINY: QuasarConfig = {
+  ...SIZES.nano,
+  vocab_size: 48,
+  d_model: 32,
+  n_layers: 4,
+  n_heads: 2,
+  head_dim: 16,
+  d_ff: 48,
+  expand_k: 1,
+  quasar_layers: 1,
+  gated_layers: 1,
+  dense_input_layers: 2,
+  num_routed_experts: 4,
+  shared_expert_size: 24,
+  routed_expert_size: 16,
+};
+
+/** A fresh model with noise on norms, biases, gates and the selection bias, which would hide errors at 0 and 1. */
+export async function tinyParameters(device: Device, config: QuasarConfig = TINY, seed = 'tiny'): Promise<Parameters> {
+  const parameters = initialParameters(config, device, new Rng(seed));
+  const rng = new Rng(`${seed}/noise`);
+  for (const [name, { role }] of tensorTable(config)) {
+    const isNoisy = role === 'norm' || role === 'scalar' || name === 'model.all_moe_bias';
+    const tensor = parameters.get(name) as Tensor;
+    if (isNoisy) tensor.write(Float64Array.from(await tensor.read(), (x) => Math.fround(x + 0.1 * rng.normal())));
+  }
+  return parameters;
+}
+
+export function randomTokens(count: number, vocabSize: number, seed: string): Int32Array {
+  const rng = new Rng(seed);
+  return Int32Array.from({ length: count }, () => rng.int(0, vocabSize - 1));
+}
+
+/** Logits of every position, [B·T·V]. */
+export async function logitsOf(
+  config: QuasarConfig,
+  parameters: Parameters,
+  input: ForwardInput,
+): Promise<Float32Array | Float64Array> {
+  const logits = scope(() => vocabularyLogits(parameters, forward(config, parameters, input).hidden));
+  const values = (await logits.read()) as Float32Array | Float64Array;
+  logits.dispose();
+  return values;
+}
+
+/** Largest |a − b|; infinite for different lengths. */
+export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs((a[i] as number) - (b[i] as number));
+    if (!(difference <= worst)) worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+  }
+  return worst;
+}
