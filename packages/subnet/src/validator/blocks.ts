@@ -4,19 +4,21 @@ import { QuasarError } from '@quasar/base';
 import type { Head } from '@quasar/chain';
 import type { Context } from './context.ts';
 
+const MIN_POLL_MS = 5;
 const MAX_POLL_MS = 30_000;
 
-/** Wait until the head is at least `block`. @throws QuasarError `validator.stopped`, `chain.unreachable` */
-export async function waitForBlock(context: Context, block: number): Promise<Head> {
-  const { chain } = context.options;
-  const pollMs = Math.min(Math.max((await chain.blockTimeMs()) / 2, 5), MAX_POLL_MS);
-  for (;;) {
-    throwIfStopped(context.signal);
-    const head = await chain.head();
-    context.atBlock = head.number;
-    if (head.number >= block) return head;
-    await sleep(pollMs, context.signal);
-  }
+/** The head now. @throws QuasarError `validator.stopped`, `chain.unreachable` */
+export async function look(context: Context): Promise<Head> {
+  throwIfStopped(context.signal);
+  const head = await context.options.chain.head();
+  context.atBlock = head.number;
+  return head;
+}
+
+/** Until the next block may be there: half a block time. */
+export async function pause(context: Context): Promise<void> {
+  const halfBlockMs = (await context.options.chain.blockTimeMs()) / 2;
+  await sleep(Math.min(Math.max(halfBlockMs, MIN_POLL_MS), MAX_POLL_MS), context.signal);
 }
 
 /** @throws QuasarError `validator.stopped` when aborted */

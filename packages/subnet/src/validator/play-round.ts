@@ -6,7 +6,7 @@
 import { QuasarError } from '@quasar/base';
 import type { KingCrowned, RoundOutcome } from '../events.ts';
 import type { RoundState } from '../projection.ts';
-import { waitForBlock } from './blocks.ts';
+import { look, pause } from './blocks.ts';
 import type { Context } from './context.ts';
 import { entrant } from './incumbent.ts';
 import { judgeRound } from './judge-round.ts';
@@ -19,11 +19,12 @@ export async function playRound(context: Context, round: RoundState): Promise<vo
     if (outcome) return finish(context, round, outcome);
   }
   while (context.atBlock < round.activationBlock) {
-    await waitForBlock(context, context.atBlock + 1);
+    await pause(context);
+    await look(context);
     await syncSubmissions(context);
   }
   const { crowned } = round.verdict!;
-  if (crowned !== null) crown(context, round, crowned);
+  if (crowned !== null && !isCrowned(context, round, crowned)) crown(context, round, crowned);
   finish(context, round, crowned === null ? 'king_stays' : 'crowned');
 }
 
@@ -41,6 +42,10 @@ async function reachVerdict(context: Context, round: RoundState): Promise<RoundO
     context.log(`round ${round.round} has no verdict, the king stays: ${error.message}`, 'warn', error.code);
     return 'no_verdict';
   }
+}
+
+function isCrowned({ contest }: Context, round: RoundState, id: string): boolean {
+  return contest.reigns.some((reign) => reign.round === round.round && reign.id === id);
 }
 
 function crown(context: Context, round: RoundState, id: string): void {

@@ -6,7 +6,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import { nextRound } from '../rules/round.ts';
-import { sleep, waitForBlock } from './blocks.ts';
+import { look, pause, sleep } from './blocks.ts';
 import { Context, type ValidatorOptions } from './context.ts';
 import { openRound } from './open-round.ts';
 import { playRound } from './play-round.ts';
@@ -49,7 +49,7 @@ const FATAL = /^(store\.|validator\.not_registered$)/;
 
 /** One look at the chain and whatever it asks for. */
 async function step(context: Context, weights: WeightSetter, steps: { idleRound: number | null }): Promise<void> {
-  const head = await waitForBlock(context, 0);
+  const head = await look(context);
   await syncSubmissions(context);
   await weights.reconcile();
   const open = context.contest.openRound;
@@ -62,6 +62,6 @@ async function step(context: Context, weights: WeightSetter, steps: { idleRound:
   if ('start' in next) {
     if (!(await openRound(context, next.start))) steps.idleRound = next.start.round;
   } else {
-    await waitForBlock(context, head.number + 1);
+    await pause(context);
   }
 }

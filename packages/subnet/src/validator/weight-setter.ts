@@ -63,6 +63,7 @@ export class WeightSetter {
   }
 
   #remember(weights: UidWeight[], setAtBlock: number): void {
+    if (this.#context.contest.weights?.setAtBlock === setAtBlock) return;
     const round = roundAt(setAtBlock, this.#context.config.round);
     const data = { round, atBlock: this.#context.atBlock, weights, setAtBlock };
     this.#context.append({ type: 'weights.set', data, key: String(setAtBlock) });
