@@ -1,4 +1,5 @@
 /** @file What a run of `quasar up --rounds N` ends with: one JSON object, or tables for people. */
+import type { Issue } from '@quasar/base';
 import type { Chain } from '@quasar/chain';
 import type { Evaluation } from '@quasar/train';
 import { NETUID } from '../net-options.ts';
@@ -48,7 +49,7 @@ export async function collectResult(options: {
       repo,
       revision,
       status,
-      reason: issues.map(({ message, hint }) => (hint === undefined ? message : `${message} (${hint})`)).join('; '),
+      reason: issues.map(describeIssue).join('; '),
     })),
     weights: (rows.find((row) => row.hotkey === validatorHotkey)?.weights ?? []).map(asShare),
     duels: duels.map(({ uid, n, meanDelta, se, p, lcb, win }) => ({ uid, n, meanDelta, se, p, lcb, win })),
@@ -60,6 +61,11 @@ export async function collectResult(options: {
 /** The chain keeps 16 bits of a weight: what is beyond the fourth decimal is its rounding, not anybody's choice. */
 function asShare({ uid, weight }: { uid: number; weight: number }): { uid: number; weight: number } {
   return { uid, weight: Math.round(weight * 1e4) / 1e4 };
+}
+
+/** Where, what, and what to do about it. */
+function describeIssue({ path, message, hint }: Issue): string {
+  return `${path === undefined ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
 }
 
 export function describeResult(result: UpResult): string {
