@@ -45,15 +45,16 @@ export class Positions {
   /** cos and sin of position·theta^(-2j/rotary), each [B·T, rotary/2], in f64 on the host so that far positions are exact. */
   angles(device: Device, theta: number, rotary: number): { cosine: Tensor; sine: Tensor } {
     const half = rotary / 2;
+    const frequencies = Float64Array.from({ length: half }, (_, j) => theta ** ((-2 * j) / rotary));
     const cosine = new Float64Array(this.#values.length * half);
     const sine = new Float64Array(this.#values.length * half);
-    for (let i = 0; i < this.#values.length; i++) {
+    this.#values.forEach((position, i) => {
       for (let j = 0; j < half; j++) {
-        const angle = (this.#values[i] as number) * theta ** ((-2 * j) / rotary);
+        const angle = position * (frequencies[j] as number);
         cosine[i * half + j] = Math.cos(angle);
         sine[i * half + j] = Math.sin(angle);
       }
-    }
+    });
     const shape = [this.#values.length, half];
     return { cosine: Tensor.from(device, shape, cosine), sine: Tensor.from(device, shape, sine) };
   }
