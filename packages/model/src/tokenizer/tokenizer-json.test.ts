@@ -97,7 +97,9 @@ describe('parseTokenizerJson', () => {
   });
 
   test('never throws, whatever the text', () => {
-    for (const text of ['', 'null', '[]', '7', '{"model":[]}', '{"__proto__":{}}', '['.repeat(1e5)]) {
+    const deep = `${'['.repeat(5e4)}${']'.repeat(5e4)}`;
+    const deepTexts = ['version', 'normalizer', 'model', 'added_tokens'].map((key) => `{"${key}":[${deep}]}`);
+    for (const text of ['', 'null', '[]', '7', '{"model":[]}', '{"__proto__":{}}', '['.repeat(1e5), ...deepTexts]) {
       expect(parseTokenizerJson(text).ok).toBe(false);
     }
     expect(parseTokenizerJson(' '.repeat(MAX_TOKENIZER_JSON_CHARS + 1))).toMatchObject({

@@ -6,6 +6,7 @@
  * pattern (a regular expression of a stranger is a program that can run for hours), normalizers, templates, unknown keys.
  */
 import type { Issue, Result } from '@quasar/base';
+import { show } from '../show.ts';
 import { MAX_MERGES, type Merge, pairKey } from './bpe.ts';
 import { bytesToText, textToBytes } from './byte-level.ts';
 import { PIECE_PATTERN } from './pieces.ts';
@@ -215,10 +216,4 @@ class Parser {
 
 function isTokenId(id: unknown): id is number {
   return typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_MERGES;
-}
-
-/** A value of a stranger, short enough for a report. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
