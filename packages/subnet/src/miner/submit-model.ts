@@ -1,15 +1,15 @@
 /**
  * @file From a directory to a place in the contest: check -> publish -> verify -> commit.
  *
- * Each step can be repeated: publishing the same files gives the same revision, and a commitment that is on chain
- * already is not sent again. So a ladder that was interrupted is simply climbed once more. `dryRun` stops before
+ * Each step can be repeated: publishing the same files gives the same revision, and files that are on chain already
+ * are not committed again. So a ladder that was interrupted is simply climbed once more. `dryRun` stops before
  * anything leaves this machine and shows what would be sent.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Issue } from '@quasar/base';
 import type { Chain, Commitment, Wallet } from '@quasar/chain';
-import type { HubClient } from '@quasar/hub';
+import type { HubClient, HubFile } from '@quasar/hub';
 import { directorySource, hubSource, manifestSha256 } from '../precheck/source.ts';
 import { formatCommitment, parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
@@ -74,6 +74,13 @@ export async function submitModel(options: SubmitModelOptions): Promise<SubmitRe
     return report;
   };
 
+  const standing = await alreadySubmitted(options);
+  if (standing) {
+    const { revision, revealedAtBlock, payload } = standing;
+    step('commit', 'skipped', `${repo}@${revision} with these files is on chain since block ${revealedAtBlock}`);
+    const firstRound = firstEligibleRound(revealedAtBlock, config.round);
+    return { ...report, ok: true, revision, payload, revealedAtBlock, firstRound };
+  }
   const refusals = await checkStanding(options);
   const check = await checkModel({
     ...{ model: { directory }, hub, chain, config, baseDirectory: options.baseDirectory },
@@ -102,16 +109,24 @@ export async function submitModel(options: SubmitModelOptions): Promise<SubmitRe
   step('verify', 'done', 'the revision holds exactly these files');
 
   report.payload = formatCommitment({ repo, revision });
-  const newest = await newestCommitment(chain, config.netuid, wallet.hotkey);
-  if (newest?.data === report.payload) {
-    report.revealedAtBlock = newest.revealedAtBlock;
-    step('commit', 'skipped', `on chain since block ${newest.revealedAtBlock}`);
-  } else {
-    report.revealedAtBlock = (await chain.commit(wallet, config.netuid, report.payload)).revealedAtBlock;
-    step('commit', 'done', `revealed at block ${report.revealedAtBlock}`);
-  }
+  report.revealedAtBlock = (await chain.commit(wallet, config.netuid, report.payload)).revealedAtBlock;
+  step('commit', 'done', `revealed at block ${report.revealedAtBlock}`);
   report.firstRound = firstEligibleRound(report.revealedAtBlock, config.round);
   return { ...report, ok: true };
+}
+
+/** The newest commitment of this hotkey, when it names exactly these files in this repository. */
+async function alreadySubmitted(
+  options: SubmitModelOptions,
+): Promise<{ revision: string; revealedAtBlock: number; payload: string } | null> {
+  const { chain, hub, wallet, config, repo, directory } = options;
+  const newest = await newestCommitment(chain, config.netuid, wallet.hotkey);
+  const payload = newest && parseCommitment(newest.data);
+  if (!newest || !payload?.ok || payload.value.repo !== repo) return null;
+  const { revision } = payload.value;
+  const remote = await hub.list(repo, revision);
+  if (remote === null || manifestSha256(remote) !== manifestSha256(await localFiles(directory))) return null;
+  return { revision, revealedAtBlock: newest.revealedAtBlock, payload: newest.data };
 }
 
 /** Reasons that lie in the hotkey, not in the model. */
@@ -147,8 +162,7 @@ async function verify({ hub, repo, directory, config }: SubmitModelOptions, revi
         hint: 'Make the repository public before you commit.',
       },
     ];
-  const local = ((await directorySource(directory).list()) ?? []).filter(({ path }) => FILES.includes(path));
-  if (manifestSha256(remote) === manifestSha256(local)) return [];
+  if (manifestSha256(remote) === manifestSha256(await localFiles(directory))) return [];
   const extra = remote.filter(({ path }) => !FILES.includes(path)).map(({ path }) => path);
   return [
     {
@@ -157,6 +171,10 @@ async function verify({ hub, repo, directory, config }: SubmitModelOptions, revi
       hint: 'Use a fresh repository, or delete the files that are not part of a submission.',
     },
   ];
+}
+
+async function localFiles(directory: string): Promise<HubFile[]> {
+  return ((await directorySource(directory).list()) ?? []).filter(({ path }) => FILES.includes(path));
 }
 
 async function newestCommitment(chain: Chain, netuid: number, hotkey: string): Promise<Commitment | null> {
