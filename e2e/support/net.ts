@@ -19,16 +19,22 @@ export interface Net {
 
 /** The net of a home; starts it when it does not run. */
 export async function runningNet(home: string): Promise<Net> {
+  let endedWith: number | string | null = null;
   if (supervisorOf(home) === null) {
     mkdirSync(join(home, 'logs'), { recursive: true });
     const log = openSync(join(home, 'logs', 'supervisor.log'), 'a');
-    spawn(process.execPath, [QUASAR, 'up', '--home', home, '--no-open'], {
+    const child = spawn(process.execPath, [QUASAR, 'up', '--home', home, '--no-open'], {
       cwd: REPOSITORY,
       detached: true,
       stdio: ['ignore', log, log],
-    }).unref();
+    });
+    child.on('exit', (code, signal) => {
+      endedWith = code ?? signal;
+    });
+    child.unref();
   }
   const net = await eventually(home, 'the server answers', 60_000, async () => {
+    if (endedWith !== null) throw new Error(`quasar up ended with ${endedWith}\n${endsOfLogs(home)}`);
     if (supervisorOf(home) === null || !existsSync(join(home, 'net.json'))) return null;
     const { ports } = JSON.parse(readFileSync(join(home, 'net.json'), 'utf8'));
     const url = `http://127.0.0.1:${ports.server}`;
@@ -47,9 +53,10 @@ export async function dashboard({ url }: Net): Promise<Dashboard> {
 export async function netWithKing(home: string): Promise<Net> {
   const net = await runningNet(home);
   await eventually(home, 'there is a king that answers', KING_MS, async () => {
-    const health = await fetch(`${net.url}/health`);
-    const body = (await health.json()) as { models: { king: unknown } };
-    return body.models.king === null ? null : true;
+    if (supervisorOf(home) === null) throw new Error(`the net is gone\n${endsOfLogs(home)}`);
+    const health = await fetch(`${net.url}/health`).catch(() => null);
+    const body = (await health?.json()) as { models: { king: unknown } } | undefined;
+    return body?.models.king == null ? null : true;
   });
   return net;
 }
