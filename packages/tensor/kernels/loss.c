@@ -3,6 +3,7 @@
 #include "quasar.h"
 #include "scalar.h"
 #include "simd.h"
+#include <stdlib.h>
 
 typedef struct {
   const float *x, *logp, *tail, *lse, *lse_tail, *scale;
@@ -157,55 +158,51 @@ KERNEL(kl_top_k_backward) {
   parallel_for(L(0), 1 + 2048 / g.V, kl_backward_rows, &g);
 }
 
-static int better(float x, int32_t i, float y, int32_t j) { return x > y || (x == y && i < j); }
+/* An unsigned number that orders like the float; NaN sorts below everything. */
+static inline uint32_t order_key(float x) {
+  uint32_t bits = (uint32_t)q_float_bits(x == x ? x + 0.0f : -Q_INF);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+static int by_rank(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+/* The Kth largest key by bisection: every step is one counting pass that runs at vector speed. */
+static uint32_t kth_largest(const uint32_t *key, long V, long K) {
+  uint32_t low = 0, high = UINT32_MAX;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2 + 1;
+    int32_t count = 0;
+    for (long v = 0; v < V; v++) count += key[v] >= middle;
+    if (count >= K) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
 static void top_k_rows(void *context, long b, long e) {
   vocab *g = context;
-  float *rest = scratch(SCRATCH_KERNEL, g->V * sizeof(float));
+  long V = g->V, K = g->K;
+  uint64_t *rank = scratch(SCRATCH_KERNEL, K * sizeof(uint64_t) + 2 * V * sizeof(float));
+  uint32_t *key = (uint32_t *)(rank + K);
+  float *rest = (float *)(key + V);
   for (long i = b; i < e; i++) {
-    const float *x = g->x + i * g->V;
-    float *logp = g->out + i * g->K, lse = row_lse(x, g->V, row_max(x, g->V));
-    int32_t *ids = g->best + i * g->K;
-    long n = 0; /* heap with the worst kept entry at the root; logp holds raw logits until sorted */
-    for (int32_t v = 0; v < g->V; v++) {
-      float value = x[v] == x[v] ? x[v] : -Q_INF;
-      if (n == g->K && !better(value, v, logp[0], ids[0])) continue;
-      long at;
-      if (n < g->K) {
-        for (at = n++; at > 0 && better(logp[(at - 1) / 2], ids[(at - 1) / 2], value, v); at = (at - 1) / 2) {
-          logp[at] = logp[(at - 1) / 2];
-          ids[at] = ids[(at - 1) / 2];
-        }
-      } else {
-        for (at = 0;;) {
-          long c = 2 * at + 1;
-          if (c >= n) break;
-          if (c + 1 < n && better(logp[c], ids[c], logp[c + 1], ids[c + 1])) c++;
-          if (!better(value, v, logp[c], ids[c])) break;
-          logp[at] = logp[c];
-          ids[at] = ids[c];
-          at = c;
-        }
-      }
-      logp[at] = value;
-      ids[at] = v;
-    }
-    for (long j = 1; j < n; j++) { /* insertion sort, best first */
-      float value = logp[j];
-      int32_t id = ids[j];
-      long at = j;
-      for (; at > 0 && better(value, id, logp[at - 1], ids[at - 1]); at--) {
-        logp[at] = logp[at - 1];
-        ids[at] = ids[at - 1];
-      }
-      logp[at] = value;
-      ids[at] = id;
-    }
-    memcpy(rest, x, g->V * sizeof(float));
+    const float *x = g->x + i * V;
+    float *logp = g->out + i * K, lse = row_lse(x, V, row_max(x, V));
+    int32_t *ids = g->best + i * K;
+    for (long v = 0; v < V; v++) key[v] = order_key(x[v]);
+    uint32_t last = kth_largest(key, V, K);
+    long above = 0, n = 0;
+    for (long v = 0; v < V; v++) above += key[v] > last;
+    for (long v = 0, ties = K - above; v < V; v++)
+      if (key[v] > last || (key[v] == last && ties-- > 0)) rank[n++] = (uint64_t)(~key[v]) << 32 | (uint64_t)v;
+    qsort(rank, n, sizeof *rank, by_rank);
+    memcpy(rest, x, V * sizeof(float));
     for (long j = 0; j < n; j++) {
-      logp[j] -= lse;
+      ids[j] = (int32_t)(rank[j] & 0xffffffffu);
+      logp[j] = (x[ids[j]] == x[ids[j]] ? x[ids[j]] : -Q_INF) - lse;
       rest[ids[j]] = -Q_INF;
     }
-    g->out2[i] = g->K == g->V ? 0.0f : q_exp(row_lse(rest, g->V, row_max(rest, g->V)) - lse);
+    g->out2[i] = K == V ? 0.0f : q_exp(row_lse(rest, V, row_max(rest, V)) - lse);
   }
 }
 /* The K largest log-probabilities of each row, best first (ties: lowest id), and the mass outside them,

@@ -104,17 +104,18 @@ static void conv_input_rows(void *context, long begin, long end) {
 }
 static void conv_weight_columns(void *context, long begin, long end) {
   seq *g = context;
-  for (long d = begin; d < end; d++)
-    for (long j = 0; j < g->W; j++) g->dw[d * g->W + j] = 0.0f;
+  long n = end - begin;
+  float *sum = scratch(SCRATCH_KERNEL, g->W * n * sizeof(float)); /* [W, n]: channels contiguous, unlike in dw */
+  memset(sum, 0, g->W * n * sizeof(float));
   for (long i = 0; i < g->B * g->T; i++)
     for (long back = 0; back < g->W; back++) {
-      const float *x = conv_input(g, i / g->T, i % g->T, back), *dz = g->work + i * g->D;
+      const float *x = conv_input(g, i / g->T, i % g->T, back), *dz = g->work + i * g->D + begin;
+      float *s = sum + (g->W - 1 - back) * n;
       if (x)
-        for (long d = begin; d < end; d++) {
-          float *dw = g->dw + d * g->W + g->W - 1 - back;
-          *dw = __builtin_fmaf(dz[d], x[d], *dw);
-        }
+        for (long d = 0; d < n; d++) s[d] = __builtin_fmaf(dz[d], x[begin + d], s[d]);
     }
+  for (long j = 0; j < g->W; j++)
+    for (long d = 0; d < n; d++) g->dw[(begin + d) * g->W + j] = sum[j * n + d];
 }
 /* p: dx dw x w state? position? dy work[B,T,D]; n: B T D W */
 KERNEL(short_conv_backward) {
