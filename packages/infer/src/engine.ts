@@ -6,6 +6,7 @@
 import { QuasarError, Rng } from '@quasar/base';
 import {
   disposeParameters,
+  type ForwardInput,
   forward,
   loadCheckpoint,
   type ModelState,
@@ -14,12 +15,12 @@ import {
   type Tokenizer,
   vocabularyLogits,
 } from '@quasar/model';
-import { type Device, type DeviceName, klTopK, openDevice, scope, Tensor, topK } from '@quasar/tensor';
+import { type Device, type DeviceName, openDevice, scope, type Tensor } from '@quasar/tensor';
+import { groupRows, paddedBlocks } from './batches.ts';
 import { sampleToken } from './sample.ts';
+import { scoreBatch } from './score.ts';
+import { concatTop, topOfRows } from './top-k.ts';
 import type { Completion, GenerateOptions, StreamedToken, TopK, Trace } from './types.ts';
-
-/** Tokens per forward block: enough to fill the kernels, small enough for memory. */
-const BLOCK_TOKENS = 8192;
 
 /** After reading a block: logits of each row's last position, and the state to go on from. */
 interface Step {
@@ -41,7 +42,7 @@ export class Engine {
     this.device = device;
   }
 
-  /** @throws QuasarError checkpoint.invalid, checkpoint.missing_file, tensor.no_native */
+  /** @throws QuasarError as `loadCheckpoint`; tensor.no_native */
   static async load(directory: string, options: { device?: DeviceName; threads?: number } = {}): Promise<Engine> {
     const device = openDevice(options.device ?? 'auto', options);
     const { config, parameters, tokenizer } = loadCheckpoint(directory, device);
@@ -56,16 +57,20 @@ export class Engine {
     return this.#parameters;
   }
 
-  /** Frees the weights; later calls throw `infer.disposed`. */
+  /** Frees the weights; calls that still run and later ones throw `infer.disposed`. */
   dispose(): void {
     if (!this.#disposed) disposeParameters(this.#parameters);
     this.#disposed = true;
   }
 
-  /** Continues every prompt. Rows that finish leave the batch. @throws QuasarError infer.empty_prompt, infer.cancelled */
+  /**
+   * Continues every prompt. Rows that finish leave the batch.
+   * @throws QuasarError infer.empty_prompt, infer.cancelled, infer.disposed, model.token_out_of_range
+   */
   async generate(prompts: readonly Int32Array[], options: GenerateOptions): Promise<Completion[]> {
+    checkPrompts(prompts);
     const done: Completion[] = [];
-    for (const group of this.#groups(prompts.map((p) => p.length))) {
+    for (const group of groupRows(prompts.map((prompt) => prompt.length))) {
       const part = await this.#generateBatch(
         group.map((i) => prompts[i] as Int32Array),
         group.map((i) => new Rng(`${options.seed ?? 0}/${i}`)),
@@ -78,72 +83,42 @@ export class Engine {
     return done;
   }
 
-  /** One prompt, token by token; ends before a stop token, at the limit, or when the consumer stops. */
+  /**
+   * One prompt, token by token, with the tokens that `generate` gives; ends before a stop token, at the limit, or when
+   * the consumer stops. @throws QuasarError as `generate`
+   */
   async *stream(prompt: Int32Array, options: GenerateOptions): AsyncGenerator<StreamedToken, 'stop' | 'length'> {
-    const stops = new Set(options.stopTokens ?? [this.tokenizer.specials.end]);
+    checkPrompts([prompt]);
+    if (!(options.maxNewTokens >= 1)) return 'length';
+    const stops = this.#stopTokens(options);
     const rng = new Rng(`${options.seed ?? 0}/0`);
-    let step = this.#read([prompt]);
+    let step = await this.#read([prompt], options.signal);
     try {
-      for (let n = 0; n < options.maxNewTokens; n++) {
-        const logits = await step.logits.read();
-        const { token, logprob } = sampleToken(logits, options, rng);
+      for (let n = 1; ; n++) {
+        const { token, logprob } = sampleToken(await step.logits.read(), options, rng);
         if (stops.has(token)) return 'stop';
-        const top = options.topLogprobs ? (await this.#top(step.logits, options.topLogprobs))[0] : undefined;
-        const list =
-          top &&
-          Array.from({ length: top.k }, (_, j) => ({ id: top.ids[j] as number, logprob: top.logprobs[j] as number }));
-        yield { token, logprob, ...(list ? { top: list } : {}) };
+        const [top] = options.topLogprobs ? await topOfRows(step.logits, options.topLogprobs) : [];
+        yield { token, logprob, ...(top ? { top: pairs(top) } : {}) };
+        if (n >= options.maxNewTokens) return 'length';
         await breathe(options.signal);
-        if (n + 1 < options.maxNewTokens) step = this.#next(step, Int32Array.of(token));
+        step = this.#next(step, Int32Array.of(token));
       }
-      return 'length';
     } finally {
       disposeStep(step);
     }
   }
 
   /**
-   * KL(teacher ‖ this model) at each continuation token, top k plus tail bucket, nats: row i of `continuation` is
-   * predicted from the prompt and the continuation before it. Order and batching are fixed, so bits repeat.
+   * KL(teacher ‖ this model) at each continuation token, top k plus tail bucket, nats. Order and batching are fixed, so
+   * bits repeat. @throws QuasarError infer.bad_trace, infer.disposed, model.token_out_of_range
    */
   async scoreTopK(traces: readonly Trace[]): Promise<Float64Array[]> {
     const scores: Float64Array[] = [];
-    const lengths = traces.map((t) => t.prompt.length + t.continuation.length);
-    for (const group of this.#groups(lengths)) {
-      const rows = group.map((i) => traces[i] as Trace);
-      const T = Math.max(...group.map((i) => lengths[i] as number));
-      const tokens = new Int32Array(rows.length * T).fill(this.tokenizer.specials.pad);
-      const index: number[] = [];
-      rows.forEach(({ prompt, continuation }, b) => {
-        if (prompt.length === 0) throw new QuasarError('infer.empty_prompt', 'scoreTopK: a trace has an empty prompt');
-        tokens.set(prompt, b * T);
-        tokens.set(continuation, b * T + prompt.length);
-        for (let j = 0; j < continuation.length; j++) index.push(b * T + prompt.length - 1 + j);
-      });
-      if (index.length === 0) {
-        group.forEach((i) => {
-          scores[i] = new Float64Array(0);
-        });
-        continue;
-      }
-      const k = (rows[0] as Trace).top.k;
-      const loss = scope(() => {
-        const { hidden } = forward(this.config, this.#live(), { tokens, B: rows.length, T });
-        const logits = vocabularyLogits(this.#parameters, hidden, Int32Array.from(index));
-        const all = concatTop(rows.map((r) => r.top));
-        return klTopK(logits, {
-          ids: Tensor.from(this.device, [index.length, k], all.ids, 'int'),
-          logprobs: Tensor.from(this.device, [index.length, k], all.logprobs),
-          tail: Tensor.from(this.device, [index.length], all.tail),
-        });
-      });
-      const values = await loss.read();
-      loss.dispose();
-      let at = 0;
-      group.forEach((i, b) => {
-        const n = (rows[b] as Trace).continuation.length;
-        scores[i] = Float64Array.from(values.subarray(at, at + n));
-        at += n;
+    for (const group of groupRows(traces.map(({ prompt, continuation }) => prompt.length + continuation.length))) {
+      const batch = group.map((i) => traces[i] as Trace);
+      const part = await scoreBatch(this.config, this.#live(), batch);
+      group.forEach((i, at) => {
+        scores[i] = part[at] as Float64Array;
       });
       await breathe();
     }
@@ -151,153 +126,118 @@ export class Engine {
   }
 
   async #generateBatch(prompts: Int32Array[], rngs: Rng[], options: GenerateOptions): Promise<Completion[]> {
-    const stops = new Set(options.stopTokens ?? [this.tokenizer.specials.end]);
-    const out = prompts.map(() => ({
-      tokens: [] as number[],
-      logprobs: [] as number[],
-      top: [] as TopK[],
-      finishReason: 'length' as 'stop' | 'length',
-    }));
-    if (options.maxNewTokens < 1) return out.map(completion);
-    let active = prompts.map((_, i) => i);
-    let step = this.#read(prompts);
+    const { maxNewTokens, topLogprobs = 0, signal } = options;
+    const stops = this.#stopTokens(options);
+    const rows = prompts.map(() => new Row());
+    const finish = () => rows.map((row) => row.completion(topLogprobs > 0 ? Math.min(topLogprobs, V) : null));
+    const V = this.config.vocab_size;
+    if (!(maxNewTokens >= 1)) return finish();
+    let active = rows.map((_, i) => i);
+    let step = await this.#read(prompts, signal);
     try {
-      for (let n = 0; n < options.maxNewTokens && active.length > 0; n++) {
-        const V = this.config.vocab_size;
+      for (let n = 1; ; n++) {
         const logits = await step.logits.read();
-        const tops = options.topLogprobs ? await this.#top(step.logits, options.topLogprobs) : null;
+        const tops = topLogprobs > 0 ? await topOfRows(step.logits, topLogprobs) : [];
         const chosen: number[] = [];
         const stay: number[] = [];
-        active.forEach((i, row) => {
-          const { token, logprob } = sampleToken(logits.subarray(row * V, (row + 1) * V), options, rngs[i] as Rng);
-          const result = out[i] as (typeof out)[number];
-          if (stops.has(token)) {
-            result.finishReason = 'stop';
-            return;
+        active.forEach((i, at) => {
+          const { token, logprob } = sampleToken(logits.subarray(at * V, (at + 1) * V), options, rngs[i] as Rng);
+          const row = rows[i] as Row;
+          if (stops.has(token)) row.finishReason = 'stop';
+          else {
+            row.push(token, logprob, tops[at]);
+            chosen.push(token);
+            stay.push(at);
           }
-          result.tokens.push(token);
-          result.logprobs.push(logprob);
-          if (tops) result.top.push(tops[row] as TopK);
-          stay.push(row);
-          chosen.push(token);
         });
-        active = stay.map((row) => active[row] as number);
-        await breathe(options.signal);
-        if (active.length > 0 && n + 1 < options.maxNewTokens) {
-          step = this.#next(step, Int32Array.from(chosen), stay.length < step.state.batch ? stay : undefined);
-        }
+        if (stay.length === 0 || n >= maxNewTokens) return finish();
+        await breathe(signal);
+        step = this.#next(step, Int32Array.from(chosen), stay.length < active.length ? stay : undefined);
+        active = stay.map((at) => active[at] as number);
       }
-      return out.map(completion);
     } finally {
       disposeStep(step);
     }
   }
 
+  #stopTokens(options: GenerateOptions): ReadonlySet<number> {
+    return new Set(options.stopTokens ?? [this.tokenizer.specials.end]);
+  }
+
   /** Reads whole prompts, padded on the left to one length. */
-  #read(prompts: readonly Int32Array[]): Step {
-    const T = Math.max(...prompts.map((p) => p.length));
-    if (prompts.some((p) => p.length === 0))
-      throw new QuasarError('infer.empty_prompt', 'generate: a prompt has no tokens', { hint: 'begin with <|bos|>' });
-    const B = prompts.length;
-    const width = Math.max(1, Math.floor(BLOCK_TOKENS / B));
-    const tokens = new Int32Array(B * T).fill(this.tokenizer.specials.pad);
-    const positions = new Int32Array(B * T);
-    prompts.forEach((prompt, b) => {
-      const pad = T - prompt.length;
-      tokens.set(prompt, b * T + pad);
-      for (let t = 0; t < T; t++) positions[b * T + t] = t < pad ? t : t - pad;
-    });
+  async #read(prompts: readonly Int32Array[], signal: AbortSignal | undefined): Promise<Step> {
     let step: Step | null = null;
-    for (let from = 0; from < T; from += width) {
-      const to = Math.min(T, from + width);
-      const cut = (rows: Int32Array) =>
-        Int32Array.from(
-          { length: B * (to - from) },
-          (_, i) => rows[Math.floor(i / (to - from)) * T + from + (i % (to - from))] as number,
-        );
-      const before: Step | null = step;
-      step = this.#block(cut(tokens), B, to - from, before?.state, cut(positions));
-      if (before) disposeStep(before);
+    try {
+      for (const block of paddedBlocks(prompts, this.tokenizer.specials.pad)) {
+        await breathe(signal);
+        const next: Step = this.#block({ ...block, state: step?.state });
+        if (step) disposeStep(step);
+        step = next;
+      }
+    } catch (error) {
+      if (step) disposeStep(step);
+      throw error;
     }
-    return step as Step;
+    return step as unknown as Step;
   }
 
   /** One more token per row; with `rows`, only those rows go on. */
   #next(step: Step, tokens: Int32Array, rows?: number[]): Step {
     const next = scope(() => {
       const state = rows ? step.state.select(rows) : step.state;
-      return this.#block(tokens, tokens.length, 1, state);
+      return this.#block({ tokens, B: tokens.length, T: 1, state });
     });
     disposeStep(step);
     return next;
   }
 
-  #block(tokens: Int32Array, B: number, T: number, state?: ModelState, positions?: Int32Array): Step {
+  #block(input: ForwardInput): Step {
     return scope(() => {
-      const out = forward(this.config, this.#live(), { tokens, B, T, state, positions });
-      const last = Int32Array.from({ length: B }, (_, b) => b * T + T - 1);
-      return { logits: vocabularyLogits(this.#parameters, out.hidden, last), state: out.state };
+      const parameters = this.#live();
+      const { hidden, state } = forward(this.config, parameters, input);
+      const last = Int32Array.from({ length: input.B }, (_, b) => (b + 1) * input.T - 1);
+      return { logits: vocabularyLogits(parameters, hidden, last), state };
     });
-  }
-
-  async #top(logits: Tensor, k: number): Promise<TopK[]> {
-    const top = scope(() => topK(logits, Math.min(k, this.config.vocab_size)));
-    const [ids, logprobs, tail] = await Promise.all([top.ids.read(), top.logprobs.read(), top.tail.read()]);
-    for (const t of [top.ids, top.logprobs, top.tail]) t.dispose();
-    const width = top.ids.dim(1);
-    return Array.from({ length: tail.length }, (_, row) => ({
-      k: width,
-      ids: Int32Array.from(ids.subarray(row * width, (row + 1) * width)),
-      logprobs: Float32Array.from(logprobs.subarray(row * width, (row + 1) * width)),
-      tail: Float32Array.of(tail[row] as number),
-    }));
   }
 
   #live(): Parameters {
     if (this.#disposed) throw new QuasarError('infer.disposed', 'this model was unloaded', { retry: 'later' });
     return this.#parameters;
   }
+}
 
-  /** Rows in order, cut so that rows times the longest one stays within a block. */
-  #groups(lengths: readonly number[]): number[][] {
-    const groups: number[][] = [];
-    let longest = 0;
-    lengths.forEach((length, i) => {
-      const group = groups.at(-1);
-      longest = Math.max(longest, length);
-      if (group && (group.length + 1) * longest <= BLOCK_TOKENS) group.push(i);
-      else {
-        groups.push([i]);
-        longest = length;
-      }
-    });
-    return groups;
+/** What one prompt of a batch has got so far. */
+class Row {
+  finishReason: 'stop' | 'length' = 'length';
+  readonly #tokens: number[] = [];
+  readonly #logprobs: number[] = [];
+  readonly #top: TopK[] = [];
+
+  push(token: number, logprob: number, top: TopK | undefined): void {
+    this.#tokens.push(token);
+    this.#logprobs.push(logprob);
+    if (top) this.#top.push(top);
+  }
+
+  /** @param k width of the views; null: none were asked for */
+  completion(k: number | null): Completion {
+    return {
+      tokens: Int32Array.from(this.#tokens),
+      logprobs: Float64Array.from(this.#logprobs),
+      finishReason: this.finishReason,
+      ...(k === null ? {} : { top: concatTop(k, this.#top) }),
+    };
   }
 }
 
-function completion(row: {
-  tokens: number[];
-  logprobs: number[];
-  top: TopK[];
-  finishReason: 'stop' | 'length';
-}): Completion {
-  const { tokens, logprobs, top, finishReason } = row;
-  return {
-    tokens: Int32Array.from(tokens),
-    logprobs: Float64Array.from(logprobs),
-    finishReason,
-    ...(top.length > 0 ? { top: concatTop(top) } : {}),
-  };
+function pairs({ k, ids, logprobs }: TopK): { id: number; logprob: number }[] {
+  return Array.from({ length: k }, (_, i) => ({ id: ids[i] as number, logprob: logprobs[i] as number }));
 }
 
-function concatTop(parts: readonly TopK[]): TopK {
-  const k = parts[0]?.k ?? 0;
-  return {
-    k,
-    ids: Int32Array.from(parts.flatMap((p) => [...p.ids])),
-    logprobs: Float32Array.from(parts.flatMap((p) => [...p.logprobs])),
-    tail: Float32Array.from(parts.flatMap((p) => [...p.tail])),
-  };
+function checkPrompts(prompts: readonly Int32Array[]): void {
+  const at = prompts.findIndex((prompt) => prompt.length === 0);
+  if (at < 0) return;
+  throw new QuasarError('infer.empty_prompt', `generate: prompt ${at} has no tokens`, { hint: 'begin with <|bos|>' });
 }
 
 function disposeStep(step: Step): void {
@@ -305,7 +245,7 @@ function disposeStep(step: Step): void {
   step.state.dispose();
 }
 
-/** Lets timers and sockets through between tokens. */
+/** Lets timers and sockets through between blocks. @throws QuasarError infer.cancelled */
 async function breathe(signal?: AbortSignal): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   if (signal?.aborted) throw new QuasarError('infer.cancelled', 'generation was cancelled', { retry: 'later' });

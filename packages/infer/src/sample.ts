@@ -4,48 +4,68 @@ import type { Rng } from '@quasar/base';
 export interface SampleOptions {
   /** 0 takes the most likely token. Default 1. */
   temperature?: number | undefined;
-  /** Keep the smallest set of tokens whose mass reaches this. Default 1: all. */
-  topP?: number | undefined;
   /** Keep this many tokens. Default all. */
   topK?: number | undefined;
+  /** Of those, keep the smallest set of tokens that has this share of their mass. Default 1: all. */
+  topP?: number | undefined;
 }
 
-/** @returns the token and its log-probability under the untempered distribution. Ties go to the lowest id. */
+/**
+ * Temperature, then top-k, then top-p, as other engines do. Ties go to the lowest id; a logit that is not a number
+ * counts as minus infinity; logits without a finite largest one give the first of the largest.
+ * @returns the token and its log-probability under the untempered distribution of all tokens
+ */
 export function sampleToken(
   logits: ArrayLike<number>,
   options: SampleOptions,
   rng: Rng,
 ): { token: number; logprob: number } {
   const { temperature = 1, topP = 1, topK = logits.length } = options;
-  let best = 0;
-  for (let v = 1; v < logits.length; v++) if ((logits[v] as number) > (logits[best] as number)) best = v;
+  const best = argmax(logits);
   const top = logits[best] as number;
+  if (!Number.isFinite(top)) return { token: best, logprob: Number.NaN };
+  const above = Float64Array.from(logits, (z) => (z > Number.NEGATIVE_INFINITY ? z - top : Number.NEGATIVE_INFINITY));
   let total = 0;
-  for (let v = 0; v < logits.length; v++) total += Math.exp((logits[v] as number) - top);
-  const logprobOf = (token: number) => (logits[token] as number) - top - Math.log(total);
-  if (temperature <= 0) return { token: best, logprob: logprobOf(best) };
+  for (const z of above) total += Math.exp(z);
+  const result = (token: number) => ({ token, logprob: (above[token] as number) - Math.log(total) });
+  if (!(temperature > 0)) return result(best);
 
-  const mass = Float64Array.from(logits, (z) => Math.exp((z - top) / temperature));
-  let candidates: number[] | null = null;
-  if (topP < 1 || topK < logits.length) {
-    const order = Array.from(mass, (_, v) => v)
-      .sort((a, b) => (mass[b] as number) - (mass[a] as number) || a - b)
-      .slice(0, topK);
-    const all = mass.reduce((sum, m) => sum + m, 0);
-    let kept = 0;
-    let end = 0;
-    while (end < order.length && kept < topP * all) kept += mass[order[end++] as number] as number;
-    candidates = order.slice(0, Math.max(1, end));
+  const mass = above.map((z) => Math.exp(z / temperature));
+  const candidates = topP < 1 || topK < logits.length ? nucleus(mass, topK, topP) : mass.keys();
+  return result(draw(mass, [...candidates], rng) ?? best);
+}
+
+function argmax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) {
+    const [x, y] = [values[i] as number, values[best] as number];
+    if (x > y || (Number.isNaN(y) && !Number.isNaN(x))) best = i;
   }
-  const among = candidates ?? mass.keys();
-  let sum = 0;
-  for (const v of candidates ?? mass.keys()) sum += mass[v] as number;
-  let at = rng.next() * sum;
-  let last = best;
-  for (const v of among) {
+  return best;
+}
+
+/** The heaviest tokens, best first: at most `topK`, and of those the fewest that have `topP` of their mass. */
+function nucleus(mass: Float64Array, topK: number, topP: number): number[] {
+  const order = [...mass.keys()]
+    .sort((a, b) => (mass[b] as number) - (mass[a] as number) || a - b)
+    .slice(0, Math.max(1, topK));
+  const enough = topP * order.reduce((sum, v) => sum + (mass[v] as number), 0);
+  let kept = 0;
+  let count = 0;
+  while (count < order.length && (count === 0 || kept < enough)) kept += mass[order[count++] as number] as number;
+  return order.slice(0, count);
+}
+
+/** One of the candidates in proportion to its mass; null when none has any. */
+function draw(mass: Float64Array, candidates: readonly number[], rng: Rng): number | null {
+  let left = rng.next() * candidates.reduce((sum, v) => sum + (mass[v] as number), 0);
+  let last: number | null = null;
+  for (const v of candidates) {
+    // Rounding may leave a crumb at the end: it belongs to the last token that has mass.
+    if (mass[v] === 0) continue;
     last = v;
-    at -= mass[v] as number;
-    if (at < 0) break;
+    left -= mass[v] as number;
+    if (left < 0) break;
   }
-  return { token: last, logprob: logprobOf(last) };
+  return last;
 }

@@ -2,7 +2,7 @@
 
 export interface GenerateOptions {
   maxNewTokens: number;
-  /** 0: greedy. Default 1. */
+  /** As `SampleOptions`. */
   temperature?: number | undefined;
   topP?: number | undefined;
   topK?: number | undefined;
@@ -31,7 +31,7 @@ export interface Completion {
   finishReason: 'stop' | 'length';
   /** Of each token, [n]. */
   logprobs: Float64Array;
-  /** With `topLogprobs`. */
+  /** With `topLogprobs`: one position per token. */
   top?: TopK;
 }
 
