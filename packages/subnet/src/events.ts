@@ -8,13 +8,7 @@ import type { Issue } from '@quasar/base';
 import type { AxisValue, ScoredAxis } from '@quasar/evals';
 import type { WaitingReason } from './rules/candidates.ts';
 import type { CrownGate } from './rules/crown.ts';
-
-/** A model in a duel: a submission, or the base student with uid -1. */
-export interface Entrant {
-  uid: number;
-  repo: string;
-  revision: string;
-}
+import type { Entrant } from './rules/submission.ts';
 
 interface At {
   round: number;

@@ -36,7 +36,16 @@ export {
   roundAt,
   roundPlan,
 } from './rules/round.ts';
-export { BASE_ID, BASE_UID, type Submission, type SubmissionStatus, submissionId } from './rules/submission.ts';
+export {
+  BASE_ID,
+  BASE_UID,
+  type Entrant,
+  type Submission,
+  type SubmissionStatus,
+  submissionId,
+  TEACHER_ID,
+  TEACHER_UID,
+} from './rules/submission.ts';
 export { buildWeights, type UidWeight, type WeightInput, type WeightRules } from './rules/weights.ts';
 export { type ContestSummary, summarize } from './summary.ts';
 export type { LogLine, ValidatorOptions } from './validator/context.ts';

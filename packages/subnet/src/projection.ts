@@ -11,7 +11,6 @@ import type {
   ContestEvents,
   ContestEventType,
   DuelJudged,
-  Entrant,
   EvaluationFailed,
   EvaluationMeasured,
   EvaluationProgress,
@@ -23,7 +22,7 @@ import type {
   WeightsSet,
 } from './events.ts';
 import type { PastEvaluation } from './rules/candidates.ts';
-import type { Submission, SubmissionStatus } from './rules/submission.ts';
+import type { Entrant, Submission, SubmissionStatus } from './rules/submission.ts';
 
 export interface SubmissionState extends Submission {
   revealedAtBlock: number;

@@ -1,8 +1,8 @@
 /** @file The state of the contest as plain JSON: for reports, `--json` output and whoever asks how it ended. */
 import type { Issue } from '@quasar/base';
-import type { DuelJudged, Entrant } from './events.ts';
+import type { DuelJudged } from './events.ts';
 import type { Contest } from './projection.ts';
-import type { SubmissionStatus } from './rules/submission.ts';
+import type { Entrant, SubmissionStatus } from './rules/submission.ts';
 
 export interface ContestSummary {
   king: (Entrant & { hotkey: string; crownedAtBlock: number; reign: number }) | null;

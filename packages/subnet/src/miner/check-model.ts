@@ -14,7 +14,7 @@ import { directorySource, hubSource, type SubmissionSource } from '../precheck/s
 import { parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
 import type { ContentRecord } from '../rules/copy.ts';
-import { BASE_ID, BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
+import { type Submission, submissionId } from '../rules/submission.ts';
 
 export interface CheckModelOptions {
   /** A checkpoint directory, or a published revision. */
@@ -47,26 +47,24 @@ export interface CheckReport {
 export async function checkModel(options: CheckModelOptions): Promise<CheckReport> {
   const { model, hub, chain, config, hotkey } = options;
   const lock = await createModelLock(options.baseDirectory, config.limits);
-  const head = await chain.head();
-  const revealedAtBlock = head.number + 1;
-  const named = 'repo' in model ? model : { repo: 'local/model', revision: '' };
-  const submission: Submission = {
-    id: submissionId(hotkey, revealedAtBlock),
+  const { number } = await chain.head();
+  const onChain = await committed(chain, config.netuid, number);
+  const submission = onChain.find((one) => isSame(one, options)) ?? {
+    id: submissionId(hotkey, number + 1),
     uid: Number.MAX_SAFE_INTEGER,
     hotkey,
-    ...named,
-    revealedAtBlock,
+    ...('repo' in model ? model : { repo: 'local/model', revision: '' }),
+    revealedAtBlock: number + 1,
   };
+  const earlier = options.copies === false ? [] : onChain.slice(0, indexOrAll(onChain, submission));
   const source = 'repo' in model ? hubSource(hub, model.repo, model.revision) : directorySource(model.directory);
   const shared = {
     lock,
     rules: config.copies,
     secret: randomBytes(16).toString('hex'),
-    base: baseSubmission(),
     signal: options.signal,
   };
 
-  const earlier = options.copies === false ? [] : await earlierSubmissions(chain, config.netuid, head.number);
   // Cheap checks first: a model that is refused anyway needs no comparison.
   const alone = await precheck({ ...shared, submission, source, submissions: earlier, records: [] });
   if (!alone.passed || earlier.length === 0) return report(alone, 0, []);
@@ -75,7 +73,18 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
   return report(outcome, records.length, notCompared);
 }
 
-async function earlierSubmissions(chain: Chain, netuid: number, atBlock: number): Promise<Submission[]> {
+/** A revision that was committed already is judged in its own place, not as a copy of itself. */
+function isSame(one: Submission, { model, hotkey }: CheckModelOptions): boolean {
+  return 'repo' in model && one.hotkey === hotkey && one.repo === model.repo && one.revision === model.revision;
+}
+
+function indexOrAll(onChain: readonly Submission[], submission: Submission): number {
+  const index = onChain.indexOf(submission);
+  return index === -1 ? onChain.length : index;
+}
+
+/** Everything on chain that can be read as a submission, oldest first. */
+async function committed(chain: Chain, netuid: number, atBlock: number): Promise<Submission[]> {
   return (await chain.commitments(netuid, atBlock)).flatMap(({ uid, hotkey, revealedAtBlock, data }) => {
     const payload = parseCommitment(data);
     if (!payload.ok) return [];
@@ -84,7 +93,7 @@ async function earlierSubmissions(chain: Chain, netuid: number, atBlock: number)
   });
 }
 
-type Shared = Pick<PrecheckInput, 'rules' | 'secret' | 'base' | 'signal'> & { lock: ModelLock };
+type Shared = Pick<PrecheckInput, 'rules' | 'secret' | 'signal'> & { lock: ModelLock };
 
 /** The content of earlier submissions, read in reveal order as a validator met them. */
 async function readRecords(
@@ -113,8 +122,4 @@ function report(outcome: PrecheckOutcome, comparedWith: number, notCompared: Iss
   if (outcome.passed) return { ok: true, status: 'OK', issues: [], original: null, ...counts };
   const { status, issues, original } = outcome;
   return { ok: false, status, issues, original: original ?? null, ...counts };
-}
-
-function baseSubmission(): Submission {
-  return { id: BASE_ID, uid: BASE_UID, hotkey: '', repo: 'base', revision: '', revealedAtBlock: 0 };
 }

@@ -99,6 +99,13 @@ describe('checkModel', () => {
     expect((await check(eve.hotkey, { directory: test.checkpoint(student(0.65)) })).status).toBe('OK');
   });
 
+  it('says OK for an own revision that is on chain already: nobody copies himself', async () => {
+    const newest = (await commitments()).at(-1)!;
+    const { model, revision } = JSON.parse(newest.data);
+    expect(await check(ann.hotkey, { repo: model, revision })).toMatchObject({ status: 'OK' });
+    expect(await check(eve.hotkey, { repo: model, revision })).toMatchObject({ status: 'COPY' });
+  });
+
   it('says REMOVED for a revision that is not there', async () => {
     expect((await check(eve.hotkey, { repo: 'eve/copy', revision: 'e'.repeat(40) })).status).toBe('REMOVED');
   });

@@ -16,7 +16,9 @@ import {
   readConfig,
 } from '@quasar/model';
 import type { SubnetConfig } from '../rules/config.ts';
+import { BASE_ID, BASE_UID, type Submission } from '../rules/submission.ts';
 import { scanWeights } from './scan-weights.ts';
+import { fileDigest } from './source.ts';
 
 export interface ModelLock {
   config: QuasarConfig;
@@ -25,6 +27,8 @@ export interface ModelLock {
   /** Bytes of the data block of model.safetensors, exact. */
   dataBytes: number;
   limits: SubnetConfig['limits'];
+  /** The base student as an entrant: the first incumbent, and the original of every untrained checkpoint. */
+  baseSubmission: Submission;
   /** The base model's tensors: digest, and root mean square for the scale of samples. */
   base: Map<string, { sha256: string; rms: number }>;
 }
@@ -46,11 +50,14 @@ export async function createModelLock(baseDirectory: string, limits: SubnetConfi
   let dataBytes = 0;
   for (const { shape, dtype } of tensors.values()) dataBytes += shape.reduce((p, n) => p * n, DTYPE_BYTES[dtype]!);
 
-  const scan = await scanWeights(join(baseDirectory, CHECKPOINT_FILES.weights));
+  const weights = join(baseDirectory, CHECKPOINT_FILES.weights);
+  const scan = await scanWeights(weights);
   for (const [name, { dtype }] of tensors)
     if (scan.get(name)?.dtype !== dtype)
       throw refuse(`tensor ${name} is ${scan.get(name)?.dtype ?? 'missing'}, expected ${dtype}`);
   const base = new Map([...scan].map(([name, { sha256, rms }]) => [name, { sha256, rms }]));
   const tokenizerSha256 = sha256Hex(readFileSync(join(baseDirectory, CHECKPOINT_FILES.tokenizer)));
-  return { config: config.value, tokenizerSha256, tensors, dataBytes, limits, base };
+  const revision = (await fileDigest(weights)).sha256.slice(0, 40);
+  const baseSubmission = { id: BASE_ID, uid: BASE_UID, hotkey: '', repo: BASE_ID, revision, revealedAtBlock: 0 };
+  return { config: config.value, tokenizerSha256, tensors, dataBytes, limits, baseSubmission, base };
 }

@@ -6,7 +6,7 @@ import { writeSafetensors } from '@quasar/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LOCAL } from '../rules/config.ts';
 import type { ContentRecord } from '../rules/copy.ts';
-import { BASE_ID, BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
+import { BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
 import { blend, MICRO, microWeights, noisy, type Weights, writeCheckpoint } from '../testing/checkpoints.ts';
 import { createModelLock, type ModelLock } from './model-lock.ts';
 import { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck.ts';
@@ -15,14 +15,6 @@ import { directorySource, hubSource, manifestSha256 } from './source.ts';
 const root = mkdtempSync(join(tmpdir(), 'precheck-'));
 const baseWeights = microWeights('base');
 const trained = blend(baseWeights, microWeights('other'), 0.3);
-const base: Submission = {
-  id: BASE_ID,
-  uid: BASE_UID,
-  hotkey: '',
-  repo: 'base',
-  revision: '0'.repeat(40),
-  revealedAtBlock: 0,
-};
 let server: LocalHub;
 let hub: HubClient;
 let lock: ModelLock;
@@ -54,7 +46,6 @@ async function check(directory: string, more: Partial<PrecheckInput> = {}): Prom
     lock,
     rules: { ...LOCAL.copies, samplesPerTensor: 64 },
     secret: 'secret',
-    base,
     submissions: [],
     records: [],
     ...more,

@@ -29,8 +29,6 @@ export interface PrecheckInput {
   rules: SubnetConfig['copies'];
   /** Sampling secret of this validator. */
   secret: string;
-  /** The base student as the original of untrained checkpoints. */
-  base: Submission;
   /** Every known commitment: the same revision is refused before it is read. */
   submissions: readonly Submission[];
   /** Content of everything checked so far. */
@@ -74,7 +72,7 @@ export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
   const bad = checkFiniteWeights(scan);
   if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
   const record = contentRecord(submission, scan, lock);
-  const copy = findOriginal(record, input.records, input.base, input.rules);
+  const copy = findOriginal(record, input.records, lock.baseSubmission, input.rules);
   if (copy) return { ...copyOutcome(copy), record: { ...record, copyOf: copy.original.id } };
   return { passed: true, directory, files, record };
 }

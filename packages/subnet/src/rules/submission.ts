@@ -17,6 +17,9 @@ export interface Submission {
 /** The incumbent when there is no king: the base student, which anybody has to beat first. */
 export const BASE_UID = -1;
 export const BASE_ID = 'base';
+/** The teacher takes part in no duel, but its work shows in the log. */
+export const TEACHER_UID = -2;
+export const TEACHER_ID = 'teacher';
 
 export type SubmissionStatus =
   | 'king'
@@ -27,6 +30,17 @@ export type SubmissionStatus =
   | 'INVALID'
   | 'EVAL_ERROR'
   | 'pending';
+
+/** How a model is named in verdicts. */
+export interface Entrant {
+  uid: number;
+  repo: string;
+  revision: string;
+}
+
+export function entrant({ uid, repo, revision }: Entrant): Entrant {
+  return { uid, repo, revision };
+}
 
 export function submissionId(hotkey: string, revealedAtBlock: number): string {
   return `${hotkey}:${revealedAtBlock}`;

@@ -28,7 +28,6 @@ export async function checkSubmission(
     lock: context.lock,
     rules: context.config.copies,
     secret: context.secret,
-    base: context.base,
     submissions: [...context.contest.submissions.values()].filter(({ repo }) => repo !== ''),
     records: knownRecords(context),
     manifestSha256: submission.manifestSha256,

@@ -13,7 +13,7 @@ import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
 import { fileDigest } from '../precheck/source.ts';
 import { Contest } from '../projection.ts';
 import { configHash, type SubnetConfig } from '../rules/config.ts';
-import { BASE_ID, BASE_UID, type Submission } from '../rules/submission.ts';
+import type { Submission } from '../rules/submission.ts';
 
 export interface LogLine {
   level: 'info' | 'warn';
@@ -44,7 +44,6 @@ export class Context {
   readonly options: ValidatorOptions;
   readonly contest = new Contest();
   readonly lock: ModelLock;
-  readonly base: Submission;
   readonly teacherSha256: string;
   readonly secret: string;
   /** Names the secret without telling it. */
@@ -53,18 +52,10 @@ export class Context {
   /** Last head seen. */
   atBlock = 0;
 
-  private constructor(options: ValidatorOptions, lock: ModelLock, sha256: { base: string; teacher: string }) {
+  private constructor(options: ValidatorOptions, lock: ModelLock, teacherSha256: string) {
     this.options = options;
     this.lock = lock;
-    this.base = {
-      id: BASE_ID,
-      uid: BASE_UID,
-      hotkey: '',
-      repo: 'base',
-      revision: sha256.base.slice(0, 40),
-      revealedAtBlock: 0,
-    };
-    this.teacherSha256 = sha256.teacher;
+    this.teacherSha256 = teacherSha256;
     this.secret = samplingSecret(options.workDirectory);
     this.sampleKey = sha256Hex(`sample key/${this.secret}`).slice(0, 16);
     this.configHash = configHash(options.config);
@@ -75,12 +66,15 @@ export class Context {
     const { baseDirectory, teacherDirectory, config } = options;
     const lock = await createModelLock(baseDirectory, config.limits);
     await checkTeacher(teacherDirectory, lock);
-    const [base, teacher] = await Promise.all(
-      [baseDirectory, teacherDirectory].map((directory) => fileDigest(join(directory, CHECKPOINT_FILES.weights))),
-    );
-    const context = new Context(options, lock, { base: base!.sha256, teacher: teacher!.sha256 });
+    const teacher = await fileDigest(join(teacherDirectory, CHECKPOINT_FILES.weights));
+    const context = new Context(options, lock, teacher.sha256);
     context.#catchUp();
     return context;
+  }
+
+  /** The base student as an entrant. */
+  get base(): Submission {
+    return this.lock.baseSubmission;
   }
 
   get config(): SubnetConfig {

@@ -11,7 +11,7 @@ import type { KingCrowned, NewContestEvent } from '../events.ts';
 import { hubSource } from '../precheck/source.ts';
 import type { SubmissionState } from '../projection.ts';
 import { chainKing } from '../rules/king.ts';
-import { byReveal } from '../rules/submission.ts';
+import { byReveal, entrant } from '../rules/submission.ts';
 import { checkSubmission } from './check-submission.ts';
 import type { Context } from './context.ts';
 
@@ -89,8 +89,4 @@ async function dropRemovedKing(context: Context, round: number): Promise<void> {
   };
   context.append(event);
   context.log(`king uid ${uid} removed its model and lost the crown`, 'warn');
-}
-
-export function entrant({ uid, repo, revision }: { uid: number; repo: string; revision: string }) {
-  return { uid, repo, revision };
 }

@@ -19,9 +19,7 @@ import type { RoundState } from '../projection.ts';
 import type { SubnetConfig } from '../rules/config.ts';
 import { type CrownGate, type DuelEntry, decideCrown } from '../rules/crown.ts';
 import { checkKlLimits } from '../rules/kl-limits.ts';
-import { BASE_ID, type Submission } from '../rules/submission.ts';
-import { entrant } from './incumbent.ts';
-import { TEACHER_ID } from './measure-model.ts';
+import { BASE_ID, entrant, type Submission, TEACHER_ID } from '../rules/submission.ts';
 
 export interface Evidence {
   round: RoundState;

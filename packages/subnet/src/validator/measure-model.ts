@@ -9,11 +9,19 @@ import {
   scoreTraces,
   teacherReference,
 } from '@quasar/evals';
-import type { Engine } from '@quasar/infer';
-import type { Submission } from '../rules/submission.ts';
-import { type Measuring, report } from './measure-round.ts';
+import type { Engine, Trace } from '@quasar/infer';
+import type { RoundState } from '../projection.ts';
+import { type Submission, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
+import type { Context } from './context.ts';
+import { report } from './progress.ts';
 
-export const TEACHER_ID = 'teacher';
+/** What all measurements of a round share. */
+export interface Measuring {
+  context: Context;
+  round: RoundState;
+  teacher: Engine;
+  traces: Trace[];
+}
 
 /** The teacher on the axis questions: the yardstick of relative lengths, and what tells a broken axis. */
 export async function measureTeacher({ context, round, teacher }: Measuring): Promise<void> {
@@ -24,7 +32,7 @@ export async function measureTeacher({ context, round, teacher }: Measuring): Pr
     signal: context.signal,
     onProgress: (done) =>
       report(context, round, {
-        ...{ id: TEACHER_ID, uid: -2, repo: 'teacher' },
+        ...{ id: TEACHER_ID, uid: TEACHER_UID, repo: TEACHER_ID },
         ...{ phase: 'axes', done, total: items.length },
       }),
   });
@@ -109,7 +117,7 @@ async function measureAxes(
   });
 }
 
-function questions({ config }: Measuring['context'], { seedHash }: Measuring['round']) {
+function questions({ config }: Context, { seedHash }: RoundState) {
   const { specs, maxLevel, maxNewTokens } = config.axes;
   return { items: axisItems(seedHash, specs, maxLevel), maxNewTokens };
 }

@@ -5,28 +5,19 @@
  * twice is EVAL_ERROR with the reason; a failure of anything else voids the round and leaves the king alone.
  */
 import { QuasarError } from '@quasar/base';
-import type { Engine, Trace } from '@quasar/infer';
-import type { EvaluationProgress } from '../events.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
-import { BASE_ID, type Submission } from '../rules/submission.ts';
+import { BASE_ID, type Submission, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import { throwIfStopped } from './blocks.ts';
 import { checkSubmission } from './check-submission.ts';
 import type { Context } from './context.ts';
-import { measureModel, measureTeacher, TEACHER_ID } from './measure-model.ts';
+import { type Measuring, measureModel, measureTeacher } from './measure-model.ts';
+import { report } from './progress.ts';
 import { syncSubmissions } from './sync-submissions.ts';
 import { roundTraces } from './traces.ts';
 
 const MAX_ATTEMPTS = 2;
 /** A process that died this often over one submission will die again. */
 const MAX_INTERRUPTIONS = 4;
-
-/** What all measurements of a round share. */
-export interface Measuring {
-  context: Context;
-  round: RoundState;
-  teacher: Engine;
-  traces: Trace[];
-}
 
 /**
  * @returns the challengers that were measured in full; empty when nobody was fit for a duel
@@ -49,7 +40,7 @@ export async function measureRound(context: Context, round: RoundState): Promise
   try {
     const traces = await orVoid(TEACHER_ID, () =>
       roundTraces(context, round.seedHash, teacher, (done, total) =>
-        report(context, round, { id: TEACHER_ID, uid: -2, repo: 'teacher', phase: 'traces', done, total }),
+        report(context, round, { id: TEACHER_ID, uid: TEACHER_UID, repo: TEACHER_ID, phase: 'traces', done, total }),
       ),
     );
     const measuring = { context, round, teacher, traces };
@@ -156,16 +147,4 @@ async function orVoid<T>(what: string, step: () => Promise<T>): Promise<T> {
       throw new QuasarError('validator.no_verdict', `${what} could not be measured: ${message}`, { cause });
     }
   }
-}
-
-/** Tell whoever watches. Progress is for people: it is never needed to go on. */
-export function report(
-  context: Context,
-  round: RoundState,
-  progress: Omit<EvaluationProgress, 'round' | 'atBlock'>,
-): void {
-  context.append({
-    type: 'evaluation.progress',
-    data: { round: round.round, atBlock: context.atBlock, ...progress },
-  });
 }

@@ -6,9 +6,9 @@
 import { QuasarError } from '@quasar/base';
 import type { KingCrowned, RoundOutcome } from '../events.ts';
 import type { RoundState } from '../projection.ts';
+import { entrant } from '../rules/submission.ts';
 import { look, pause } from './blocks.ts';
 import type { Context } from './context.ts';
-import { entrant } from './incumbent.ts';
 import { judgeRound } from './judge-round.ts';
 import { measureRound } from './measure-round.ts';
 import { syncSubmissions } from './sync-submissions.ts';
