@@ -63,8 +63,14 @@ function parseModel(name: string): { directory: string } | { repo: string; revis
   });
 }
 
+/** A wrong size gives one issue per tensor: nobody reads two hundred lines. */
+const SHOWN_ISSUES = 20;
+
 function describe(report: CheckReport): string {
   const compared = `compared with ${report.comparedWith} submissions on chain`;
   if (report.ok) return `OK: a validator would accept it; ${compared}`;
-  return `${report.status}: a validator would refuse it; ${compared}\n${formatIssues(report.issues)}`;
+  const hidden = report.issues.length - SHOWN_ISSUES;
+  const more = hidden > 0 ? `\n... and ${hidden} more; --json lists them all` : '';
+  const issues = formatIssues(report.issues.slice(0, SHOWN_ISSUES));
+  return `${report.status}: a validator would refuse it; ${compared}\n${issues}${more}`;
 }
