@@ -46,10 +46,15 @@ function argmax(values: ArrayLike<number>): number {
 
 /** The heaviest tokens, best first: at most `topK`, and of those the fewest that have `topP` of their mass. */
 function nucleus(mass: Float64Array, topK: number, topP: number): number[] {
+  // All tokens below the floor together have less than the share that top-p leaves out: without a top-k none of them
+  // can be kept, and sorting the few above it is much faster than sorting a vocabulary. Half, to be safe from rounding.
+  const total = mass.reduce((sum, m) => sum + m, 0);
+  const floor = topK < mass.length ? 0 : (0.5 * (1 - topP) * total) / mass.length;
   const order = [...mass.keys()]
+    .filter((v) => (mass[v] as number) >= floor)
     .sort((a, b) => (mass[b] as number) - (mass[a] as number) || a - b)
     .slice(0, Math.max(1, topK));
-  const enough = topP * order.reduce((sum, v) => sum + (mass[v] as number), 0);
+  const enough = topP * (topK < mass.length ? order.reduce((sum, v) => sum + (mass[v] as number), 0) : total);
   let kept = 0;
   let count = 0;
   while (count < order.length && (count === 0 || kept < enough)) kept += mass[order[count++] as number] as number;
