@@ -1,7 +1,7 @@
 /** @file Floor 4: data, objectives, optimizer, stages. Knows nothing of the contest. */
 export { type Batch, type Document, pack } from './data/batch.ts';
 export { mixture, type Source, textSource, worldSource } from './data/source.ts';
-export { loadCorpus, readText, type TextCorpus, textFiles } from './data/text-files.ts';
+export { loadCorpus, readText, type TextCorpus } from './data/text-files.ts';
 export {
   crossEntropyObjective,
   type DistilOptions,
@@ -11,10 +11,10 @@ export {
 } from './objectives/objective.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
 export { learningRate, type Schedule } from './optim/schedule.ts';
+export { clearResume } from './resume.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
 export {
-  clearResume,
   type Evaluation,
   type StepReport,
   TRAIN_DEFAULTS,

@@ -1,11 +1,12 @@
 /** @file A training batch: rows of packed documents, and how much each prediction counts. */
+import { QuasarError } from '@quasar/base';
 
 /** Row-major [B, T]. Prediction t is of `targets[t]` after `tokens[0..t]` of the same segment. */
 export interface Batch {
   B: number;
   T: number;
   tokens: Int32Array;
-  /** Next token, or -1 where nothing is predicted (end of a row or of a document). */
+  /** Next token of the document, or -1 at its end. At the end of a row it may be one that no longer fits. */
   targets: Int32Array;
   /** Weight of each prediction in the loss; not negative. */
   weights: Float32Array;
@@ -19,7 +20,10 @@ export interface Document {
   weights: Float32Array;
 }
 
-/** Fills B rows of T with documents in order; a document that does not fit is cut at the row's end. Deterministic. */
+/**
+ * Fills B rows of T with documents in order; a document that does not fit is cut at the row's end.
+ * @throws QuasarError data.empty_document: with nothing but those a row would never fill
+ */
 export function pack(next: () => Document, B: number, T: number): Batch {
   const batch: Batch = {
     B,
@@ -32,6 +36,7 @@ export function pack(next: () => Document, B: number, T: number): Batch {
   for (let b = 0; b < B; b++) {
     for (let t = 0; t < T; ) {
       const { ids, weights } = next();
+      if (ids.length === 0) throw new QuasarError('data.empty_document', 'pack: a document has no tokens');
       const length = Math.min(ids.length, T - t);
       for (let i = 0; i < length; i++) {
         const at = b * T + t + i;

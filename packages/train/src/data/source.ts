@@ -2,13 +2,15 @@
  * @file Where documents come from. A source is a pure function of a seed, so a stopped run goes on with exactly the
  * documents it would have seen: no reader position to save.
  */
-import type { Rng } from '@quasar/base';
+import { type Rng, sha256Hex } from '@quasar/base';
 import { encodeChatForTraining, type Tokenizer } from '@quasar/model';
 import { generateConversation } from '@quasar/world';
 import type { Document } from './batch.ts';
 
 export interface Source {
   name: string;
+  /** Digest of the data it draws from; absent where code makes the documents. */
+  fingerprint?: string | undefined;
   /** A document drawn by `rng`. */
   document(rng: Rng): Document;
 }
@@ -33,6 +35,7 @@ export function worldSource(tokenizer: Tokenizer, options: { turns?: number } = 
 export function textSource(name: string, ids: Int32Array, windowTokens: number): Source {
   return {
     name,
+    fingerprint: sha256Hex(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
     document(rng) {
       const start = rng.int(0, Math.max(0, ids.length - windowTokens));
       const window = ids.slice(start, start + windowTokens);
@@ -46,6 +49,7 @@ export function mixture(parts: readonly { source: Source; weight: number }[]): S
   const total = parts.reduce((sum, p) => sum + p.weight, 0);
   return {
     name: parts.map((p) => p.source.name).join('+'),
+    fingerprint: parts.flatMap((p) => p.source.fingerprint ?? []).join('+'),
     document(rng) {
       let at = rng.next() * total;
       for (const { source, weight } of parts) {

@@ -12,9 +12,8 @@ const HELD_OUT_SHARE = 0.1;
 /** Below this a window of training text does not even fill a sentence. */
 const MIN_CHARS = 200;
 
+/** Token ids of all files, one after another. */
 export interface TextCorpus {
-  files: string[];
-  chars: number;
   train: Int32Array;
   heldOut: Int32Array;
 }
@@ -26,49 +25,56 @@ export function textFiles(path: string): string[] {
     const files = readdirSync(path, { recursive: true, encoding: 'utf8' })
       .filter((name) => EXTENSIONS.includes(extname(name).toLowerCase()))
       .map((name) => join(path, name))
-      .filter((file) => statSync(file).isFile())
+      // A link may lead nowhere.
+      .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile())
       .sort();
     if (files.length > 0) return files;
   } catch (cause) {
-    throw new QuasarError('data.unreadable', `--data ${path}: cannot read it`, {
-      hint: 'give an existing file or folder that you may read',
-      cause,
-    });
+    throw unreadable(path, cause);
   }
   throw new QuasarError('data.no_text', `--data ${path}: no ${EXTENSIONS.join(', ')} file in this folder`, {
     hint: 'put text files there or name one file',
   });
 }
 
-/** @throws QuasarError data.unreadable, data.no_text, data.too_short, data.not_text, data.bad_jsonl */
+/**
+ * The text of every file.
+ * @throws QuasarError data.unreadable, data.no_text, data.too_short, data.not_text, data.bad_jsonl
+ */
 export function readText(path: string): string[] {
   const texts = textFiles(path).map((file) => {
-    let bytes: Buffer;
-    try {
-      bytes = readFileSync(file);
-    } catch (cause) {
-      throw new QuasarError('data.unreadable', `--data ${file}: cannot read it`, {
-        hint: 'give an existing file or folder that you may read',
-        cause,
-      });
-    }
-    if (bytes.subarray(0, 8192).includes(0)) {
-      throw new QuasarError('data.not_text', `--data ${file}: this is a binary file`, {
-        hint: `give ${EXTENSIONS.join(', ')} files in UTF-8`,
-      });
-    }
-    const text = bytes.toString('utf8');
+    const text = decodeText(file);
     return extname(file).toLowerCase() === '.jsonl' ? fromJsonl(file, text) : text;
   });
   const chars = texts.reduce((sum, t) => sum + t.trim().length, 0);
-  if (chars < MIN_CHARS) {
-    throw new QuasarError(
-      'data.too_short',
-      `--data ${path}: ${chars} characters of text, at least ${MIN_CHARS} are needed`,
-      { hint: 'give more text' },
-    );
-  }
+  if (chars < MIN_CHARS) throw tooShort(path, `${chars} characters of text, at least ${MIN_CHARS} are needed`);
   return texts;
+}
+
+function decodeText(file: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+  try {
+    if (!bytes.subarray(0, 8192).includes(0)) return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {}
+  throw new QuasarError('data.not_text', `--data ${file}: this is no UTF-8 text`, {
+    hint: `give ${EXTENSIONS.join(', ')} files in UTF-8`,
+  });
+}
+
+function unreadable(path: string, cause: unknown): QuasarError {
+  return new QuasarError('data.unreadable', `--data ${path}: cannot read it`, {
+    hint: 'give an existing file or folder that you may read',
+    cause,
+  });
+}
+
+function tooShort(path: string, what: string): QuasarError {
+  return new QuasarError('data.too_short', `--data ${path}: ${what}`, { hint: 'give more text' });
 }
 
 function fromJsonl(file: string, text: string): string {
@@ -87,20 +93,24 @@ function fromJsonl(file: string, text: string): string {
     .join('\n');
 }
 
+/** @throws QuasarError as `readText` */
 export function loadCorpus(path: string, tokenizer: Tokenizer): TextCorpus {
-  const texts = readText(path);
   const [train, heldOut]: [Int32Array[], Int32Array[]] = [[], []];
-  for (const text of texts) {
-    const cut = Math.floor(text.length * (1 - HELD_OUT_SHARE));
+  for (const text of readText(path)) {
+    const cut = heldOutStart(text);
     train.push(tokenizer.encode(text.slice(0, cut)));
     heldOut.push(tokenizer.encode(text.slice(cut)));
   }
-  return {
-    files: textFiles(path),
-    chars: texts.reduce((sum, t) => sum + t.length, 0),
-    train: concat(train),
-    heldOut: concat(heldOut),
-  };
+  const corpus = { train: concat(train), heldOut: concat(heldOut) };
+  if (corpus.train.length === 0) throw tooShort(path, 'the files are too small to hold out a tenth of each');
+  return corpus;
+}
+
+/** Never inside of a surrogate pair. */
+function heldOutStart(text: string): number {
+  const cut = Math.floor(text.length * (1 - HELD_OUT_SHARE));
+  const isInPair = text.codePointAt(cut - 1) !== text.charCodeAt(cut - 1);
+  return cut > 0 && isInPair ? cut - 1 : cut;
 }
 
 function concat(parts: Int32Array[]): Int32Array {

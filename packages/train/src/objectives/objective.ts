@@ -1,13 +1,7 @@
 /** @file What a batch is trained to do: a loss from hidden states, built from rows that count. */
-import {
-  type ForwardOutput,
-  forward,
-  type ModelState,
-  type Parameters,
-  type QuasarConfig,
-  vocabularyLogits,
-} from '@quasar/model';
-import { add, axpby, crossEntropy, klTopK, noGrad, scale, Tensor, type TopK, topK, weightedSum } from '@quasar/tensor';
+import { QuasarError } from '@quasar/base';
+import { type ForwardOutput, forward, type Parameters, type QuasarConfig, vocabularyLogits } from '@quasar/model';
+import { add, axpby, crossEntropy, klTopK, noGrad, Tensor, type TopK, topK, weightedSum } from '@quasar/tensor';
 import type { Batch } from '../data/batch.ts';
 
 export interface ObjectiveResult {
@@ -19,6 +13,7 @@ export interface ObjectiveResult {
 }
 
 export interface Objective {
+  /** With the options that change it: a run resumes only with an objective of the same name. */
   name: string;
   evaluate(config: QuasarConfig, parameters: Parameters, batch: Batch): ObjectiveResult;
 }
@@ -29,7 +24,7 @@ export function crossEntropyObjective(): Objective {
     name: 'cross_entropy',
     evaluate(config, parameters, batch) {
       const out = forward(config, parameters, batch);
-      const rows = countedRows(batch);
+      const rows = countedRows(batch, config.vocab_size);
       const logits = vocabularyLogits(parameters, out.hidden, rows.index);
       const ce = meanCrossEntropy(logits, batch, rows);
       return { loss: withRouter(ce, out), metrics: { ce }, counts: out.aux.counts };
@@ -43,7 +38,7 @@ export interface Teacher {
 }
 
 export interface DistilOptions {
-  /** Teacher entries per position beside the tail bucket. */
+  /** Teacher entries per position beside the tail bucket; at most the vocabulary and 1024. */
   topK: number;
   /** Share of cross-entropy; the rest is forward KL. */
   ceShare: number;
@@ -51,14 +46,15 @@ export interface DistilOptions {
 
 /** (1 − a)·KL(teacher ‖ student) on top k plus tail bucket, + a·cross-entropy, on the same tokens (architecture §6.1). */
 export function distilObjective(teacher: Teacher, options: DistilOptions): Objective {
+  const topIds = Math.min(options.topK, teacher.config.vocab_size);
   return {
-    name: 'distil',
+    name: `distil(topK ${topIds}, ceShare ${options.ceShare})`,
     evaluate(config, parameters, batch) {
-      const rows = countedRows(batch);
+      const rows = countedRows(batch, config.vocab_size);
       const view: TopK = noGrad(() =>
         topK(
           vocabularyLogits(teacher.parameters, forward(teacher.config, teacher.parameters, batch).hidden, rows.index),
-          options.topK,
+          topIds,
         ),
       );
       const out = forward(config, parameters, batch);
@@ -77,11 +73,16 @@ interface Rows {
 }
 
 /** Rows with a target and a weight: the head product runs over nothing else. */
-function countedRows(batch: Batch): Rows {
+function countedRows(batch: Batch, vocabulary: number): Rows {
   const index: number[] = [];
   batch.targets.forEach((target, i) => {
+    if (target >= vocabulary)
+      throw new QuasarError('data.token_out_of_range', `target ${target} at index ${i}, vocabulary of ${vocabulary}`, {
+        hint: 'use the tokenizer of this model',
+      });
     if (target >= 0 && (batch.weights[i] as number) > 0) index.push(i);
   });
+  // A batch without any: one row of weight 0.
   if (index.length === 0) index.push(0);
   return { index: Int32Array.from(index), weights: Float32Array.from(index, (i) => batch.weights[i] as number) };
 }
@@ -101,6 +102,6 @@ function weightedMean(values: Tensor, weights: Float32Array): Tensor {
   return weightedSum(values, Tensor.from(values.device, [weights.length], weights), total > 0 ? 1 / total : 0);
 }
 
-function withRouter(loss: Tensor, out: { aux: ForwardOutput['aux']; state: ModelState }): Tensor {
-  return out.aux.routerLoss ? add(loss, out.aux.routerLoss) : scale(loss, 1);
+function withRouter(loss: Tensor, { aux }: ForwardOutput): Tensor {
+  return aux.routerLoss ? add(loss, aux.routerLoss) : loss;
 }

@@ -7,9 +7,10 @@ export interface Schedule {
   decayShare: number;
 }
 
-/** Rate of update `step`, counted from 0. */
-export function learningRate(s: Schedule, step: number): number {
-  if (step < s.warmupSteps) return (s.peak * (step + 1)) / s.warmupSteps;
-  const decaySteps = Math.max(1, Math.round(s.steps * s.decayShare));
-  return s.peak * Math.min(1, Math.max(0, (s.steps - step) / decaySteps));
+/** Rate of update `step`, counted from 0: the least of the three, so a short run rises and falls without a plateau. */
+export function learningRate({ peak, warmupSteps, steps, decayShare }: Schedule, step: number): number {
+  const decaySteps = Math.max(1, Math.round(steps * decayShare));
+  const rising = (peak * (step + 1)) / warmupSteps;
+  const falling = peak * ((steps - step) / decaySteps);
+  return Math.max(0, Math.min(peak, rising, falling));
 }

@@ -1,17 +1,10 @@
 /** @file Stage two: a student learns a teacher's distribution on the world (and the user's text). */
-import { mkdirSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
-import { disposeParameters, loadCheckpoint, saveCheckpoint } from '@quasar/model';
+import { type Checkpoint, disposeParameters, loadCheckpoint, saveCheckpoint } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { distilObjective } from '../objectives/objective.ts';
-import {
-  clearResume,
-  type Evaluation,
-  type StepReport,
-  TRAIN_DEFAULTS,
-  type TrainSettings,
-  train,
-} from '../trainer.ts';
+import { clearResume } from '../resume.ts';
+import { type Evaluation, type StepReport, TRAIN_DEFAULTS, type TrainSettings, train } from '../trainer.ts';
 import { corpusSources } from './corpus.ts';
 
 export interface DistilStageOptions {
@@ -33,28 +26,23 @@ export interface DistilStageOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** @throws QuasarError train.vocabulary when teacher and student do not share a tokenizer */
+/**
+ * Writes the new student as a published checkpoint (BF16) into `directory`.
+ * @throws QuasarError train.vocabulary when teacher and student do not share a tokenizer; as `train`, `loadCheckpoint`
+ */
 export async function distil(options: DistilStageOptions): Promise<{ evaluations: Evaluation[] }> {
   const { directory, steps, seed } = options;
-  const device = openDevice();
-  const teacher = loadCheckpoint(options.teacher, device);
-  const student = loadCheckpoint(options.student, device);
+  const loaded: Checkpoint[] = [];
+  const load = (from: string) => {
+    const checkpoint = loadCheckpoint(from, openDevice());
+    loaded.push(checkpoint);
+    return checkpoint;
+  };
   try {
-    if (
-      teacher.config.vocab_size !== student.config.vocab_size ||
-      teacher.tokenizer.vocabSize !== student.tokenizer.vocabSize
-    ) {
-      throw new QuasarError(
-        'train.vocabulary',
-        `distil: teacher has ${teacher.config.vocab_size} tokens, student ${student.config.vocab_size}`,
-        {
-          hint: 'teacher and student must share one tokenizer',
-        },
-      );
-    }
+    const [teacher, student] = [load(options.teacher), load(options.student)];
+    checkVocabulary(teacher, student);
     const settings: TrainSettings = { ...TRAIN_DEFAULTS, steps, seed, ...options.settings };
     const sources = corpusSources(student.tokenizer, options.dataPath, settings.T);
-    mkdirSync(directory, { recursive: true });
     const result = await train({
       checkpoint: student,
       objective: distilObjective(teacher, { topK: options.topK ?? 128, ceShare: options.ceShare ?? 0.1 }),
@@ -62,15 +50,22 @@ export async function distil(options: DistilStageOptions): Promise<{ evaluations
       heldOut: sources.heldOut,
       settings,
       directory,
-      ...(options.onStep ? { onStep: options.onStep } : {}),
-      ...(options.onEvaluation ? { onEvaluation: options.onEvaluation } : {}),
-      ...(options.signal ? { signal: options.signal } : {}),
+      onStep: options.onStep,
+      onEvaluation: options.onEvaluation,
+      signal: options.signal,
     });
     await saveCheckpoint(directory, student, 'BF16', { seed, steps: String(steps), source: sources.train.name });
     clearResume(directory);
     return result;
   } finally {
-    disposeParameters(teacher.parameters);
-    disposeParameters(student.parameters);
+    for (const { parameters } of loaded) disposeParameters(parameters);
   }
+}
+
+function checkVocabulary(teacher: Checkpoint, student: Checkpoint): void {
+  const refuse = (what: string) =>
+    new QuasarError('train.vocabulary', `distil: ${what}`, { hint: 'teacher and student must share one tokenizer' });
+  const [of, to] = [teacher.config.vocab_size, student.config.vocab_size];
+  if (of !== to) throw refuse(`the teacher has ${of} tokens, the student ${to}`);
+  if (teacher.tokenizer.toJson() !== student.tokenizer.toJson()) throw refuse('the tokenizers differ');
 }

@@ -1,5 +1,4 @@
 /** @file Stage one: a fresh model of a named size on the world, the user's text, or both. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError, Rng, writeFileAtomic } from '@quasar/base';
 import {
@@ -13,14 +12,8 @@ import {
 } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { crossEntropyObjective } from '../objectives/objective.ts';
-import {
-  clearResume,
-  type Evaluation,
-  type StepReport,
-  TRAIN_DEFAULTS,
-  type TrainSettings,
-  train,
-} from '../trainer.ts';
+import { clearResume } from '../resume.ts';
+import { type Evaluation, type StepReport, TRAIN_DEFAULTS, type TrainSettings, train } from '../trainer.ts';
 import { corpusSources } from './corpus.ts';
 
 export interface PretrainOptions {
@@ -40,7 +33,10 @@ export interface PretrainOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Writes config, tokenizer, weights and `curve.json` (held-out loss over the run) into `directory`. */
+/**
+ * Writes config, tokenizer, weights and `curve.json` (held-out loss over the run) into `directory`.
+ * @throws QuasarError train.vocabulary; as `train`
+ */
 export async function pretrain(options: PretrainOptions): Promise<{ evaluations: Evaluation[] }> {
   const { size, tokenizer, directory, steps, seed } = options;
   const specials = { bos_token_id: tokenizer.specials.bos, eos_token_id: tokenizer.specials.end };
@@ -54,7 +50,6 @@ export async function pretrain(options: PretrainOptions): Promise<{ evaluations:
   }
   const settings: TrainSettings = { ...TRAIN_DEFAULTS, steps, seed, ...options.settings };
   const sources = corpusSources(tokenizer, options.dataPath, settings.T);
-  mkdirSync(directory, { recursive: true });
   const checkpoint: Checkpoint = {
     config,
     parameters: initialParameters(config, openDevice(), new Rng(`${seed}/init`)),
@@ -68,9 +63,9 @@ export async function pretrain(options: PretrainOptions): Promise<{ evaluations:
       heldOut: sources.heldOut,
       settings,
       directory,
-      ...(options.onStep ? { onStep: options.onStep } : {}),
-      ...(options.onEvaluation ? { onEvaluation: options.onEvaluation } : {}),
-      ...(options.signal ? { signal: options.signal } : {}),
+      onStep: options.onStep,
+      onEvaluation: options.onEvaluation,
+      signal: options.signal,
     });
     await saveCheckpoint(directory, checkpoint, options.dtype ?? 'BF16', {
       seed,

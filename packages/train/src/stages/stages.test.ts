@@ -1,0 +1,125 @@
+/** @file The stages: from text to a published checkpoint, and from a teacher to a better student. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expectedTensors, loadCheckpoint, readSafetensorsHeader, SIZES, saveCheckpoint, trainBpe } from '@quasar/model';
+import { openDevice } from '@quasar/tensor';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TINY, TOKENIZER, tinyCheckpoint } from '../testing/tiny.ts';
+import { distil } from './distil.ts';
+import { type PretrainOptions, pretrain } from './pretrain.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'quasar-stage-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const FILES = ['config.json', 'model.safetensors', 'tokenizer.json'];
+const SMALL = { B: 1, T: 16, warmupSteps: 1 };
+
+describe('pretrain', () => {
+  const options = (directory: string): PretrainOptions => ({
+    size: 'nano',
+    tokenizer: TOKENIZER,
+    directory: join(root, directory),
+    steps: 3,
+    seed: 'stage',
+    settings: SMALL,
+  });
+
+  it('learns from the world and a text; a stopped run gives the same bytes', async () => {
+    const dataPath = join(root, 'text.txt');
+    writeFileSync(dataPath, 'The text of the user. '.repeat(50));
+    const { evaluations } = await pretrain({ ...options('whole'), dataPath });
+    expect(readdirSync(join(root, 'whole')).sort()).toEqual([...FILES, 'curve.json'].sort());
+    const loaded = loadCheckpoint(join(root, 'whole'), openDevice('auto'));
+    const { bos, end } = TOKENIZER.specials;
+    expect(loaded.config).toEqual({ ...SIZES.nano, bos_token_id: bos, eos_token_id: end });
+    expect(JSON.parse(readFileSync(join(root, 'whole', 'curve.json'), 'utf8'))).toEqual(evaluations);
+    expect(evaluations.map(({ step, heldOut }) => [step, ...Object.keys(heldOut)])).toEqual([
+      [0, 'world', 'text'],
+      [3, 'world', 'text'],
+    ]);
+    const bytes = readFileSync(join(root, 'whole', 'model.safetensors'));
+    const header = readSafetensorsHeader(bytes, bytes.length);
+    if (!header.ok) throw new Error();
+    expect(header.value.metadata).toEqual({ seed: 'stage', steps: '3', source: 'world+text' });
+    for (const [name, { dtype }] of expectedTensors(loaded.config))
+      expect(header.value.tensors.get(name)?.dtype, name).toBe(dtype);
+
+    const controller = new AbortController();
+    const stopped = pretrain({
+      ...options('stopped'),
+      dataPath,
+      signal: controller.signal,
+      onStep: () => controller.abort(),
+    });
+    await expect(stopped).rejects.toMatchObject({ code: 'train.cancelled' });
+    expect(readdirSync(join(root, 'stopped'))).toEqual(['resume.safetensors']);
+    await pretrain({ ...options('stopped'), dataPath });
+    for (const file of [...FILES, 'curve.json'])
+      expect(readFileSync(join(root, 'stopped', file)).equals(readFileSync(join(root, 'whole', file))), file).toBe(
+        true,
+      );
+  });
+
+  it('refuses data without text', async () => {
+    await expect(pretrain({ ...options('text'), dataPath: root })).rejects.toMatchObject({ code: 'data.no_text' });
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('refuses a tokenizer that is too large for the model', async () => {
+    const letter = (n: number) => String.fromCharCode(97 + (n % 26));
+    const words = Array.from({ length: 1500 }, (_, i) => `${letter(i)}${letter(i / 26)}${letter(i / 676)} `.repeat(3));
+    const tokenizer = trainBpe(words, { vocabSize: 1100 });
+    expect(tokenizer.vocabSize).toBeGreaterThan(1024);
+    await expect(pretrain({ ...options('large'), tokenizer })).rejects.toMatchObject({ code: 'train.vocabulary' });
+    expect(readdirSync(root)).toEqual([]);
+  });
+});
+
+describe('distil', () => {
+  const write = async (name: string, checkpoint = tinyCheckpoint(name)) => {
+    await saveCheckpoint(join(root, name), checkpoint, 'BF16');
+    return join(root, name);
+  };
+  const options = async () => ({
+    student: await write('student'),
+    teacher: await write('teacher'),
+    directory: join(root, 'new'),
+    steps: 8,
+    seed: 'stage',
+    ceShare: 0,
+    settings: { B: 1, T: 32, warmupSteps: 1, learningRate: 1e-2 },
+  });
+
+  it('writes a student that is closer to the teacher, and leaves its inputs alone', async () => {
+    const given = await options();
+    const inputs = () => [given.student, given.teacher].map((path) => readFileSync(join(path, 'model.safetensors')));
+    const before = inputs();
+    const { evaluations } = await distil(given);
+    const [start, end] = evaluations.map(({ heldOut }) => heldOut.world?.kl as number);
+    expect(end).toBeLessThan(start as number);
+    expect(readdirSync(given.directory).sort()).toEqual([...FILES].sort());
+    expect(loadCheckpoint(given.directory, openDevice('auto')).config).toEqual(TINY);
+    expect(readFileSync(join(given.directory, 'tokenizer.json'), 'utf8')).toBe(TOKENIZER.toJson());
+    expect(inputs()).toEqual(before);
+  });
+
+  it('refuses a teacher of another vocabulary or another tokenizer', async () => {
+    const given = await options();
+    const larger = tinyCheckpoint('larger', undefined, { ...TINY, vocab_size: TINY.vocab_size + 1 });
+    const other = trainBpe(['quite another language, quite another'], { vocabSize: TOKENIZER.vocabSize });
+    for (const checkpoint of [larger, { ...tinyCheckpoint(), tokenizer: other }]) {
+      const teacher = await write('other', checkpoint);
+      await expect(distil({ ...given, teacher })).rejects.toMatchObject({ code: 'train.vocabulary' });
+    }
+  });
+
+  it('refuses folders that hold no checkpoint', async () => {
+    const given = await options();
+    await expect(distil({ ...given, student: root })).rejects.toMatchObject({ code: 'checkpoint.invalid' });
+    await expect(distil({ ...given, teacher: root })).rejects.toMatchObject({ code: 'checkpoint.invalid' });
+  });
+});
