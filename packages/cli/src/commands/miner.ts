@@ -1,4 +1,5 @@
 /** @file `quasar miner run`: train a student and enter the contest with it. */
+import type { Evaluation } from '@quasar/train';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BASE, TEACHER } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
@@ -7,6 +8,7 @@ import { Home } from '../home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
+import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
 import { broken, copycat } from './scripted.ts';
 
@@ -60,6 +62,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   const urls = netUrls(options, home);
   const stopping = listenForStop();
   const progress = startProgress(context, `${options.name}: training`);
+  const training: Evaluation[] = [];
   const tell = (facts: Record<string, unknown>) => tellSupervisor({ type: 'progress', facts });
   try {
     const submitted = await runMiner({
@@ -83,14 +86,22 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
         progress.update(step, steps, text);
         tell({ text: `step ${step} of ${steps}  ${text}` });
       },
-      onEvaluation: (evaluation) => tell({ evaluation }),
+      onEvaluation(evaluation) {
+        training.push(evaluation);
+        tell({ evaluation });
+      },
       onPhase(text) {
         progress.end();
         context.note(`${options.name}: ${text}`);
         tell({ text });
       },
     });
-    context.result(submitted, `submitted ${submitted.repo}@${submitted.revision}`);
+    context.result({ ...submitted, training }, () =>
+      [
+        ...(training.length > 0 ? [lossTable(training), ''] : []),
+        `submitted ${submitted.repo}@${submitted.revision}`,
+      ].join('\n'),
+    );
   } catch (error) {
     progress.end();
     if (!stopping.signal.aborted) throw error;
