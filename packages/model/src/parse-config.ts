@@ -129,23 +129,23 @@ function words({ low, high, whole, open }: Range): string {
 function relationIssues(c: QuasarConfig): Issue[] {
   const issues: Issue[] = [];
   const require = (holds: boolean, code: string, field: keyof QuasarConfig, message: string) => {
-    if (!holds) issues.push({ code: `config.${code}`, path: `config.json/${field}`, message });
+    if (!holds) issues.push({ code, path: `config.json/${field}`, message });
   };
   const heads = `n_heads·head_dim must equal d_model: ${c.n_heads}·${c.head_dim} ≠ ${c.d_model}`;
-  require(c.n_heads * c.head_dim === c.d_model, 'heads', 'head_dim', heads);
-  require(c.head_dim % 16 === 0, 'heads', 'head_dim', `expected a multiple of 16, got ${c.head_dim}`);
+  require(c.n_heads * c.head_dim === c.d_model, 'config.heads', 'head_dim', heads);
+  require(c.head_dim % 16 === 0, 'config.heads', 'head_dim', `expected a multiple of 16, got ${c.head_dim}`);
   const keys = glaKeyDim(c);
   const keyMessage = `d_model·expand_k/n_heads must be a multiple of 16, got ${keys}`;
-  require(keys > 0 && keys % 16 === 0, 'heads', 'expand_k', keyMessage);
-  require(c.quasar_layers + c.gated_layers > 0, 'layers', 'quasar_layers', 'a period needs at least one layer');
+  require(keys > 0 && keys % 16 === 0, 'config.heads', 'expand_k', keyMessage);
+  require(c.quasar_layers + c.gated_layers > 0, 'config.layers', 'quasar_layers', 'a period needs at least one layer');
   const memory = `memory_slots and memory_dim must both be 0 or neither: ${c.memory_slots}, ${c.memory_dim}`;
-  require((c.memory_slots === 0) === (c.memory_dim === 0), 'memory', 'memory_slots', memory);
+  require((c.memory_slots === 0) === (c.memory_dim === 0), 'config.memory', 'memory_slots', memory);
   const experts = `top_k ${c.top_k} exceeds ${c.num_routed_experts} experts`;
-  require(c.top_k <= c.num_routed_experts, 'experts', 'top_k', experts);
+  require(c.top_k <= c.num_routed_experts, 'config.experts', 'top_k', experts);
   const [bottleneck, width] = [c.d_model * c.bigmac_r, c.routed_expert_size / c.bigmac_r];
   const bigmac = `d_model·r and routed_expert_size/r must be whole, got ${bottleneck} and ${width}`;
-  require(Number.isInteger(bottleneck) && Number.isInteger(width), 'experts', 'bigmac_r', bigmac);
+  require(Number.isInteger(bottleneck) && Number.isInteger(width), 'config.experts', 'bigmac_r', bigmac);
   for (const field of ['bos_token_id', 'eos_token_id'] as const)
-    require(c[field] < c.vocab_size, 'token_id', field, `token ${c[field]} of a vocabulary of ${c.vocab_size}`);
+    require(c[field] < c.vocab_size, 'config.token_id', field, `token ${c[field]} of a vocabulary of ${c.vocab_size}`);
   return issues;
 }

@@ -131,7 +131,7 @@ describe('memory', () => {
     };
     const checkpoint = tinyCheckpoint('memory', counting);
     const weights = live.size;
-    const small = { B: 1, T: 17, steps: 2 };
+    const small = { B: 1, T: 9, steps: 1 };
     await train(tinyRun(small, { checkpoint, heldOut }));
     expect(live.size).toBe(weights);
     const objective = distilObjective(checkpoint, { topK: 4, ceShare: 0.5 });

@@ -35,7 +35,7 @@ const MAX_DIMS = 8;
 const MAX_DEPTH = 3;
 
 const found = (code: string, message: string, path?: string): Issue => ({
-  code: `checkpoint.${code}`,
+  code,
   message,
   ...(path === undefined ? {} : { path }),
 });
@@ -48,13 +48,13 @@ const refused = (...of: Parameters<typeof found>): { ok: false; issues: Issue[] 
 export function headerLength(firstBytes: Uint8Array, fileSizeBytes: number): Result<number> {
   if (firstBytes.length < 8 || fileSizeBytes < 8) {
     const got = Math.min(firstBytes.length, fileSizeBytes);
-    return refused('truncated', `a safetensors file has at least 8 bytes, got ${got}`);
+    return refused('checkpoint.truncated', `a safetensors file has at least 8 bytes, got ${got}`);
   }
   const length = new DataView(firstBytes.buffer, firstBytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES))
-    return refused('header_too_large', `header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`);
+    return refused('checkpoint.header_too_large', `header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`);
   if (Number(length) > fileSizeBytes - 8)
-    return refused('truncated', `header of ${length} bytes in a file of ${fileSizeBytes}`);
+    return refused('checkpoint.truncated', `header of ${length} bytes in a file of ${fileSizeBytes}`);
   return { ok: true, value: Number(length) };
 }
 
@@ -67,7 +67,7 @@ export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number):
   if (!length.ok) return length;
   const headerBytes = 8 + length.value;
   if (bytes.length < headerBytes)
-    return refused('truncated', `header of ${length.value} bytes, only ${bytes.length - 8} given`);
+    return refused('checkpoint.truncated', `header of ${length.value} bytes, only ${bytes.length - 8} given`);
   const json = parseHeader(bytes.subarray(8, headerBytes));
   if (!json.ok) return json;
 
@@ -77,7 +77,7 @@ export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number):
   for (const [name, value] of Object.entries(json.value)) {
     if (name === '__metadata__') {
       if (isStringMap(value)) metadata = value;
-      else issues.push(found('metadata', 'metadata must map text to text', name));
+      else issues.push(found('checkpoint.metadata', 'metadata must map text to text', name));
       continue;
     }
     const entry = readEntry(name, value, headerBytes);
@@ -93,41 +93,50 @@ function parseHeader(bytes: Uint8Array): Result<Record<string, unknown>> {
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return refused('header_encoding', 'the header is not UTF-8');
+    return refused('checkpoint.header_encoding', 'the header is not UTF-8');
   }
-  if (!text.startsWith('{')) return refused('header_json', 'the header does not start with {');
+  if (!text.startsWith('{')) return refused('checkpoint.header_json', 'the header does not start with {');
   if (nestingDepth(text, MAX_DEPTH) > MAX_DEPTH)
-    return refused('header_json', `the header nests deeper than ${MAX_DEPTH} levels`);
+    return refused('checkpoint.header_json', `the header nests deeper than ${MAX_DEPTH} levels`);
   let json: Record<string, unknown>;
   try {
     json = JSON.parse(text) as Record<string, unknown>;
   } catch {
-    return refused('header_json', 'the header is not JSON');
+    return refused('checkpoint.header_json', 'the header is not JSON');
   }
   const duplicate = duplicateKey(text);
-  if (duplicate !== null) return refused('duplicate_key', `the header has the key ${show(duplicate)} twice`);
+  if (duplicate !== null) return refused('checkpoint.duplicate_key', `the header has the key ${show(duplicate)} twice`);
   const count = Object.keys(json).length;
-  if (count > MAX_TENSORS) return refused('too_many_tensors', `${count} tensors, at most ${MAX_TENSORS} are allowed`);
+  if (count > MAX_TENSORS)
+    return refused('checkpoint.too_many_tensors', `${count} tensors, at most ${MAX_TENSORS} are allowed`);
   return { ok: true, value: json };
 }
 
 function readEntry(name: string, value: unknown, headerBytes: number): Result<SafetensorsEntry> {
   const path = showName(name);
   if (name.length === 0 || name.length > MAX_NAME_CHARS || !/^[\x20-\x7e]+$/.test(name))
-    return refused('name', `a tensor name has 1 to ${MAX_NAME_CHARS} printable ASCII characters`, path);
+    return refused('checkpoint.name', `a tensor name has 1 to ${MAX_NAME_CHARS} printable ASCII characters`, path);
   if (!isEntry(value)) {
     const message = `expected {dtype, shape, data_offsets}: text, up to ${MAX_DIMS} and exactly 2 whole numbers`;
-    return refused('entry', message, path);
+    return refused('checkpoint.entry', message, path);
   }
   const { dtype, shape, data_offsets: offsets } = value;
   const width = DTYPE_BYTES[dtype];
   if (width === undefined)
-    return refused('dtype', `dtype ${show(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`, path);
+    return refused(
+      'checkpoint.dtype',
+      `dtype ${show(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
+      path,
+    );
   const [start, end] = offsets;
   // BigInt: the product of hostile extents would round, and could then agree with the offsets.
   const needed = shape.reduce((product, extent) => product * BigInt(extent), BigInt(width));
   if (BigInt(end) - BigInt(start) !== needed)
-    return refused('size', `shape [${shape}] of ${dtype} needs ${needed} bytes, the offsets give ${end - start}`, path);
+    return refused(
+      'checkpoint.size',
+      `shape [${shape}] of ${dtype} needs ${needed} bytes, the offsets give ${end - start}`,
+      path,
+    );
   return { ok: true, value: { dtype, shape, start: headerBytes + start, end: headerBytes + end } };
 }
 
@@ -140,13 +149,16 @@ function layoutIssues(
   const issues: Issue[] = [];
   let at = headerBytes;
   for (const [name, { start, end }] of [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
-    if (start < at) issues.push(found('offset_overlap', `starts at byte ${start}, the one before ends at ${at}`, name));
-    if (start > at) issues.push(found('offset_hole', `starts at byte ${start}, the one before ends at ${at}`, name));
+    if (start < at)
+      issues.push(found('checkpoint.offset_overlap', `starts at byte ${start}, the one before ends at ${at}`, name));
+    if (start > at)
+      issues.push(found('checkpoint.offset_hole', `starts at byte ${start}, the one before ends at ${at}`, name));
     at = Math.max(at, end);
   }
-  if (at > fileSizeBytes) issues.push(found('truncated', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
+  if (at > fileSizeBytes)
+    issues.push(found('checkpoint.truncated', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
   if (at < fileSizeBytes)
-    issues.push(found('trailing_bytes', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
+    issues.push(found('checkpoint.trailing_bytes', `tensors end at byte ${at}, the file at ${fileSizeBytes}`));
   return issues;
 }
 

@@ -11,7 +11,7 @@ const DEVICES = [
   { name: 'float64 oracle', device: referenceDevice({ precision: 'f64' }), tolerance: 1e-10, length: 67 },
   { name: 'best device', device: openDevice('auto'), tolerance: 2e-5, length: 150 },
 ];
-const LOOPED: QuasarConfig = { ...TINY, num_loops: 2, use_looped_injection: true };
+const LOOPED: QuasarConfig = { ...TINY, n_layers: 2, dense_input_layers: 1, num_loops: 2, use_looped_injection: true };
 const V = TINY.vocab_size;
 
 /** Logits of one row of tokens, read in blocks of `width`. */
