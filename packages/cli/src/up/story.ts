@@ -23,10 +23,11 @@ export class Story {
     this.#options = options;
   }
 
-  /** Starts the miners whose moment has come. */
+  /** Starts the miners whose moment has come; not those that the validator has heard of in an earlier run. */
   async advance(): Promise<void> {
     for (const name of MINERS) {
-      if (!this.children.has(name) && (await this.#isDue(name))) this.children.set(name, this.#options.start(name));
+      if (this.children.has(name) || this.statusOf(name) !== null) continue;
+      if (await this.#isDue(name)) this.children.set(name, this.#options.start(name));
     }
   }
 
@@ -55,7 +56,7 @@ export class Story {
   }
 
   async #isHonestRevealed(): Promise<boolean> {
-    if (this.#honestIsRevealed) return true;
+    if (this.#honestIsRevealed || this.statusOf('honest') !== null) return true;
     // The child of `honest` has to be done first: until then there is nothing to ask the chain for.
     if (this.children.get('honest')?.state !== 'done') return false;
     const { chain, hotkeys } = this.#options;

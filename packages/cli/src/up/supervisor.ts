@@ -236,7 +236,7 @@ export class Supervisor {
       const child = this.#story?.children.get(name);
       const verdict = this.#story?.statusOf(name);
       const detail = verdict ?? (typeof child?.facts.text === 'string' ? child.facts.text : '');
-      rows.push({ name, state: child?.state ?? 'waiting', detail });
+      rows.push({ name, state: child?.state ?? (verdict == null ? 'waiting' : 'done'), detail });
     }
     this.#options.view.status(rows, `dashboard: ${this.plan.urls.server}   Ctrl-C stops everything`);
   }
