@@ -121,6 +121,12 @@ describe('sampleToken', () => {
     for (const u of [0, 0.5, 0.9999999, 1 - 2 ** -53])
       for (const options of [{}, { topP: 0.999 }, { topK: 4 }])
         expect([1, 3]).toContain(sampleToken(masked, options, new Fixed(u)).token);
+    // Draws next to 1, where rounding leaves a crumb after the last token with mass.
+    const rng = new Rng('crumbs');
+    for (let i = 0; i < 300; i++) {
+      const z = [...Array.from({ length: 40 }, () => 3 * rng.normal()), Number.NEGATIVE_INFINITY];
+      expect(sampleToken(z, {}, new Fixed(1 - 2 ** -53)).token).toBeLessThan(40);
+    }
     expect(sampleToken([0, -1e5], { temperature: 1e-300 }, new Fixed(0.99)).token).toBe(0);
   });
 

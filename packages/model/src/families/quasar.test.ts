@@ -1,15 +1,34 @@
 /** @file Gates of the forward pass: causality, train equals evaluation, devices agree, loops, refused input. */
 import { gradients, nativeAvailable, nativeDevice, openDevice, referenceDevice, scope, Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import { SIZES } from '../config.ts';
+import { type QuasarConfig, SIZES } from '../config.ts';
 import { disposeParameters } from '../parameters.ts';
 import { ModelState } from '../state.ts';
+import { plainLogits } from '../testing/plain-model.ts';
 import { logitsOf, maxDifference, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
 import { forward, vocabularyLogits } from './quasar.ts';
 
 const oracle = referenceDevice({ precision: 'f64' });
 const DEVICES = { 'float64 oracle': oracle, 'best device': openDevice('auto') };
 const V = TINY.vocab_size;
+
+describe('the equations written out token by token', () => {
+  it.each<[string, Partial<QuasarConfig>]>([
+    ['all kinds of layers', {}],
+    ['two loops with injection', { num_loops: 2, use_looped_injection: true }],
+    ['gla first, without short convolutions', { use_gla_first: true, use_short_conv: false }],
+    ['two shared experts, all experts chosen', { num_shared_experts: 2, top_k: 4 }],
+    ['no shared expert', { num_shared_experts: 0 }],
+  ])('%s', async (_, change) => {
+    const config = { ...TINY, ...change };
+    const parameters = await tinyParameters(oracle, config);
+    const weights = new Map<string, ArrayLike<number>>();
+    for (const [name, tensor] of parameters) weights.set(name, await tensor.read());
+    const tokens = randomTokens(6, V, 'equations');
+    const expected = plainLogits(config, weights, tokens).flat();
+    expect(maxDifference(await logitsOf(config, parameters, { tokens, B: 1, T: 6 }), expected)).toBeLessThan(1e-10);
+  });
+});
 
 describe.each(Object.entries(DEVICES))('%s', (_, device) => {
   it('a token never changes what came before it, bit for bit', async () => {

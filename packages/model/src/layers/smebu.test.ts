@@ -47,6 +47,13 @@ describe('one update', () => {
     );
   });
 
+  it('centres whatever bias it is given', () => {
+    const { bias, momentum, maxVio } = state(1, 4);
+    bias.set([1, 2, 3, 4]);
+    smebuUpdate(bias, momentum, maxVio, [[5, 5, 5, 5]], SETTINGS);
+    expect([...bias]).toEqual([-1.5, -0.5, 0.5, 1.5]);
+  });
+
   it('treats each layer by itself', () => {
     const both = state(2, 2);
     const second = state(1, 2);

@@ -1,0 +1,185 @@
+/**
+ * @file For tests: the family written out token by token on plain arrays, from the equations of the architecture and
+ * without the ops, chunks, batches and states of the real one. Float64, one row, slow.
+ */
+import { glaKeyDim, isMoe, layerType, type QuasarConfig } from '../config.ts';
+
+type Vector = number[];
+
+/** Values of each tensor by name. */
+export type Weights = ReadonlyMap<string, ArrayLike<number>>;
+
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+const silu = (x: number) => x * sigmoid(x);
+const softplus = (x: number) => Math.log1p(Math.exp(x));
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
+  return sum;
+};
+const heads = (x: Vector, count: number): Vector[] =>
+  Array.from({ length: count }, (_, h) => x.slice((h * x.length) / count, ((h + 1) * x.length) / count));
+
+/** Logits of each position of one row. */
+export function plainLogits(config: QuasarConfig, weights: Weights, tokens: Int32Array): Vector[] {
+  const { d_model: D, rms_norm_eps: eps, residual_scale: rho, n_heads: H } = config;
+  const get = (name: string) => weights.get(name) as ArrayLike<number>;
+  /** W x, W stored [out, in]. */
+  const times = (name: string, x: Vector): Vector => {
+    const w = Array.from(get(name));
+    return Array.from({ length: w.length / x.length }, (_, o) => dot(w.slice(o * x.length, (o + 1) * x.length), x));
+  };
+  const plus = (x: Vector, bias: ArrayLike<number>) => x.map((v, i) => v + (bias[i] as number));
+  const rms = (x: Vector, w: ArrayLike<number>, e = eps) => {
+    const scale = 1 / Math.sqrt(dot(x, x) / x.length + e);
+    return x.map((v, i) => v * scale * (w[i] as number));
+  };
+  const swiglu = (x: Vector, at: string) => {
+    const up = times(`${at}.up.weight`, x);
+    return times(
+      `${at}.down.weight`,
+      times(`${at}.gate.weight`, x).map((g, i) => silu(g) * (up[i] as number)),
+    );
+  };
+
+  /** S -> S + α k (v − Sᵀk)ᵀ per token. */
+  function quasar(rows: Vector[], at: string): Vector[] {
+    const E = config.head_dim;
+    const states = Array.from({ length: H }, () => new Float64Array(E * E));
+    const projected = (name: string) => {
+      const x = rows.map((u) => times(`${at}.${name}_proj.weight`, u));
+      if (!config.use_short_conv) return x.map((row) => row.map(silu));
+      const [w, W] = [get(`${at}.${name}_conv1d.weight`), config.conv_size];
+      return x.map((row, t) =>
+        row.map((_, c) => {
+          let sum = 0;
+          for (let j = 0; j < W; j++) sum += (w[c * W + j] as number) * (x[t - W + 1 + j]?.[c] ?? 0);
+          return silu(sum);
+        }),
+      );
+    };
+    const turn = (x: Vector, position: number) =>
+      x.map((_, i) => {
+        const j = i % (E / 2);
+        const angle = position * config.rope_theta ** ((-2 * j) / E);
+        const [a, b] = [x[j] as number, x[j + E / 2] as number];
+        return i < E / 2 ? a * Math.cos(angle) - b * Math.sin(angle) : b * Math.cos(angle) + a * Math.sin(angle);
+      });
+    const unit = (x: Vector) => {
+      const length = Math.max(Math.sqrt(dot(x, x)), 1e-12);
+      return x.map((v) => v / length);
+    };
+    const [q, k, v] = [projected('q'), projected('k'), projected('v')];
+    return rows.map((u, t) => {
+      const z = times(`${at}.b_proj.weight`, u);
+      const gate = plus(times(`${at}.g_proj.1.weight`, times(`${at}.g_proj.0.weight`, u)), get(`${at}.g_proj.1.bias`));
+      const out = states.flatMap((S, h) => {
+        const part = (x: Vector[]) => heads(x[t] as Vector, H)[h] as Vector;
+        const qh = unit(turn(part(q), t)).map((x) => x / Math.sqrt(E));
+        const kh = unit(turn(part(k), t));
+        const vh = part(v);
+        const lambda = dot(kh, kh);
+        const alpha = -Math.expm1(-softplus(z[h] as number) * lambda) / lambda;
+        const rest = vh.map((x, j) => x - kh.reduce((sum, ki, i) => sum + ki * (S[i * E + j] as number), 0));
+        kh.forEach((ki, i) => {
+          rest.forEach((r, j) => {
+            S[i * E + j] = (S[i * E + j] as number) + alpha * ki * r;
+          });
+        });
+        const o = vh.map((_, j) => qh.reduce((sum, qi, i) => sum + qi * (S[i * E + j] as number), 0));
+        const gh = heads(gate, H)[h] as Vector;
+        return rms(o, get(`${at}.o_norm.weight`), 1e-5).map((x, i) => x * sigmoid(gh[i] as number));
+      });
+      return times(`${at}.o_proj.weight`, out);
+    });
+  }
+
+  /** S -> diag(eᵍ) S + k vᵀ per token. */
+  function gla(rows: Vector[], at: string): Vector[] {
+    const [E, K] = [config.head_dim, glaKeyDim(config)];
+    const states = Array.from({ length: H }, () => new Float64Array(K * E));
+    return rows.map((u) => {
+      const project = (name: string) => heads(times(`${at}.${name}_proj.weight`, u), H);
+      const [q, k, v, gate] = [project('q'), project('k'), project('v'), project('g')];
+      const low = times(`${at}.gk_proj.0.weight`, u);
+      const raw = plus(times(`${at}.gk_proj.1.weight`, low), get(`${at}.gk_proj.1.bias`));
+      const decay = heads(
+        raw.map((x) => -softplus(-x) / 16),
+        H,
+      );
+      const out = states.flatMap((S, h) => {
+        const [qh, kh, vh, gh] = [q[h], k[h], v[h], gate[h]] as [Vector, Vector, Vector, Vector];
+        kh.forEach((ki, i) => {
+          const kept = Math.exp(decay[h]?.[i] as number);
+          vh.forEach((vj, j) => {
+            S[i * E + j] = kept * (S[i * E + j] as number) + ki * vj;
+          });
+        });
+        const o = vh.map((_, j) => qh.reduce((sum, qi, i) => sum + (qi * (S[i * E + j] as number)) / Math.sqrt(K), 0));
+        return rms(o, get(`${at}.g_norm_swish_gate.weight`), 1e-5).map((x, i) => x * silu(gh[i] as number));
+      });
+      return times(`${at}.o_proj.weight`, out);
+    });
+  }
+
+  function mixture(x: Vector, at: string, layer: number): Vector {
+    const { num_routed_experts: X, top_k: K, num_shared_experts: shared, bigmac_r: r } = config;
+    const [b, w] = [D * r, config.routed_expert_size / r];
+    const logits = times(`${at}.router.router_weights`, x);
+    const bias = get('model.all_moe_bias');
+    const score = logits.map((z, e) => sigmoid(z) + (bias[(layer - config.dense_input_layers) * X + e] as number));
+    const chosen = [...score.keys()].sort((i, j) => (score[j] as number) - (score[i] as number)).slice(0, K);
+    const mass = chosen.map((e) => Math.exp(logits[e] as number));
+    const total = mass.reduce((sum, m) => sum + m, 0);
+    const low = times(`${at}.w_down_proj.weight`, x);
+    const mixed = new Array<number>(b).fill(0);
+    for (const [rank, e] of chosen.entries()) {
+      const w12 = Array.from(get(`${at}.experts_w12`)).slice(e * b * 2 * w, (e + 1) * b * 2 * w); // [b, 2w]
+      const w3 = Array.from(get(`${at}.experts_w3`)).slice(e * w * b, (e + 1) * w * b); // [w, b]
+      const inner = Array.from({ length: 2 * w }, (_, o) =>
+        low.reduce((s, v, i) => s + v * (w12[i * 2 * w + o] as number), 0),
+      );
+      const hidden = inner.slice(0, w).map((g, i) => silu(g) * (inner[w + i] as number));
+      for (let o = 0; o < b; o++) {
+        const y = hidden.reduce((sum, v, i) => sum + v * (w3[i * b + o] as number), 0);
+        mixed[o] = (mixed[o] as number) + ((mass[rank] as number) / total) * y;
+      }
+    }
+    const routed = times(`${at}.w_up_proj.weight`, mixed).map((v) => v * Math.sqrt(K));
+    if (shared === 0) return routed;
+    const together = Array.from({ length: shared }, (_, s) => swiglu(x, `${at}.shared_experts.${s}`));
+    return routed.map((v, i) => 0.5 * (v + together.reduce((sum, y) => sum + (y[i] as number), 0)));
+  }
+
+  const table = Array.from(get('model.embed_tokens.weight'));
+  const embedNorm = get('model.embed_norm.weight');
+  const anchor = Array.from(tokens, (id) => rms(table.slice(id * D, (id + 1) * D), embedNorm));
+  let h = anchor;
+  for (let loop = 0; loop < config.num_loops; loop++) {
+    for (let layer = 0; layer < config.n_layers; layer++) {
+      const at = `model.layers.${layer}`;
+      const norm = (x: Vector, name: string) => rms(x, get(`${at}.${name}.weight`));
+      if (config.use_looped_injection) {
+        const strength = sigmoid(get(`${at}.injection_gate`)[0] as number);
+        h = h.map((x, t) => x.map((v, i) => v + strength * (anchor[t]?.[i] as number)));
+      }
+      const u = h.map((x) => norm(x, 'ln1'));
+      const a = layerType(config, layer) === 'quasar' ? quasar(u, `${at}.attn`) : gla(u, `${at}.attn`);
+      h = h.map((x, t) =>
+        plus(
+          x,
+          norm(a[t] as Vector, 'ln1_out').map((v) => rho * v),
+        ),
+      );
+      h = h.map((x) => {
+        const w = norm(x, 'ln2');
+        const f = isMoe(config, layer) ? mixture(w, `${at}.ffn`, layer) : swiglu(w, `${at}.ffn`);
+        return plus(
+          x,
+          norm(f, 'ln2_out').map((v) => rho * v),
+        );
+      });
+    }
+  }
+  return h.map((x) => times('lm_head.weight', rms(x, get('model.norm.weight'))));
+}
