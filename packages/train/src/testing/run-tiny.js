@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { Rng } from '@quasar/base';
 import { initialParameters, SIZES } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
-import { crossEntropyObjective, TRAIN_DEFAULTS, textSource, train } from '@quasar/train';
+import { crossEntropyObjective, TRAIN_DEFAULTS, textSource, train } from '../../dist/index.js';
 
 const config = { ...SIZES.nano, vocab_size: 64, d_model: 64, n_layers: 2, n_heads: 1, d_ff: 64, dense_input_layers: 1 };
 const checkpoint = {
