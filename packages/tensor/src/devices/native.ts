@@ -76,6 +76,13 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
   // Freed memory by size, for reuse: a training step asks for the same sizes again, and fresh pages are slow.
   const spare = new Map<number, number[]>();
 
+  /** Spare memory of other sizes goes back to the system before an allocation is given up. */
+  function allocateAfterRelease(bytes: number): number {
+    for (const pointers of spare.values()) for (const pointer of pointers) api.free(pointer);
+    spare.clear();
+    return api.alloc(bytes);
+  }
+
   return {
     name: 'native',
     floatBytes: 4,
@@ -84,7 +91,7 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
 
     allocate(dtype: DType, length: number): NativeBuffer {
       const bytes = roundedSize(Math.max(length, 1) * 4);
-      const pointer = spare.get(bytes)?.pop() ?? api.alloc(bytes);
+      const pointer = spare.get(bytes)?.pop() ?? (api.alloc(bytes) || allocateAfterRelease(bytes));
       if (pointer === 0) {
         throw new QuasarError('tensor.out_of_memory', `native device: could not allocate ${bytes} bytes`, {
           hint: 'use a smaller batch, sequence or model',
