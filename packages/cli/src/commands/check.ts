@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { formatIssues, QuasarError } from '@quasar/base';
 import type { CheckReport } from '@quasar/subnet';
 import { Command } from 'commander';
-import { BASE } from '../assets.ts';
+import { baseOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -22,7 +22,7 @@ export function check(): Command {
     .description('Check a model as a validator would, copies included. Exit code 3 when it would be refused.')
     .argument('<model>', 'folder of a checkpoint, or owner/name@revision on the hub')
     .option('--name <name>', 'wallet whose submission it would be', walletName, 'me')
-    .option('--base <folder>', 'checkpoint of the base student', BASE)
+    .addOption(baseOption())
     .option('--no-copies', 'do not compare with the submissions on chain')
     .action(async (name: string, options: CheckFlags, command: Command) => {
       const context = contextOf(command);

@@ -1,7 +1,7 @@
 /** @file `quasar miner run`: train a student and enter the contest with it. */
 import type { Evaluation } from '@quasar/train';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BASE, TEACHER } from '../assets.ts';
+import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -44,8 +44,8 @@ function run(): Command {
     .option('--learning-rate <number>', 'peak learning rate', rate, DEFAULT_LEARNING_RATE)
     .option('--seed <text>', 'of the training (default: the name)')
     .option('--data <path>', 'text to train on as well: a file, or a folder with .txt, .md or .jsonl files')
-    .option('--base <folder>', 'checkpoint of the base student', BASE)
-    .option('--teacher <folder>', 'checkpoint of the teacher', TEACHER)
+    .addOption(baseOption())
+    .addOption(teacherOption())
     .option('--replace', 'train and submit again although this name has a submission')
     .action(enter);
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { formatIssues, QuasarError } from '@quasar/base';
 import type { SubnetConfig } from '@quasar/subnet';
 import { Command } from 'commander';
-import { BASE, TEACHER } from '../assets.ts';
+import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -23,8 +23,8 @@ export function validator(): Command {
     .description('Judge submissions round by round and set weights on chain, until stopped.')
     .option('--name <name>', 'name of the wallet; its hotkey needs stake and a permit', walletName, 'validator')
     .option('--rules <file>', 'JSON file with every number of the contest (default: the local profile)')
-    .option('--base <folder>', 'checkpoint of the base student', BASE)
-    .option('--teacher <folder>', 'checkpoint of the teacher', TEACHER)
+    .addOption(baseOption())
+    .addOption(teacherOption())
     .action(judge);
   return new Command('validator').description('The contest: check, duel, crown, weights.').addCommand(run);
 }
