@@ -2,7 +2,7 @@
  * @file The processes of a local net: four services and four scripted miners, each a verb of `quasar`.
  *
  * The miners are the story that a newcomer sees: `honest` distils a student and takes the crown from the base;
- * `better` starts when there is a king, trains on from its weights and challenges it; `copycat` publishes the files of
+ * `better` starts when that is decided, trains on from the king's weights and challenges it; `copycat` publishes the files of
  * `honest` as its own and must end as COPY; `broken` publishes a tensor of the wrong shape and must end as INVALID.
  */
 import type { Home, NetSettings } from '../home.ts';
@@ -16,6 +16,9 @@ export type MinerName = (typeof MINERS)[number];
 
 /** A validator may set weights this often; below the length of a round, so that each verdict reaches the chain. */
 const WEIGHTS_RATE_BLOCKS = 10;
+
+/** With text of their own, students need more steps to improve on the world as well. */
+const STEPS_WITH_TEXT = 120;
 
 export interface Plan {
   urls: { chain: string; hub: string; server: string };
@@ -39,7 +42,7 @@ export function planNet(home: Home, settings: NetSettings): Plan {
     validator: ['validator', 'run', ...net],
     server: ['serve', ...net, '--port', `${ports.server}`],
   };
-  const text = data === null ? [] : ['--data', data];
+  const text = data === null ? [] : ['--data', data, '--steps', `${STEPS_WITH_TEXT}`];
   const miners = (honestHotkey: string): Record<MinerName, string[]> => ({
     honest: ['miner', 'run', ...net, '--name', 'honest', ...text],
     broken: ['miner', 'broken', ...net, '--name', 'broken'],

@@ -51,8 +51,13 @@ export class Story {
 
   async #isDue(name: MinerName): Promise<boolean> {
     if (name === 'copycat') return this.#isHonestRevealed();
-    if (name === 'better') return this.#options.contest.hasKing;
+    if (name === 'better') return this.#options.contest.hasKing || this.#isHonestJudged();
     return true;
+  }
+
+  #isHonestJudged(): boolean {
+    const status = this.statusOf('honest');
+    return status !== null && status !== 'pending';
   }
 
   async #isHonestRevealed(): Promise<boolean> {

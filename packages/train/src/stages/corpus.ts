@@ -1,4 +1,4 @@
-/** @file What a stage reads: the world, and the user's text in equal parts where there is one; held-out sets of both. */
+/** @file What a stage reads: the world, and the user's text where there is one; held-out sets of both. */
 import type { Tokenizer } from '@quasar/model';
 import { mixture, type Source, textSource, worldSource } from '../data/source.ts';
 import { loadCorpus } from '../data/text-files.ts';
@@ -17,8 +17,8 @@ export function corpusSources(tokenizer: Tokenizer, dataPath: string | undefined
   return {
     train: mixture([
       { source: world, weight: 1 },
-      // A text window fills a row, a conversation about a quarter of one.
-      { source: text, weight: 0.25 },
+      // A text window is as long as three or four conversations: about a third of the tokens are text.
+      { source: text, weight: 0.12 },
     ]),
     heldOut: { world, text: textSource('text', corpus.heldOut, windowTokens) },
   };
