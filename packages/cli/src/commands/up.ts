@@ -81,7 +81,10 @@ async function run(options: UpOptions, command: Command): Promise<void> {
     await supervisor.stop();
     view.line('stopped; starting again on this home resumes');
     if (result === null) process.exitCode = EXIT.interrupted;
-    else context.result(result, () => describeResult(result));
+    else {
+      if (context.json) context.note(describeResult(result));
+      context.result(result, () => describeResult(result));
+    }
   } finally {
     view.end();
     await supervisor?.stop();
