@@ -197,7 +197,7 @@ export const LOCAL: SubnetConfig = {
     onPolicy: { prompts: 8, maxNewTokens: 24, temperature: 0.7, topP: 0.9, topK: 32 },
     broken: { minTeacher: 0.25, needsBaseAboveZero: false },
   },
-  // Sixteen questions per axis leave a standard error of about 4 % on quality: 3 % would refuse real improvements.
+  // Eight world axes of sixteen questions have a binomial standard error of up to 0.044: 3 % would be within the noise.
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.
