@@ -20,7 +20,7 @@ static void solve_lower(long n, long width, const float *lower, float *D) {
     for (long r = 1; r < 16; r++)
       for (long j = 0; j < r; j++) {
         float m = -lower[(i + r) * CHUNK + i + j];
-        for (long c = 0; c < width; c++) D[(i + r) * width + c] = __builtin_fmaf(m, D[(i + j) * width + c], D[(i + r) * width + c]);
+        for (long c = 0; c < width; c++) D[(i + r) * width + c] = q_fma(m, D[(i + j) * width + c], D[(i + r) * width + c]);
       }
   }
 }
@@ -40,7 +40,7 @@ static void solve_transposed(long n, long width, const float *upper, float *D) {
     for (long r = 14; r >= 0; r--)
       for (long j = r + 1; j < 16; j++) {
         float m = -upper[(i + r) * CHUNK + i + j];
-        for (long c = 0; c < width; c++) D[(i + r) * width + c] = __builtin_fmaf(m, D[(i + j) * width + c], D[(i + r) * width + c]);
+        for (long c = 0; c < width; c++) D[(i + r) * width + c] = q_fma(m, D[(i + j) * width + c], D[(i + r) * width + c]);
       }
   }
 }
@@ -95,16 +95,16 @@ static void delta_steps(const recurrence *g, long b, long h, float *S) {
     if (chunk_resets(g, b, t)) memset(S, 0, dk * dv * sizeof(float));
     for (long j = 0; j < dv; j++) r[j] = 0.0f;
     for (long i = 0; i < dk; i++)
-      for (long j = 0; j < dv; j++) r[j] = __builtin_fmaf(k[i], S[i * dv + j], r[j]);
+      for (long j = 0; j < dv; j++) r[j] = q_fma(k[i], S[i * dv + j], r[j]);
     for (long j = 0; j < dv; j++) {
       r[j] = alpha * (v[j] - r[j]);
       o[j] = 0.0f;
     }
     for (long i = 0; i < dk; i++)
       for (long j = 0; j < dv; j++) {
-        float s = __builtin_fmaf(k[i], r[j], S[i * dv + j]);
+        float s = q_fma(k[i], r[j], S[i * dv + j]);
         S[i * dv + j] = s;
-        o[j] = __builtin_fmaf(q[i], s, o[j]);
+        o[j] = q_fma(q[i], s, o[j]);
       }
     memcpy(g->out + row * dv, o, dv * sizeof(float));
   }

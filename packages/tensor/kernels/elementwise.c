@@ -26,7 +26,7 @@ static void axpby_range(void *context, long b, long e) {
   if (!l->y)
     for (long i = b; i < e; i++) l->out[i] = l->s * l->x[i] + l->t;
   else
-    for (long i = b; i < e; i++) l->out[i] = __builtin_fmaf(l->s, l->x[i], l->t * l->y[i]);
+    for (long i = b; i < e; i++) l->out[i] = q_fma(l->s, l->x[i], l->t * l->y[i]);
 }
 /* out = s x + t y, or s x + t without y. p: out x y?; n: count s t */
 KERNEL(axpby) {

@@ -45,8 +45,8 @@ static void scores_backward(const block *c, const float *dA, float *dQ, float *d
   for (long i = 0; i < n; i++)
     for (long d = 0; d < dk; d++) {
       float g = dA[i * CHUNK + i];
-      dQ[i * dk + d] = __builtin_fmaf(g, c->K[i * dk + d], dQ[i * dk + d]);
-      dK[i * dk + d] = __builtin_fmaf(g, c->Q[i * dk + d], dK[i * dk + d]);
+      dQ[i * dk + d] = q_fma(g, c->K[i * dk + d], dQ[i * dk + d]);
+      dK[i * dk + d] = q_fma(g, c->Q[i * dk + d], dK[i * dk + d]);
     }
   for (long half = 1; half < n; half *= 2)
     for (long s = 0; s + half < n; s += 2 * half) {
@@ -62,15 +62,15 @@ static void scores_backward(const block *c, const float *dA, float *dQ, float *d
         for (long i = 0; i < half; i++)
           for (long j = 0; j < half; j++) {
             float g = from[i * CHUNK + j];
-            for (long d = 0; d < dk; d++) row[i * dk + d] = __builtin_fmaf(g, c->Y[j * dk + d], row[i * dk + d]);
-            for (long d = 0; d < dk; d++) column[j * dk + d] = __builtin_fmaf(g, c->X[i * dk + d], column[j * dk + d]);
+            for (long d = 0; d < dk; d++) row[i * dk + d] = q_fma(g, c->Y[j * dk + d], row[i * dk + d]);
+            for (long d = 0; d < dk; d++) column[j * dk + d] = q_fma(g, c->X[i * dk + d], column[j * dk + d]);
           }
       }
       for (long i = 0; i < half; i++)
         for (long d = 0; d < dk; d++) {
           long lo = (s + i) * dk + d, hi = (s + half + i) * dk + d;
-          dQ[hi] = __builtin_fmaf(row[i * dk + d], q_exp(c->G[hi] - rho[d]), dQ[hi]);
-          dK[lo] = __builtin_fmaf(column[i * dk + d], q_exp(rho[d] - c->G[lo]), dK[lo]);
+          dQ[hi] = q_fma(row[i * dk + d], q_exp(c->G[hi] - rho[d]), dQ[hi]);
+          dK[lo] = q_fma(column[i * dk + d], q_exp(rho[d] - c->G[lo]), dK[lo]);
         }
     }
 }
@@ -109,9 +109,9 @@ static void gla_steps(const recurrence *g, long b, long h, float *S) {
     for (long i = 0; i < dk; i++) {
       float decay = q_exp(gate[i]);
       for (long j = 0; j < dv; j++) {
-        float s = __builtin_fmaf(k[i], v[j], decay * S[i * dv + j]);
+        float s = q_fma(k[i], v[j], decay * S[i * dv + j]);
         S[i * dv + j] = s;
-        o[j] = __builtin_fmaf(q[i], s, o[j]);
+        o[j] = q_fma(q[i], s, o[j]);
       }
     }
     memcpy(g->out + row * dv, o, dv * sizeof(float));

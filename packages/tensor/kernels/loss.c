@@ -113,12 +113,12 @@ static void kl_rows(void *context, long b, long e) {
     memcpy(copy, x, g->V * sizeof(float));
     for (long k = 0; k < g->K; k++) {
       float p = q_exp(logp[k]);
-      loss = __builtin_fmaf(p, logp[k] - (x[ids[k]] - lse), loss);
+      loss = q_fma(p, logp[k] - (x[ids[k]] - lse), loss);
       copy[ids[k]] = -Q_INF;
     }
     if (tail >= TAIL_FLOOR && g->K < g->V) {
       lse_tail = row_lse(copy, g->V, row_max(copy, g->V));
-      loss = __builtin_fmaf(tail, q_log(tail) - (lse_tail - lse), loss);
+      loss = q_fma(tail, q_log(tail) - (lse_tail - lse), loss);
     }
     g->out[i] = loss;
     g->out2[i] = lse;

@@ -50,7 +50,7 @@ static void route_backward_rows(void *context, long begin, long end) {
     const float *gate = g->gates + n * g->K, *dgate = g->dgates + n * g->K;
     float mean = 0.0f;
     for (long e = 0; e < g->E; e++) dz[e] = 0.0f;
-    for (long k = 0; k < g->K; k++) mean = __builtin_fmaf(gate[k], dgate[k], mean);
+    for (long k = 0; k < g->K; k++) mean = q_fma(gate[k], dgate[k], mean);
     for (long k = 0; k < g->K; k++) dz[g->ids[n * g->K + k]] = gate[k] * (dgate[k] - mean);
   }
 }
@@ -116,7 +116,7 @@ static void moe_combine_rows(void *context, long begin, long end) {
     for (long k = 0; k < g->K; k++) {
       float w = g->gates[n * g->K + k];
       const float *x = g->x + g->order[n * g->K + k] * g->D;
-      for (long d = 0; d < g->D; d++) out[d] = __builtin_fmaf(w, x[d], out[d]);
+      for (long d = 0; d < g->D; d++) out[d] = q_fma(w, x[d], out[d]);
     }
   }
 }

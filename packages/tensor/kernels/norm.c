@@ -35,7 +35,7 @@ static void rms_backward_rows(void *context, long b, long e) {
     float *dx = g->dx + i * g->N, r = inverse_root(dot_fixed(x, x, g->N) / (float)g->N, g->eps);
     for (long j = 0; j < g->N; j++) t[j] = dy[j] * g->w[j];
     float c = r * r * r * dot_fixed(t, x, g->N) / (float)g->N;
-    for (long j = 0; j < g->N; j++) dx[j] = __builtin_fmaf(t[j], r, -c * x[j]);
+    for (long j = 0; j < g->N; j++) dx[j] = q_fma(t[j], r, -c * x[j]);
     g->r[i] = r;
   }
 }
@@ -43,7 +43,7 @@ static void rms_weight_columns(void *context, long b, long e) {
   norm *g = context;
   for (long j = b; j < e; j++) g->dw[j] = 0.0f;
   for (long i = 0; i < g->M; i++)
-    for (long j = b; j < e; j++) g->dw[j] = __builtin_fmaf(g->dy[i * g->N + j] * g->r[i], g->x[i * g->N + j], g->dw[j]);
+    for (long j = b; j < e; j++) g->dw[j] = q_fma(g->dy[i * g->N + j] * g->r[i], g->x[i * g->N + j], g->dw[j]);
 }
 /* p: dx dw x w dy work[M]; n: M N eps */
 KERNEL(rms_norm_backward) {
@@ -89,7 +89,7 @@ static void gated_backward_rows(void *context, long b, long e) {
       t[j] = dy[j] * g->w[j] * v;
     }
     float c = r * r * r * dot_fixed(t, x, g->N) / (float)g->N;
-    for (long j = 0; j < g->N; j++) dx[j] = __builtin_fmaf(t[j], r, -c * x[j]);
+    for (long j = 0; j < g->N; j++) dx[j] = q_fma(t[j], r, -c * x[j]);
     g->r[i] = r;
   }
 }
@@ -132,7 +132,7 @@ static void l2_backward_rows(void *context, long b, long e) {
     const float *x = g->x + i * g->N, *dy = g->dy + i * g->N;
     float *dx = g->dx + i * g->N, r = inverse_length(x, g->N);
     float c = r * r * dot_fixed(x, dy, g->N);
-    for (long j = 0; j < g->N; j++) dx[j] = g->eps * r * __builtin_fmaf(-c, x[j], dy[j]);
+    for (long j = 0; j < g->N; j++) dx[j] = g->eps * r * q_fma(-c, x[j], dy[j]);
   }
 }
 /* p: dx x dy; n: M N scale */

@@ -35,11 +35,11 @@ static void adam_range(void *context, long b, long e) {
   const adam o = *(adam *)context;
   for (long i = b; i < e; i++) {
     float g = o.g[i] * o.scale;
-    float m = __builtin_fmaf(o.b1, o.m[i], (1.0f - o.b1) * g), v = __builtin_fmaf(o.b2, o.v[i], (1.0f - o.b2) * g * g);
+    float m = q_fma(o.b1, o.m[i], (1.0f - o.b1) * g), v = q_fma(o.b2, o.v[i], (1.0f - o.b2) * g * g);
     o.m[i] = m;
     o.v[i] = v;
     float step = m * o.c1 / (__builtin_sqrtf(v * o.c2) + o.eps);
-    o.p[i] -= o.lr * __builtin_fmaf(o.decay, o.p[i], step);
+    o.p[i] -= o.lr * q_fma(o.decay, o.p[i], step);
   }
 }
 /* AdamW (Loshchilov and Hutter 2019). c1, c2 = 1/(1-b1^t), 1/(1-b2^t); scale multiplies the gradient (clipping).

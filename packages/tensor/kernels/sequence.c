@@ -21,8 +21,8 @@ static void rope_rows(void *context, long b, long e) {
       float *y = g->y + (i * g->H + h) * g->E;
       for (long j = 0; j < half; j++) {
         float p = x[j], q = x[j + half], sn = g->sign * s[j];
-        y[j] = __builtin_fmaf(p, c[j], -(q * sn));
-        y[j + half] = __builtin_fmaf(q, c[j], p * sn);
+        y[j] = q_fma(p, c[j], -(q * sn));
+        y[j + half] = q_fma(q, c[j], p * sn);
       }
       for (long j = g->R; j < g->E; j++) y[j] = x[j];
     }
@@ -46,7 +46,7 @@ static void conv_sum(const seq *g, long b, long t, float *out) {
   for (long back = g->W - 1; back >= 0; back--) {
     const float *x = conv_input(g, b, t, back), *w = g->w + (g->W - 1 - back) * g->D;
     if (x)
-      for (long d = 0; d < g->D; d++) out[d] = __builtin_fmaf(w[d], x[d], out[d]);
+      for (long d = 0; d < g->D; d++) out[d] = q_fma(w[d], x[d], out[d]);
   }
 }
 static void conv_rows(void *context, long begin, long end) {
@@ -98,7 +98,7 @@ static void conv_input_rows(void *context, long begin, long end) {
     for (long ahead = 0; ahead < g->W && t + ahead < g->T; ahead++) {
       if (g->position && g->position[b * g->T + t + ahead] < ahead) break;
       const float *dz = g->work + (i + ahead) * g->D, *w = g->w + (g->W - 1 - ahead) * g->D;
-      for (long d = 0; d < g->D; d++) dx[d] = __builtin_fmaf(w[d], dz[d], dx[d]);
+      for (long d = 0; d < g->D; d++) dx[d] = q_fma(w[d], dz[d], dx[d]);
     }
   }
 }
@@ -112,7 +112,7 @@ static void conv_weight_columns(void *context, long begin, long end) {
       const float *x = conv_input(g, i / g->T, i % g->T, back), *dz = g->work + i * g->D + begin;
       float *s = sum + (g->W - 1 - back) * n;
       if (x)
-        for (long d = 0; d < n; d++) s[d] = __builtin_fmaf(dz[d], x[begin + d], s[d]);
+        for (long d = 0; d < n; d++) s[d] = q_fma(dz[d], x[begin + d], s[d]);
     }
   for (long j = 0; j < g->W; j++)
     for (long d = 0; d < n; d++) g->dw[(begin + d) * g->W + j] = sum[j * n + d];

@@ -1,6 +1,7 @@
 /* Vectors of VW floats with an explicit fused multiply-add, so that every instruction set rounds alike. */
 #ifndef SIMD_H
 #define SIMD_H
+#include "fma.h"
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -34,7 +35,7 @@ static inline vf vload(const float *x) { vf v; memcpy(v.x, x, 16); return v; }
 static inline void vstore(float *x, vf v) { memcpy(x, v.x, 16); }
 static inline vf vset(float x) { return (vf){{x, x, x, x}}; }
 static inline vf vfma(vf a, vf b, vf c) {
-  for (int i = 0; i < 4; i++) c.x[i] = __builtin_fmaf(a.x[i], b.x[i], c.x[i]);
+  for (int i = 0; i < 4; i++) c.x[i] = q_fma(a.x[i], b.x[i], c.x[i]);
   return c;
 }
 #endif
@@ -51,8 +52,8 @@ static inline float dot_fixed(const float *x, const float *y, long n) {
   float s[LANES] = {0};
   long i = 0;
   for (; i + LANES <= n; i += LANES)
-    for (int j = 0; j < LANES; j++) s[j] = __builtin_fmaf(x[i + j], y[i + j], s[j]);
-  for (int j = 0; i + j < n; j++) s[j] = __builtin_fmaf(x[i + j], y[i + j], s[j]);
+    for (int j = 0; j < LANES; j++) s[j] = q_fma(x[i + j], y[i + j], s[j]);
+  for (int j = 0; i + j < n; j++) s[j] = q_fma(x[i + j], y[i + j], s[j]);
   return lane_sum(s);
 }
 static inline float sum_fixed(const float *x, long n) {
