@@ -9,7 +9,7 @@ import { record } from '../ui/table.ts';
 export function model(): Command {
   const info = new Command('info')
     .description('Show the shape and the parameter count of a model.')
-    .argument('<name>', 'a size (nano, tiny, 3b) or the folder of a checkpoint')
+    .argument('<name>', 'a size (nano, tiny, mini, small, 3b) or the folder of a checkpoint')
     .action(async (name: string, _options, command: Command) => {
       const { countParameters, expectedTensors } = await import('@quasar/model');
       const config = await findConfig(name);

@@ -1,10 +1,13 @@
 /** @file `quasar pretrain`: a fresh model of a named size, on the world and on text of one's own. */
+import type { SizeName } from '@quasar/model';
 import { Command, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
 import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } from '../training-run.ts';
 
+const SIZE_NAMES: readonly SizeName[] = ['nano', 'tiny', 'mini', 'small', '3b'];
+
 interface PretrainFlags extends TrainingOptions {
-  size: 'nano' | 'tiny' | '3b';
+  size: SizeName;
   tokenizer: string;
   dtype: 'F32' | 'BF16';
 }
@@ -13,7 +16,7 @@ export function pretrain(): Command {
   return withTrainingOptions(
     new Command('pretrain')
       .description('Train a fresh model on the world, and on your own text with --data.')
-      .addOption(new Option('--size <name>', 'size of the model').choices(['nano', 'tiny', '3b']).default('nano'))
+      .addOption(new Option('--size <name>', 'size of the model').choices(SIZE_NAMES).default('nano'))
       .requiredOption('--tokenizer <file>', 'tokenizer.json, for example from `quasar tokenizer train`')
       .addOption(
         new Option('--dtype <name>', 'BF16 to publish, F32 to go on training').choices(['BF16', 'F32']).default('BF16'),

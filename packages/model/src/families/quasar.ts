@@ -58,7 +58,7 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
   const { B, T, state } = input;
   if (config.memory_slots > 0) {
     throw new QuasarError('model.unsupported', 'forward: latent memory is not implemented yet', {
-      hint: 'use a config with memory_slots 0 (nano, tiny)',
+      hint: 'use a config with memory_slots 0 (nano, tiny, mini, small)',
     });
   }
   checkBlock(input);
