@@ -2,6 +2,7 @@
    that JavaScript fills and this file reads in place: pointers first, then numbers. */
 #define NAPI_VERSION 8
 #include "quasar.h"
+#include "half.h"
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,19 +135,20 @@ static napi_value js_free(napi_env env, napi_callback_info info) {
   free((void *)(uintptr_t)get_number(env, argv[0]));
   return NULL;
 }
-/* write(pointer, typed array), read(pointer, typed array): the array's whole length */
+/* write(pointer, typed array, type), read(pointer, typed array, type): the array's whole length, floats to or from the
+   storage type; ints go as they are. */
 static napi_value js_write(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
+  ARGUMENTS(3);
   size_t bytes;
-  void *data = typed_array(env, argv[1], &bytes);
-  if (data && bytes) memcpy((void *)(uintptr_t)get_number(env, argv[0]), data, bytes);
+  void *data = typed_array(env, argv[1], &bytes), *to = (void *)(uintptr_t)get_number(env, argv[0]);
+  if (data && bytes) q_store(data, (int)get_number(env, argv[2]), (long)(bytes / sizeof(float)), to);
   return NULL;
 }
 static napi_value js_read(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
+  ARGUMENTS(3);
   size_t bytes;
-  void *data = typed_array(env, argv[1], &bytes);
-  if (data && bytes) memcpy(data, (void *)(uintptr_t)get_number(env, argv[0]), bytes);
+  void *data = typed_array(env, argv[1], &bytes), *from = (void *)(uintptr_t)get_number(env, argv[0]);
+  if (data && bytes) q_load(from, (int)get_number(env, argv[2]), (long)(bytes / sizeof(float)), data);
   return NULL;
 }
 

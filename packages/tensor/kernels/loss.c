@@ -1,6 +1,7 @@
 /* Vocabulary kernels: embedding rows, cross-entropy, and KL against a teacher's top-k log-probabilities plus tail mass
    (architecture 6.1; contest rule 10). log q_tail is a logsumexp over the entries outside the top k, never log(1 - sum). */
 #include "quasar.h"
+#include "half.h"
 #include "scalar.h"
 #include "simd.h"
 #include <stdlib.h>
@@ -11,15 +12,17 @@ typedef struct {
   const int32_t *ids;
   int32_t *best;
   long M, V, K, D;
+  int type;
 } vocab;
 
-/* p: out[M,D] table[V,D] ids[M]; n: M D V. Ids are checked by the caller. */
+/* p: out[M,D] table[V,D] ids[M]; n: M D V typeTable. Ids are checked by the caller. */
 static void embedding_rows(void *context, long b, long e) {
   vocab *g = context;
-  for (long i = b; i < e; i++) memcpy(g->out + i * g->D, g->x + (long)g->ids[i] * g->D, g->D * sizeof(float));
+  for (long i = b; i < e; i++)
+    q_load((const char *)g->x + (int64_t)g->ids[i] * g->D * TYPE_BYTES(g->type), g->type, g->D, g->out + i * g->D);
 }
 KERNEL(embedding) {
-  vocab g = {.out = F(0), .x = F(1), .ids = I(2), .D = L(1)};
+  vocab g = {.out = F(0), .x = F(1), .ids = I(2), .D = L(1), .type = (int)a->n[3]};
   parallel_for(L(0), 1 + 8192 / g.D, embedding_rows, &g);
 }
 /* dtable[ids[i]] += dout[i], rows in order; columns split between threads. p: dtable[V,D] dout[M,D] ids; n: M D V */

@@ -4,13 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* p: buffers in the order that src/kernels.ts documents for the kernel (NULL where optional); n: its numbers. */
+/* p: buffers in the order that stands above the kernel's C source (NULL where optional); n: its numbers. Numbers that the
+   caller leaves out at the end are 0. */
 typedef struct {
   void *const *p;
   const double *n;
 } args;
 
 typedef void (*kernel_fn)(const args *);
+
+/* How an operand is stored, as kernels take it among their numbers. Arithmetic is float whatever the storage. */
+enum { TYPE_F32, TYPE_BF16, TYPE_F16 };
+#define TYPE_BYTES(type) ((type) == TYPE_F32 ? 4 : 2)
 
 /* Calls body(context, begin, end) on disjoint ranges that cover [0, count). Ranges hold at least `grain` items.
    Which thread runs which range is free; results must not depend on it. */

@@ -1,8 +1,11 @@
 /** @file What a device is: memory and named kernels. Ops know nothing else about hardware. */
 import type { KernelName } from './kernels.ts';
 
-/** `float` is the device's working precision (float32 on native, float64 or float32 on reference); `int` is int32. */
-export type DType = 'float' | 'int';
+/**
+ * `float` is the device's working precision (float32 on native, float64 or float32 on reference); `int` is int32.
+ * `bf16` and `f16` are storage alone: kernels that take them compute in `float` and round what they store.
+ */
+export type DType = 'float' | 'int' | 'bf16' | 'f16';
 
 /** Memory on a device. Only the device looks inside `handle`. */
 export interface DeviceBuffer {
@@ -22,9 +25,10 @@ export interface Device {
   /** Uninitialised memory. @throws QuasarError tensor.out_of_memory */
   allocate(dtype: DType, length: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
+  /** Rounds to float32, then to the storage type (nearest, ties to even). */
   write(buffer: DeviceBuffer, data: ArrayLike<number>): void;
-  /** Waits for every kernel that writes the buffer. */
+  /** Waits for every kernel that writes the buffer. Storage types come as floats. */
   read(buffer: DeviceBuffer): Promise<Float32Array | Float64Array | Int32Array>;
-  /** Enqueues one kernel. */
+  /** Enqueues one kernel. Numbers left out at the end are 0. */
   run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void;
 }

@@ -4,7 +4,7 @@ export type { Device, DeviceBuffer, DType } from './device.ts';
 export { nativeAvailable, nativeDevice } from './devices/native.ts';
 export { type DeviceName, type DeviceReport, deviceReport, openDevice } from './devices/open.ts';
 export { referenceDevice } from './devices/reference/device.ts';
-export { KERNEL_NAMES, type KernelName } from './kernels.ts';
+export { KERNEL_NAMES, type KernelName, typeCode } from './kernels.ts';
 export * from './ops/index.ts';
 export { persist, scope } from './scope.ts';
 export { type Shape, ShapeError, sizeOf, Tensor } from './tensor.ts';

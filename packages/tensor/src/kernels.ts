@@ -2,6 +2,8 @@
  * @file The kernels that every device has. What buffers and numbers each one takes stands above its C source in
  * `kernels/*.c` (`p:` buffers in order, `n:` numbers in order); the reference device implements the same list.
  */
+import type { DType } from './device.ts';
+
 export const KERNEL_NAMES = [
   'gemm',
   'gemm_grouped',
@@ -47,9 +49,18 @@ export const KERNEL_NAMES = [
   'kl_top_k',
   'kl_top_k_backward',
   'top_k',
+  'cast',
   'sum_squares',
   'adamw',
   'dot',
 ] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];
+
+const TYPE_CODES = { float: 0, bf16: 1, f16: 2 } as const;
+
+/** How kernels are told, among their numbers, the storage type of an operand. @throws TypeError for ints */
+export function typeCode(dtype: DType): number {
+  if (dtype === 'int') throw new TypeError('typeCode: a kernel takes floats here, got ints');
+  return TYPE_CODES[dtype];
+}

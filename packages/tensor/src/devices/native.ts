@@ -8,15 +8,15 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { QuasarError } from '@quasar/base';
 import type { Device, DeviceBuffer, DType } from '../device.ts';
-import { KERNEL_NAMES, type KernelName } from '../kernels.ts';
+import { KERNEL_NAMES, type KernelName, typeCode } from '../kernels.ts';
 
 interface Addon {
   start(threads: number, isa: string, block: Float64Array): { isa: string; threads: number; kernels: string[] };
   run(kernel: number, pointers: number): void;
   alloc(bytes: number): number;
   free(pointer: number): void;
-  write(pointer: number, data: Float32Array | Int32Array): void;
-  read(pointer: number, data: Float32Array | Int32Array): void;
+  write(pointer: number, data: Float32Array | Int32Array, type: number): void;
+  read(pointer: number, data: Float32Array | Int32Array, type: number): void;
 }
 
 interface NativeBuffer extends DeviceBuffer {
@@ -90,7 +90,7 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
     isa: native.isa,
 
     allocate(dtype: DType, length: number): NativeBuffer {
-      const bytes = roundedSize(Math.max(length, 1) * 4);
+      const bytes = roundedSize(Math.max(length, 1) * BYTES[dtype]);
       const pointer = spare.get(bytes)?.pop() ?? (api.alloc(bytes) || allocateAfterRelease(bytes));
       if (pointer === 0) {
         throw new QuasarError('tensor.out_of_memory', `native device: could not allocate ${bytes} bytes`, {
@@ -111,12 +111,12 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
 
     write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
       const Kind = buffer.dtype === 'int' ? Int32Array : Float32Array;
-      api.write(livePointer(buffer, 'write'), data instanceof Kind ? data : Kind.from(data));
+      api.write(livePointer(buffer, 'write'), data instanceof Kind ? data : Kind.from(data), storageOf(buffer));
     },
 
     async read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
       const out = buffer.dtype === 'int' ? new Int32Array(buffer.length) : new Float32Array(buffer.length);
-      api.read(livePointer(buffer, 'read'), out);
+      api.read(livePointer(buffer, 'read'), out, storageOf(buffer));
       return out;
     },
 
@@ -127,6 +127,7 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
         block[i] = buffer ? livePointer(buffer, kernel, i) : 0;
       }
       for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
+      block.fill(0, count + args.length);
       if (!profile) {
         api.run(numbers.get(kernel) as number, count);
         return;
@@ -136,6 +137,13 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
       profile.set(kernel, (profile.get(kernel) ?? 0) + performance.now() - startedAtMs);
     },
   };
+}
+
+const BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
+
+/** Ints go as they are, like floats. */
+function storageOf({ dtype }: DeviceBuffer): number {
+  return dtype === 'int' ? 0 : typeCode(dtype);
 }
 
 /** @throws QuasarError tensor.freed */

@@ -1,4 +1,5 @@
 /** @file Every op, one room. */
+export { cast } from './cast.ts';
 export {
   add,
   addBias,

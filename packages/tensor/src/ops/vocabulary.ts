@@ -1,12 +1,13 @@
 /** @file Ops over the vocabulary: embedding rows, cross-entropy, KL to a teacher's top k plus tail bucket, top k. */
 import { record, recording } from '../autograd.ts';
+import { typeCode } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
-/** Rows of table [V, D] at ids (int): [...ids.shape, D]. Ids must lie in [0, V); the caller checks them. */
+/** Rows of table [V, D], of any storage type, at ids (int): [...ids.shape, D]. Ids must lie in [0, V); the caller checks them. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   const [V, D] = table.shape as [number, number];
   const out = Tensor.empty(table.device, [...ids.shape, D]);
-  table.device.run('embedding', [out.buffer, table.buffer, ids.buffer], [ids.size, D, V]);
+  table.device.run('embedding', [out.buffer, table.buffer, ids.buffer], [ids.size, D, V, typeCode(table.dtype)]);
   if (recording([table])) {
     record([table], [out], ([d]) => {
       const dTable = Tensor.empty(table.device, table.shape);

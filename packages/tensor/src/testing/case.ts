@@ -1,19 +1,20 @@
 /** @file One call of a kernel as data, so that any device, in any process, can run it and results can be compared. */
 import { Rng } from '@quasar/base';
-import type { Device, DeviceBuffer } from '../device.ts';
+import type { Device, DeviceBuffer, DType } from '../device.ts';
 import { referenceDevice } from '../devices/reference/device.ts';
 import type { KernelName } from '../kernels.ts';
 
 /**
- * A buffer of the call: an input (typed array), an output (its length and kind), or memory that the kernel adds to.
- * `scratch` is written and its contents mean nothing.
+ * A buffer of the call: an input (typed array, or `input` in a storage type), an output (its length and kind), or memory
+ * that the kernel adds to. `scratch` is written and its contents mean nothing.
  */
 export type Argument =
   | null
   | Float64Array
   | Int32Array
-  | { output: number; int?: boolean; scratch?: boolean }
-  | { inPlace: Float64Array };
+  | { input: Float64Array; type: DType }
+  | { output: number; int?: boolean; type?: DType; scratch?: boolean }
+  | { inPlace: Float64Array; type?: DType };
 
 export interface Case {
   name: string;
@@ -30,9 +31,11 @@ export type Contents = Float64Array | Float32Array | Int32Array | null;
 export async function runCase(device: Device, { kernel, buffers, numbers }: Case): Promise<Contents[]> {
   const passed = buffers.map((argument): DeviceBuffer | null => {
     if (argument === null) return null;
-    if ('output' in argument) return device.allocate(argument.int ? 'int' : 'float', argument.output);
-    const data = 'inPlace' in argument ? argument.inPlace : argument;
-    const buffer = device.allocate(data instanceof Int32Array ? 'int' : 'float', data.length);
+    if ('output' in argument)
+      return device.allocate(argument.type ?? (argument.int ? 'int' : 'float'), argument.output);
+    const data = 'inPlace' in argument ? argument.inPlace : 'input' in argument ? argument.input : argument;
+    const type = 'type' in argument ? argument.type : undefined;
+    const buffer = device.allocate(type ?? (data instanceof Int32Array ? 'int' : 'float'), data.length);
     device.write(buffer, data);
     return buffer;
   });
@@ -44,7 +47,7 @@ export async function runCase(device: Device, { kernel, buffers, numbers }: Case
 
 const oracle = referenceDevice({ precision: 'f64' });
 
-/** The float outputs of a call on the oracle, rounded to float32: inputs for a backward kernel. */
+/** The outputs of a call on the oracle, rounded to float32: inputs for a backward kernel. */
 export async function outputs(
   kernel: KernelName,
   buffers: Argument[],

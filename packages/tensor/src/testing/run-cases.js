@@ -17,18 +17,19 @@ function run({ addon, threads, isa, cases }) {
     const passed = buffers.map((argument) => {
       if (argument === null) return null;
       const ints = argument instanceof Int32Array || argument.int;
-      const data = argument.inPlace ?? (ArrayBuffer.isView(argument) ? argument : argument.output);
+      const type = { bf16: 1, f16: 2 }[argument.type] ?? 0;
+      const data = argument.inPlace ?? argument.input ?? argument.output ?? argument;
       const array = ints ? new Int32Array(data) : new Float32Array(data);
       const pointer = api.alloc(Math.max(array.byteLength, 4));
-      api.write(pointer, array);
-      return { array, pointer, hashed: !argument.scratch };
+      api.write(pointer, array, type);
+      return { array, type, pointer, hashed: !argument.scratch };
     });
-    block.set([...passed.map((buffer) => buffer?.pointer ?? 0), ...numbers]);
+    block.fill(0).set([...passed.map((buffer) => buffer?.pointer ?? 0), ...numbers]);
     api.run(report.kernels.indexOf(kernel), passed.length);
     const hash = createHash('sha256');
     for (const buffer of passed) {
       if (!buffer) continue;
-      api.read(buffer.pointer, buffer.array);
+      api.read(buffer.pointer, buffer.array, buffer.type);
       api.free(buffer.pointer);
       if (buffer.hashed) hash.update(buffer.array);
     }

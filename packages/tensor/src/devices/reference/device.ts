@@ -4,7 +4,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import type { Device, DeviceBuffer, DType } from '../../device.ts';
-import type { KernelName } from '../../kernels.ts';
+import { type KernelName, typeCode } from '../../kernels.ts';
 import * as elementwise from './elementwise.ts';
 import * as gemm from './gemm.ts';
 import * as loss from './loss.ts';
@@ -13,10 +13,12 @@ import * as norm from './norm.ts';
 import * as optim from './optim.ts';
 import * as recurrence from './recurrence.ts';
 import * as sequence from './sequence.ts';
+import { cast, roundTo } from './storage.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
 const kernels: Record<KernelName, ReferenceKernel> = {
   ...gemm,
+  cast,
   ...elementwise,
   ...norm,
   ...sequence,
@@ -67,7 +69,10 @@ export function referenceDevice(options: { precision: 'f64' | 'f32' }): Device {
     },
 
     write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
-      live(buffer, 'write').set(data);
+      const to = live(buffer, 'write');
+      const type = buffer.dtype === 'int' ? 0 : typeCode(buffer.dtype);
+      if (type === 0) to.set(data);
+      else for (let i = 0; i < data.length; i++) to[i] = roundTo(type, data[i] as number);
     },
 
     async read(buffer: DeviceBuffer): Promise<Numbers> {

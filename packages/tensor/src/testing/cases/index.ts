@@ -1,5 +1,6 @@
 /** @file Every case, by group. */
 import type { Case } from '../case.ts';
+import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gemmCases } from './gemm.ts';
 import { lossCases } from './loss.ts';
@@ -10,6 +11,7 @@ import { recurrenceCases } from './recurrence.ts';
 import { sequenceCases } from './sequence.ts';
 
 export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
+  cast: castCases,
   elementwise: elementwiseCases,
   gemm: gemmCases,
   norm: normCases,

@@ -21,6 +21,19 @@ export async function lossCases(): Promise<Case[]> {
         buffers: [{ output: M * D }, draw.normal(V * D), ids],
         numbers: [M, D, V],
       });
+      if (down === 'embedding') {
+        for (const [code, type] of [
+          [1, 'bf16'],
+          [2, 'f16'],
+        ] as const) {
+          cases.push({
+            name: `embedding ${shape} from ${type}`,
+            kernel: 'embedding',
+            buffers: [{ output: M * D }, { input: draw.normal(V * D), type }, ids],
+            numbers: [M, D, V, code],
+          });
+        }
+      }
       cases.push({
         name: `${up} ${shape}`,
         kernel: up,
