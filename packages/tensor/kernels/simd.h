@@ -49,19 +49,15 @@ static inline float lane_sum(const float *s) {
   return (t[0] + t[2]) + (t[1] + t[3]);
 }
 static inline float dot_fixed(const float *x, const float *y, long n) {
-  float s[LANES] = {0};
+  enum { NV = LANES / VW };
+  vf s[NV];
+  float t[LANES];
   long i = 0;
+  for (int c = 0; c < NV; c++) s[c] = vset(0.0f);
   for (; i + LANES <= n; i += LANES)
-    for (int j = 0; j < LANES; j++) s[j] = q_fma(x[i + j], y[i + j], s[j]);
-  for (int j = 0; i + j < n; j++) s[j] = q_fma(x[i + j], y[i + j], s[j]);
-  return lane_sum(s);
-}
-static inline float sum_fixed(const float *x, long n) {
-  float s[LANES] = {0};
-  long i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (int j = 0; j < LANES; j++) s[j] += x[i + j];
-  for (int j = 0; i + j < n; j++) s[j] += x[i + j];
-  return lane_sum(s);
+    for (int c = 0; c < NV; c++) s[c] = vfma(vload(x + i + c * VW), vload(y + i + c * VW), s[c]);
+  for (int c = 0; c < NV; c++) vstore(t + c * VW, s[c]);
+  for (int j = 0; i + j < n; j++) t[j] = q_fma(x[i + j], y[i + j], t[j]);
+  return lane_sum(t);
 }
 #endif
