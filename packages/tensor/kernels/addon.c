@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define X(name) #name,
 static const char *const kernel_names[] = {
@@ -15,24 +16,29 @@ static const char *const kernel_names[] = {
 #undef X
 enum { KERNELS = sizeof kernel_names / sizeof *kernel_names, MAX_ARGS = 32 };
 
-extern const kernel_fn kernel_table_plain[];
+typedef double (*peak_fn)(int kind, float *x, float *y, long count);
+#define ISA(name)                            \
+  extern const kernel_fn kernel_table_##name[]; \
+  double peak_##name(int kind, float *x, float *y, long count);
+ISA(plain)
 #ifdef Q_HAS_AVX2
-extern const kernel_fn kernel_table_avx2[];
+ISA(avx2)
 #endif
 #ifdef Q_HAS_AVX512
-extern const kernel_fn kernel_table_avx512[];
+ISA(avx512)
 #endif
 
 /* One per JavaScript thread that loads the addon. */
 typedef struct {
   const kernel_fn *table;
+  peak_fn peak;
   const char *isa;
   double *block;
 } instance;
 
 /* Picks the widest instruction set that the processor has and `wanted` allows. */
 static void choose(instance *self, const char *wanted) {
-  self->table = kernel_table_plain;
+  self->table = kernel_table_plain, self->peak = peak_plain;
 #if defined(__aarch64__)
   self->isa = "neon";
 #else
@@ -41,12 +47,12 @@ static void choose(instance *self, const char *wanted) {
   int any = !strcmp(wanted, "auto");
 #ifdef Q_HAS_AVX2
   if ((any || !strcmp(wanted, "avx2") || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    self->table = kernel_table_avx2, self->isa = "avx2";
+    self->table = kernel_table_avx2, self->peak = peak_avx2, self->isa = "avx2";
 #endif
 #ifdef Q_HAS_AVX512
   if ((any || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    self->table = kernel_table_avx512, self->isa = "avx512";
+    self->table = kernel_table_avx512, self->peak = peak_avx512, self->isa = "avx512";
 #endif
 }
 
@@ -152,9 +158,21 @@ static napi_value js_read(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* peak(kind, x, y, count) -> operations or bytes per second, see peak.c */
+static napi_value js_peak(napi_env env, napi_callback_info info) {
+  ARGUMENTS(4);
+  struct timespec begin, end;
+  float *x = (void *)(uintptr_t)get_number(env, argv[1]), *y = (void *)(uintptr_t)get_number(env, argv[2]);
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  double work = self_of(env)->peak((int)get_number(env, argv[0]), x, y, (long)get_number(env, argv[3]));
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  return number(env, work / ((double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec)));
+}
+
 NAPI_MODULE_INIT() {
   static const struct { const char *name; napi_callback fn; } functions[] = {
-      {"start", js_start}, {"run", js_run}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read}};
+      {"start", js_start}, {"run", js_run}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read},
+      {"peak", js_peak}};
   instance *self = calloc(1, sizeof *self);
   if (!self || napi_set_instance_data(env, self, forget, NULL) != napi_ok) return NULL;
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

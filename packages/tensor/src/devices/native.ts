@@ -17,6 +17,7 @@ interface Addon {
   free(pointer: number): void;
   write(pointer: number, data: Float32Array | Int32Array, type: number): void;
   read(pointer: number, data: Float32Array | Int32Array, type: number): void;
+  peak(kind: number, x: number, y: number, count: number): number;
 }
 
 interface NativeBuffer extends DeviceBuffer {
@@ -59,6 +60,34 @@ function start(threads: number, isa: string): NonNullable<typeof addon> {
   }
   addon = { api, block, isa: report.isa, threads: report.threads, numbers };
   return addon;
+}
+
+/** What the machine can do at most with the threads and vectors of the native device. */
+export interface Peak {
+  /** Fused multiply-adds in registers, all threads, 10⁹ operations (two per multiply-add) per second. */
+  gflops: number;
+  /** Reading memory far larger than the caches, 10⁹ bytes per second. */
+  readGBs: number;
+  /** Copying such memory, 10⁹ bytes read and written per second. */
+  copyGBs: number;
+}
+
+/** Measures for about half a second, the best of several rounds. @throws QuasarError tensor.out_of_memory */
+export function measurePeak(): Peak {
+  const device = nativeDevice();
+  const { api } = addon as NonNullable<typeof addon>;
+  const blocks = 256;
+  const x = device.allocate('float', blocks * 2 ** 18);
+  const pointer = (x as NativeBuffer).handle.pointer;
+  const middle = pointer + (blocks / 2) * 2 ** 20;
+  try {
+    device.run('fill', [x], [x.length, 0]);
+    const best = (kind: number, count: number, rounds: number) =>
+      Math.max(...Array.from({ length: rounds }, () => api.peak(kind, pointer, middle, count))) / 1e9;
+    return { gflops: best(0, 1024, 5), readGBs: best(1, blocks, 7), copyGBs: best(2, blocks / 2, 7) };
+  } finally {
+    device.free(x);
+  }
 }
 
 export function nativeAvailable(): boolean {
