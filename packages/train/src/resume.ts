@@ -1,5 +1,5 @@
 /**
- * @file The resume point of a run: weights, moments, step and evaluations in one file, so that no crash can leave them
+ * @file The resume point of a run: weights, optimizer state, step and evaluations in one file, so that no crash can leave them
  * from different steps. It names its run and is refused by every other one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -43,7 +43,7 @@ export async function saveResume(
 }
 
 /**
- * Puts weights, moments and step back where there is a resume point; nothing is changed when it is refused.
+ * Puts weights, optimizer state and step back where there is a resume point; nothing is changed when it is refused.
  * @returns the evaluations before it
  * @throws QuasarError train.resume_mismatch
  */
@@ -84,12 +84,12 @@ function identity({ checkpoint, settings, source, objective }: TrainRun): string
   });
 }
 
-/** Parameters and router buffers as `p.<name>`, moments as `m.<name>` and `v.<name>`. */
+/** Parameters and router buffers as `p.<name>`, and the state of the optimizer. */
 function resumedTensors({ config, parameters }: Checkpoint, optimizer: AdamW): Map<string, Tensor> {
   const names = [...tensorTable(config).keys()];
   return new Map([
     ...names.map((name) => [`p.${name}`, parameters.get(name) as Tensor] as const),
-    ...optimizer.moments(),
+    ...optimizer.state(),
   ]);
 }
 

@@ -1,7 +1,7 @@
 /** @file AdamW against a plain float64 implementation, and what it leaves alone. */
 import { Rng } from '@quasar/base';
 import { tensorTable } from '@quasar/model';
-import { openDevice, referenceDevice, Tensor } from '@quasar/tensor';
+import { cast, openDevice, referenceDevice, Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import { TINY, tinyCheckpoint, valuesOf } from '../testing/tiny.ts';
 import { ADAMW_DEFAULTS, AdamW, squaredNorm } from './adamw.ts';
@@ -53,9 +53,9 @@ describe.each([
       }
     }
     expect(optimizer.step).toBe(5);
-    const moments = optimizer.moments();
+    const state = optimizer.state();
     for (const [name, { p, m, v }] of expected) {
-      const tensors = [checkpoint.parameters.get(name), moments.get(`m.${name}`), moments.get(`v.${name}`)];
+      const tensors = [checkpoint.parameters.get(name), state.get(`m.${name}`), state.get(`v.${name}`)];
       for (const [k, wanted] of [p, m, v].entries()) {
         const got = await (tensors[k] as Tensor).read();
         for (const [i, x] of wanted.entries())
@@ -90,4 +90,22 @@ it('norms, biases and gates do not decay; matrices, embeddings and experts do', 
     const isSame = JSON.stringify(after[name]) === JSON.stringify(before[name]);
     expect(isSame, `${name} (${role})`).toBe(['norm', 'scalar', 'buffer'].includes(role));
   }
+});
+
+it('weights stored as bf16 are their float masters rounded, and small steps are not lost', async () => {
+  const device = openDevice('auto');
+  const { parameters } = tinyCheckpoint();
+  const before = parameters.get(MATRIX) as Tensor;
+  const stored = cast(before, 'bf16');
+  const optimizer = new AdamW(new Map(parameters).set(MATRIX, stored), TABLE, { ...ADAMW_DEFAULTS, weightDecay: 0 });
+  const initial = await stored.read();
+  const gradients = optimizer.names.map((name) => (name === MATRIX ? Tensor.filled(device, stored.shape, 1) : null));
+  // Every step moves a weight by 1e-6, far below the last place of bf16.
+  for (let step = 0; step < 1000; step++) optimizer.update(gradients, 1e-6, 0);
+  const master = optimizer.state().get(`w.${MATRIX}`) as Tensor;
+  const values = [...(await stored.read())];
+  expect(values).toEqual([...(await cast(master, 'bf16').read())]);
+  const moved = values.reduce((sum, x, i) => sum + x - (initial[i] as number), 0) / values.length;
+  expect(moved).toBeCloseTo(-1e-3, 4);
+  optimizer.dispose();
 });

@@ -1,6 +1,6 @@
 /** @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. */
 import type { Parameters, TensorSpec } from '@quasar/model';
-import { persist, Tensor } from '@quasar/tensor';
+import { cast, persist, Tensor, typeCode } from '@quasar/tensor';
 
 export interface AdamWSettings {
   beta1: number;
@@ -19,6 +19,8 @@ export class AdamW {
   readonly #decays: boolean[];
   readonly #m: Tensor[];
   readonly #v: Tensor[];
+  /** Float weights behind those stored as bf16 or f16; null where the parameter itself is float. */
+  readonly #masters: (Tensor | null)[];
   readonly #settings: AdamWSettings;
   /** Updates done. */
   step = 0;
@@ -34,6 +36,7 @@ export class AdamW {
     this.#decays = this.names.map((name) => !['norm', 'scalar'].includes((table.get(name) as TensorSpec).role));
     this.#m = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
     this.#v = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
+    this.#masters = this.#parameters.map((p) => (p.dtype === 'float' ? null : persist(cast(p, 'float'))));
     this.#settings = settings;
     for (const p of this.#parameters) p.requiresGrad = true;
   }
@@ -51,23 +54,28 @@ export class AdamW {
     this.#parameters.forEach((p, i) => {
       const gradient = gradients[i];
       if (!gradient) return;
-      const buffers = [p, this.#m[i] as Tensor, this.#v[i] as Tensor, gradient].map((t) => t.buffer);
-      p.device.run('adamw', buffers, [p.size, lr, beta1, beta2, eps, this.#decays[i] ? weightDecay : 0, c1, c2, clip]);
+      const tensors = [p, this.#m[i], this.#v[i], gradient, this.#masters[i]];
+      p.device.run(
+        'adamw',
+        tensors.map((t) => t?.buffer ?? null),
+        [p.size, lr, beta1, beta2, eps, this.#decays[i] ? weightDecay : 0, c1, c2, clip, typeCode(p.dtype)],
+      );
     });
   }
 
-  /** Moments by name, for a checkpoint. */
-  moments(): Map<string, Tensor> {
-    return new Map(
-      this.names.flatMap((name, i) => [
-        [`m.${name}`, this.#m[i] as Tensor] as const,
-        [`v.${name}`, this.#v[i] as Tensor] as const,
-      ]),
-    );
+  /** What a checkpoint needs beside the parameters: moments as `m.<name>` and `v.<name>`, float weights as `w.<name>`. */
+  state(): Map<string, Tensor> {
+    const state = new Map<string, Tensor>();
+    this.names.forEach((name, i) => {
+      state.set(`m.${name}`, this.#m[i] as Tensor).set(`v.${name}`, this.#v[i] as Tensor);
+      const master = this.#masters[i];
+      if (master) state.set(`w.${name}`, master);
+    });
+    return state;
   }
 
   dispose(): void {
-    for (const t of [...this.#m, ...this.#v]) t.dispose();
+    for (const t of [...this.#m, ...this.#v, ...this.#masters]) t?.dispose();
     for (const p of this.#parameters) p.requiresGrad = false;
   }
 }
