@@ -1,87 +1,146 @@
-/* Matrix products: packed panels, a register micro-kernel, and k in one chain per output element, so that blocking,
-   vector width and thread count leave the bits alone (a partial sum that goes through memory is still the same float). */
+/* Matrix products: a register micro-kernel over packed or plain operands, and k in one chain per output element, so that
+   blocking, vector width and thread count leave the bits alone (a partial sum that goes through memory is still the same
+   float). */
 #include "gemm.h"
 
+/* A tile holds MR rows of NV vectors in registers. Packed rows of A lie PA apart: a multiple of the transposed square. */
 #if defined(__AVX512F__)
-enum { MR = 8, NV = 2 };
+enum { MR = 14, PA = 16 };
 #elif defined(__AVX2__)
-enum { MR = 6, NV = 2 };
+enum { MR = 6, PA = 8 };
 #else
-enum { MR = 4, NV = 2 };
+enum { MR = 4, PA = 4 };
 #endif
-enum { NR = NV * VW, KC = 256, MC = 48, NC = 768 };
+enum { NV = 2, NR = NV * VW, KC = 256, MC = 10 * MR };
 
-static void micro(long K, const float *a, const float *b, float *c, long ldc, int load) {
+/* C[R, V vectors] by A[R,K] B[K, V vectors]; the last vector holds `part` floats. */
+static inline __attribute__((always_inline)) void tile(const int R, const int V, const int whole, int part, long K,
+                                                       const float *A, long rowA, long colA, const float *B, long ldb,
+                                                       float *C, long ldc, int mode) {
   vf s[MR][NV];
-#pragma GCC unroll 8
-  for (int r = 0; r < MR; r++)
+#pragma GCC unroll 14
+  for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
-    for (int j = 0; j < NV; j++) s[r][j] = load ? vload(c + r * ldc + j * VW) : vset(0.0f);
-  for (long k = 0; k < K; k++, a += MR, b += NR) {
-    vf b0 = vload(b), b1 = vload(b + VW);
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; r++) {
-      vf x = vset(a[r]);
-      s[r][0] = vfma(x, b0, s[r][0]);
-      s[r][1] = vfma(x, b1, s[r][1]);
+    for (int j = 0; j < V; j++) {
+      const float *c = C + r * ldc + j * VW;
+      s[r][j] = mode == GEMM_SET ? vset(0.0f) : whole ? vload(c) : vload_part(c, part);
+      if (mode == GEMM_SUBTRACT) s[r][j] = vsub(vset(-0.0f), s[r][j]);
+    }
+  for (long k = 0; k < K; k++, B += ldb, A += colA) {
+    vf b[NV];
+#pragma GCC unroll 2
+    for (int j = 0; j < V; j++) b[j] = whole ? vload(B + j * VW) : vload_part(B + j * VW, part);
+    const float *a = A;
+#pragma GCC unroll 14
+    for (int r = 0; r < R; r++) {
+      vf x = vset(a[r % 4 * rowA]);
+#pragma GCC unroll 2
+      for (int j = 0; j < V; j++) s[r][j] = vfma(x, b[j], s[r][j]);
+      if (r % 4 == 3) a += 4 * rowA;
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < MR; r++)
+#pragma GCC unroll 14
+  for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
-    for (int j = 0; j < NV; j++) vstore(c + r * ldc + j * VW, s[r][j]);
+    for (int j = 0; j < V; j++) {
+      float *c = C + r * ldc + j * VW;
+      if (mode == GEMM_SUBTRACT) s[r][j] = vsub(vset(-0.0f), s[r][j]);
+      if (whole) vstore(c, s[r][j]);
+      else vstore_part(c, s[r][j], part);
+    }
 }
 
-static void pack(long rows, long K, const float *X, long stride, long step, float *out, int width) {
-  for (long i = 0; i < rows; i += width) {
-    long w = MIN(width, rows - i);
-    if (stride == 1)
-      for (long k = 0; k < K; k++) {
-        long r = 0;
-        for (; r < w; r++) out[k * width + r] = X[i + r + k * step];
-        for (; r < width; r++) out[k * width + r] = 0.0f;
-      }
+/* Tiles of 1 .. MR rows; of two vectors, one vector, a part of a vector. */
+typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
+                        int mode);
+#define TILE(R, name, V, whole)                                                                                        \
+  static void name##R(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc, \
+                      int mode) {                                                                                      \
+    tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode);                                                   \
+  }
+#define TILES(R) TILE(R, wide, 2, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
+#define NAMES4(name) name##1, name##2, name##3, name##4
+TILES(1) TILES(2) TILES(3) TILES(4)
+#if defined(__AVX512F__)
+#define NAMES(name) {NAMES4(name), name##5, name##6, name##7, name##8, name##9, name##10, name##11, name##12, name##13, name##14}
+TILES(5) TILES(6) TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+#elif defined(__AVX2__)
+#define NAMES(name) {NAMES4(name), name##5, name##6}
+TILES(5) TILES(6)
+#else
+#define NAMES(name) {NAMES4(name)}
+#endif
+enum { WIDE, NARROW, PARTIAL };
+static const tile_fn tiles[3][MR] = {NAMES(wide), NAMES(narrow), NAMES(partial)};
+
+/* C[m,n] for m <= MR, n <= NR. */
+static void any_tile(long m, long n, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C,
+                     long ldc, int mode) {
+  if (n == NR) {
+    tiles[WIDE][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
+    return;
+  }
+  if (n >= VW) {
+    tiles[NARROW][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
+    B += VW, C += VW, n -= VW;
+  }
+  if (n > 0) tiles[PARTIAL][m - 1]((int)n, K, A, rowA, colA, B, ldb, C, ldc, mode);
+}
+
+/* Rows per tile: as equal as can be, so that no tile is left with too few chains to hide the latency of an addition. */
+static long tile_rows(long M) {
+  long count = (M + MR - 1) / MR;
+  return (M + count - 1) / count;
+}
+
+void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
+                int mode) {
+  if (M <= 0) return;
+  long rows = tile_rows(M);
+  for (long j = 0; j < N; j += NR)
+    for (long i = 0; i < M; i += rows)
+      any_tile(MIN(rows, M - i), MIN(NR, N - j), K, A + i * rowA, rowA, colA, B + j, ldb, C + i * ldc + j, ldc, mode);
+}
+
+/* `width` rows side by side, k after k: out[panel][k][row in panel], rows of out `width` apart, missing rows zero. */
+static void pack(long rows, long K, const float *X, long stride, long step, float *out, long panel, long width) {
+  for (long i = 0; i < rows; i += panel, X += panel * stride, out += K * width) {
+    long w = MIN(panel, rows - i);
+    if (stride == 1) {
+      for (long k = 0; k < K; k++) memcpy(out + k * width, X + k * step, w * sizeof(float));
+      for (long k = 0; w < width && k < K; k++) memset(out + k * width + w, 0, (width - w) * sizeof(float));
+      continue;
+    }
+    if (step == 1) transpose_small(w, K, X, stride, out, width);
     else
-      for (long r = 0; r < width; r++) {
-        if (r < w)
-          for (long k = 0; k < K; k++) out[k * width + r] = X[(i + r) * stride + k * step];
-        else
-          for (long k = 0; k < K; k++) out[k * width + r] = 0.0f;
-      }
-    out += K * width;
+      for (long k = 0; k < K; k++)
+        for (long r = 0; r < w; r++) out[k * width + r] = X[r * stride + k * step];
+    if (w < width)
+      for (long k = 0; k < K; k++) memset(out + k * width + w, 0, (width - w) * sizeof(float));
   }
 }
 
 void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB,
-                 float *C, long ldc, int accumulate) {
-  if (K == 0 && !accumulate)
+                 float *C, long ldc, int mode) {
+  if (M <= 0 || N <= 0) return;
+  if (K == 0 && mode == GEMM_SET)
     for (long i = 0; i < M; i++) memset(C + i * ldc, 0, N * sizeof(float));
-  float *pa = scratch(SCRATCH_PACK_A, (MC + MR) * KC * sizeof(float));
-  float *pb = scratch(SCRATCH_PACK_B, (NC + NR) * KC * sizeof(float));
-  for (long jc = 0; jc < N; jc += NC) {
-    long nc = MIN(NC, N - jc);
-    for (long kc = 0; kc < K; kc += KC) {
-      long kn = MIN(KC, K - kc);
-      int load = accumulate || kc > 0;
-      pack(nc, kn, B + jc * colB + kc * rowB, colB, rowB, pb, NR);
+  long NC = M > MC ? 2048 : 256;
+  float *pa = scratch(SCRATCH_PACK_A, (MC + MR) * PA / MR * KC * sizeof(float));
+  float *pb = scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
+  for (long kc = 0; kc < K; kc += KC) {
+    long kn = MIN(KC, K - kc);
+    int load = kc > 0 && mode == GEMM_SET ? GEMM_ADD : mode;
+    for (long jc = 0; jc < N; jc += NC) {
+      long nc = MIN(NC, N - jc);
+      pack(nc, kn, B + jc * colB + kc * rowB, colB, rowB, pb, NR, NR);
       for (long ic = 0; ic < M; ic += MC) {
-        long mc = MIN(MC, M - ic);
-        pack(mc, kn, A + ic * rowA + kc * colA, rowA, colA, pa, MR);
+        long mc = MIN(MC, M - ic), rows = tile_rows(mc);
+        pack(mc, kn, A + ic * rowA + kc * colA, rowA, colA, pa, rows, PA);
         for (long j = 0; j < nc; j += NR)
-          for (long i = 0; i < mc; i += MR) {
-            float *c = C + (ic + i) * ldc + jc + j;
-            long m = MIN(MR, mc - i), n = MIN(NR, nc - j);
-            const float *ap = pa + i * kn, *bp = pb + j * kn;
-            if (m == MR && n == NR) {
-              micro(kn, ap, bp, c, ldc, load);
-              continue;
-            }
-            float edge[MR * NR];
-            if (load)
-              for (long r = 0; r < m; r++) memcpy(edge + r * NR, c + r * ldc, n * sizeof(float));
-            micro(kn, ap, bp, edge, NR, load);
-            for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, n * sizeof(float));
-          }
+          for (long i = 0, p = 0; i < mc; i += rows, p++)
+            any_tile(MIN(rows, mc - i), MIN(NR, nc - j), kn, pa + p * kn * PA, 1, PA, pb + j * kn, NR,
+                     C + (ic + i) * ldc + jc + j, ldc, load);
       }
     }
   }

@@ -1,37 +1,30 @@
-/* Matrix product building blocks that other kernels use on data they hold in cache. */
+/* Matrix products on the calling thread, for kernels that work on data in cache. Each element of C is one chain of fused
+   multiply-adds over k in order, whatever the shapes, strides and instruction set. */
 #ifndef GEMM_H
 #define GEMM_H
 #include "quasar.h"
 #include "simd.h"
 
-/* C[M,N] (+)= A B for any strides of A and B; C has row stride ldc. Runs on the calling thread. */
-void Q_JOIN(gemm_serial, Q_ISA)(long M, long N, long K, const float *A, long rowA, long colA, const float *B,
-                                long rowB, long colB, float *C, long ldc, int accumulate);
+/* What happens to C. */
+enum { GEMM_SUBTRACT = -1, GEMM_SET = 0, GEMM_ADD = 1 };
+
+/* C[M,N] = A B, C += A B or C -= A B for small matrices in cache, without packing: rows of B and C are contiguous, element
+   (i,k) of A sits at A[i*rowA + k*colA]. Any M, N, K >= 0; fastest where N is a multiple of 16. */
+#define small_gemm Q_JOIN(small_gemm, Q_ISA)
+void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
+                int mode);
+
+/* The same for any strides of A and B and any size: packs what is not in a good order. */
 #define gemm_serial Q_JOIN(gemm_serial, Q_ISA)
+void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB, float *C,
+                 long ldc, int mode);
 
-/* Unpacked product of small matrices in cache: B and C rows contiguous; M a multiple of 4, N of 16. Element (i,k) of
-   A sits at A[i*rowA + k*colA]. Each element of C is one chain of fused multiply-adds in k order. */
-static inline void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long ldb,
-                              float *C, long ldc, int accumulate) {
-  for (long i = 0; i < M; i += 4)
-    for (long j = 0; j < N; j += 16) {
-      enum { NV = 16 / VW };
-      vf s[4][NV];
-      for (int r = 0; r < 4; r++)
-        for (int c = 0; c < NV; c++) s[r][c] = accumulate ? vload(C + (i + r) * ldc + j + c * VW) : vset(0.0f);
-      const float *ap = A + i * rowA, *bp = B + j;
-      for (long k = 0; k < K; k++, ap += colA, bp += ldb)
-        for (int c = 0; c < NV; c++) {
-          vf b = vload(bp + c * VW);
-          for (int r = 0; r < 4; r++) s[r][c] = vfma(vset(ap[r * rowA]), b, s[r][c]);
-        }
-      for (int r = 0; r < 4; r++)
-        for (int c = 0; c < NV; c++) vstore(C + (i + r) * ldc + j + c * VW, s[r][c]);
-    }
-}
-
+/* Y[N,M] = X[M,N]^T; rows ldx and ldy apart. */
 static inline void transpose_small(long M, long N, const float *X, long ldx, float *Y, long ldy) {
+  long m = M - M % TRANSPOSE, n = N - N % TRANSPOSE;
+  for (long i = 0; i < m; i += TRANSPOSE)
+    for (long j = 0; j < n; j += TRANSPOSE) transpose_square(X + i * ldx + j, ldx, Y + j * ldy + i, ldy);
   for (long i = 0; i < M; i++)
-    for (long j = 0; j < N; j++) Y[j * ldy + i] = X[i * ldx + j];
+    for (long j = i < m ? n : 0; j < N; j++) Y[j * ldy + i] = X[i * ldx + j];
 }
 #endif

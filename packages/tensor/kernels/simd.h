@@ -12,6 +12,9 @@ static inline vf vload(const float *x) { return _mm512_loadu_ps(x); }
 static inline void vstore(float *x, vf v) { _mm512_storeu_ps(x, v); }
 static inline vf vset(float x) { return _mm512_set1_ps(x); }
 static inline vf vfma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vsub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vload_part(const float *x, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), x); }
+static inline void vstore_part(float *x, vf v, int n) { _mm512_mask_storeu_ps(x, (__mmask16)((1u << n) - 1), v); }
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 enum { VW = 8 };
@@ -20,6 +23,12 @@ static inline vf vload(const float *x) { return _mm256_loadu_ps(x); }
 static inline void vstore(float *x, vf v) { _mm256_storeu_ps(x, v); }
 static inline vf vset(float x) { return _mm256_set1_ps(x); }
 static inline vf vfma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vsub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline __m256i part_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vf vload_part(const float *x, int n) { return _mm256_maskload_ps(x, part_mask(n)); }
+static inline void vstore_part(float *x, vf v, int n) { _mm256_maskstore_ps(x, part_mask(n), v); }
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>
 enum { VW = 4 };
@@ -28,6 +37,7 @@ static inline vf vload(const float *x) { return vld1q_f32(x); }
 static inline void vstore(float *x, vf v) { vst1q_f32(x, v); }
 static inline vf vset(float x) { return vdupq_n_f32(x); }
 static inline vf vfma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+static inline vf vsub(vf a, vf b) { return vsubq_f32(a, b); }
 #else
 enum { VW = 4 };
 typedef struct { float x[4]; } vf;
@@ -37,6 +47,55 @@ static inline vf vset(float x) { return (vf){{x, x, x, x}}; }
 static inline vf vfma(vf a, vf b, vf c) {
   for (int i = 0; i < 4; i++) c.x[i] = q_fma(a.x[i], b.x[i], c.x[i]);
   return c;
+}
+static inline vf vsub(vf a, vf b) {
+  for (int i = 0; i < 4; i++) a.x[i] -= b.x[i];
+  return a;
+}
+#endif
+
+/* The first n < VW floats; lanes beyond are zero and stay untouched in memory. */
+#if !defined(__AVX512F__) && !(defined(__AVX2__) && defined(__FMA__))
+static inline vf vload_part(const float *x, int n) {
+  float lanes[VW] = {0};
+  for (int i = 0; i < n; i++) lanes[i] = x[i];
+  return vload(lanes);
+}
+static inline void vstore_part(float *x, vf v, int n) {
+  float lanes[VW];
+  vstore(lanes, v);
+  for (int i = 0; i < n; i++) x[i] = lanes[i];
+}
+#endif
+
+/* Y[j,i] = X[i,j] for a square of TRANSPOSE rows. */
+#if defined(__AVX2__) && defined(__FMA__)
+enum { TRANSPOSE = 8 };
+static inline void transpose_square(const float *x, long ldx, float *y, long ldy) {
+  __m256 a[8], b[8];
+  for (int i = 0; i < 4; i++) {
+    /* rows i and i + 4 share a register, so that only in-lane shuffles follow */
+    a[2 * i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + i * ldx)), _mm_loadu_ps(x + (i + 4) * ldx), 1);
+    a[2 * i + 1] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + i * ldx + 4)), _mm_loadu_ps(x + (i + 4) * ldx + 4), 1);
+  }
+  for (int h = 0; h < 2; h++) {
+    b[4 * h] = _mm256_unpacklo_ps(a[h], a[2 + h]);
+    b[4 * h + 1] = _mm256_unpackhi_ps(a[h], a[2 + h]);
+    b[4 * h + 2] = _mm256_unpacklo_ps(a[4 + h], a[6 + h]);
+    b[4 * h + 3] = _mm256_unpackhi_ps(a[4 + h], a[6 + h]);
+    _mm256_storeu_ps(y + (4 * h) * ldy, _mm256_shuffle_ps(b[4 * h], b[4 * h + 2], 0x44));
+    _mm256_storeu_ps(y + (4 * h + 1) * ldy, _mm256_shuffle_ps(b[4 * h], b[4 * h + 2], 0xee));
+    _mm256_storeu_ps(y + (4 * h + 2) * ldy, _mm256_shuffle_ps(b[4 * h + 1], b[4 * h + 3], 0x44));
+    _mm256_storeu_ps(y + (4 * h + 3) * ldy, _mm256_shuffle_ps(b[4 * h + 1], b[4 * h + 3], 0xee));
+  }
+}
+#else
+enum { TRANSPOSE = 4 };
+static inline void transpose_square(const float *x, long ldx, float *y, long ldy) {
+  float t[16];
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++) t[4 * j + i] = x[i * ldx + j];
+  for (int j = 0; j < 4; j++) memcpy(y + j * ldy, t + 4 * j, 16);
 }
 #endif
 
