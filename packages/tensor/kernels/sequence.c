@@ -1,38 +1,14 @@
-/* Position rotation, causal depthwise convolution and the exact write gate of Quasar attention. */
+/* Causal depthwise convolution and the exact write gate of Quasar attention. */
 #include "quasar.h"
 #include "scalar.h"
 #include "simd.h"
 
 typedef struct {
-  const float *x, *cosine, *sine, *w, *state, *dy, *k, *z;
+  const float *x, *w, *state, *dy, *k, *z;
   float *y, *dx, *dw, *next, *work;
   const int32_t *position;
-  long B, T, H, E, R, D, W;
-  float sign;
+  long B, T, E, D, W;
 } seq;
-
-static void rope_rows(void *context, long b, long e) {
-  seq *g = context;
-  long half = g->R / 2;
-  for (long i = b; i < e; i++) {
-    const float *c = g->cosine + i * half, *s = g->sine + i * half;
-    for (long h = 0; h < g->H; h++) {
-      const float *x = g->x + (i * g->H + h) * g->E;
-      float *y = g->y + (i * g->H + h) * g->E;
-      for (long j = 0; j < half; j++) {
-        float p = x[j], q = x[j + half], sn = g->sign * s[j];
-        y[j] = q_fma(p, c[j], -(q * sn));
-        y[j + half] = q_fma(q, c[j], p * sn);
-      }
-      for (long j = g->R; j < g->E; j++) y[j] = x[j];
-    }
-  }
-}
-/* NeoX layout; sign -1 is the inverse rotation. p: y x[rows,H,E] cos[rows,R/2] sin[rows,R/2]; n: rows H E R sign */
-KERNEL(rope) {
-  seq g = {.y = F(0), .x = F(1), .cosine = F(2), .sine = F(3), .H = L(1), .E = L(2), .R = L(3), .sign = (float)a->n[4]};
-  parallel_for(L(0), 1 + 4096 / (g.H * g.E + 1), rope_rows, &g);
-}
 
 /* x at time t - back of the same segment; times before 0 come from the carried state [W-1, D] (oldest first). */
 static inline const float *conv_input(const seq *g, long b, long t, long back) {

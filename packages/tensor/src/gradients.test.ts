@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import {
   add,
   addBias,
+  attention,
   axpby,
   combine,
   crossEntropy,
@@ -44,7 +45,6 @@ const ints = (shape: number[], ...values: number[]) => Tensor.from(oracle, shape
 
 const T = 11;
 const positions = new Positions(oracle, 2, T, draw.positions(2, T));
-const angles = positions.angles(oracle, 10_000, 6);
 const teacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 4);
 const fullTeacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 9);
 const weights = Tensor.from(oracle, [6], draw.normal(6));
@@ -80,7 +80,7 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(3, 8), normal(4), normal(3, 8)],
   },
   l2Norm: { op: (x) => [l2Norm(x, 0.25)], inputs: [normal(3, 8)] },
-  rope: { op: (x) => [rope(x, angles)], inputs: [normal(2, T, 2, 8)] },
+  rope: { op: (x) => [rope(x, positions, { theta: 10_000, rotary: 6, cutoff: 5 })], inputs: [normal(2, T, 2, 8)] },
   shortConv: { op: (x, w) => [shortConv(x, w, null, null).y], inputs: [normal(2, 9, 3), normal(3, 1, 4)] },
   'shortConv, segments': {
     op: (x, w) => [shortConv(x, w, null, positions).y],
@@ -110,6 +110,18 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   'gla, segments': {
     op: (q, k, v, g, s) => Object.values(gla(q, k, v, logSigmoid(g), s, positions)),
     inputs: [...qkv(), normal(2, T, 1, 16), state()],
+  },
+  'attention, grouped heads': {
+    op: (q, k, v) => [attention(q, k, v, null)],
+    inputs: [normal(2, T, 4, 16), normal(2, T, 2, 16), normal(2, T, 2, 16)],
+  },
+  'attention, segments': {
+    op: (q, k, v) => [attention(q, k, v, positions, { scale: 0.5 })],
+    inputs: [normal(2, T, 2, 16), normal(2, T, 2, 16), normal(2, T, 2, 16)],
+  },
+  'attention, cache before the block, room after it': {
+    op: (q, k, v) => [attention(q, k, v, null, { length: 9 })],
+    inputs: [normal(2, 3, 2, 16), normal(2, 12, 1, 16), normal(2, 12, 1, 16)],
   },
   'experts of a token, weighted': {
     op: (x, w, router) => {

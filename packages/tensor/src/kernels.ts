@@ -31,6 +31,8 @@ export const KERNEL_NAMES = [
   'delta_rule_backward',
   'gla',
   'gla_backward',
+  'attention',
+  'attention_backward',
   'route',
   'route_backward',
   'moe_plan',

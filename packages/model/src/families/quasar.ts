@@ -67,7 +67,7 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
   const lengths = state?.lengths ?? new Int32Array(B);
   const values = input.positions ?? continuing(lengths, B, T);
   const positions = new Positions(device, B, T, values);
-  const angles = input.positional === 'none' ? null : positions.angles(device, config.rope_theta, config.head_dim);
+  const rotation = input.positional === 'none' ? null : { theta: config.rope_theta, rotary: config.head_dim };
   const ids = Tensor.from(device, [B, T], input.tokens, 'int');
   const { rms_norm_eps: eps } = config;
   const next = new Map<string, Tensor>();
@@ -89,7 +89,7 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
       const c: LayerContext = {
         config,
         positions,
-        angles,
+        rotation,
         weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
         load: (name) => state?.tensors.get(key(name)) ?? null,
         save: (name, tensor) => saved.set(key(name), tensor),

@@ -1,5 +1,5 @@
 /** @file What a layer sees: its weights, its slot of the state, positions. */
-import type { Positions, Tensor } from '@quasar/tensor';
+import type { Positions, Rotation, Tensor } from '@quasar/tensor';
 import type { QuasarConfig } from '../config.ts';
 
 export interface LayerContext {
@@ -7,7 +7,7 @@ export interface LayerContext {
   /** Position of each token in its segment. */
   positions: Positions | null;
   /** Rotation by position; null after positions were dropped. */
-  angles: { cosine: Tensor; sine: Tensor } | null;
+  rotation: Rotation | null;
   /** A weight of this layer by its name under `model.layers.i.`. */
   weight(name: string): Tensor;
   /** This layer's part of the state from the block before; null at the start. */

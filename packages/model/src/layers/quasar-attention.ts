@@ -33,7 +33,7 @@ export function quasarAttention(u: Tensor, c: LayerContext): Tensor {
     c.save(`conv_${name}`, state);
     return reshape(y, [B, T, H, E]); // [B, T, D] -> [B, T, H, E]
   };
-  const turn = (x: Tensor) => (c.angles ? rope(x, c.angles) : x);
+  const turn = (x: Tensor) => (c.rotation && c.positions ? rope(x, c.positions, c.rotation) : x);
   const q = l2Norm(turn(project('q')), E ** -0.5);
   const k = l2Norm(turn(project('k')));
   const v = project('v');

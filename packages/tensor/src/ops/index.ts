@@ -1,4 +1,5 @@
 /** @file Every op, one room. */
+export { type AttentionOptions, attention } from './attention.ts';
 export { cast } from './cast.ts';
 export {
   add,
@@ -17,5 +18,6 @@ export {
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
 export { linear } from './linear.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
-export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, rope, shortConv } from './sequence.ts';
+export { type Rotation, rope } from './rope.ts';
+export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, shortConv } from './sequence.ts';
 export { crossEntropy, embedding, gatherRows, klTopK, type TopK, topK } from './vocabulary.ts';

@@ -1,4 +1,4 @@
-/** @file Ops along time: positions, rotation, short convolution, the two linear-attention recurrences. */
+/** @file Ops along time: positions, short convolution, the two linear-attention recurrences. */
 import { record, recording } from '../autograd.ts';
 import type { Device } from '../device.ts';
 import type { KernelName } from '../kernels.ts';
@@ -41,41 +41,6 @@ export class Positions {
     }
     return this.#maxChunks;
   }
-
-  /** cos and sin of position·theta^(-2j/rotary), each [B·T, rotary/2], in f64 on the host so that far positions are exact. */
-  angles(device: Device, theta: number, rotary: number): { cosine: Tensor; sine: Tensor } {
-    const half = rotary / 2;
-    const frequencies = Float64Array.from({ length: half }, (_, j) => theta ** ((-2 * j) / rotary));
-    const cosine = new Float64Array(this.#values.length * half);
-    const sine = new Float64Array(this.#values.length * half);
-    this.#values.forEach((position, i) => {
-      for (let j = 0; j < half; j++) {
-        const angle = position * (frequencies[j] as number);
-        cosine[i * half + j] = Math.cos(angle);
-        sine[i * half + j] = Math.sin(angle);
-      }
-    });
-    const shape = [this.#values.length, half];
-    return { cosine: Tensor.from(device, shape, cosine), sine: Tensor.from(device, shape, sine) };
-  }
-}
-
-/** Rotary position embedding, NeoX layout (Su et al. 2021), on the first 2·angles channels of x [B, T, H, E]. */
-export function rope(x: Tensor, angles: { cosine: Tensor; sine: Tensor }): Tensor {
-  const [B, T, H, E] = x.shape as [number, number, number, number];
-  const rotary = angles.cosine.dim(1) * 2;
-  if (angles.cosine.dim(0) !== B * T || rotary > E)
-    throw new ShapeError(`rope: angles [${angles.cosine.shape}] for x [${x.shape}]`);
-  const rotate = (from: Tensor, sign: number) => {
-    const y = Tensor.empty(x.device, x.shape);
-    const buffers = [y.buffer, from.buffer, angles.cosine.buffer, angles.sine.buffer];
-    x.device.run('rope', buffers, [B * T, H, E, rotary, sign]);
-    return y;
-  };
-  const y = rotate(x, 1);
-  // An orthogonal map: the backward pass is the rotation by the opposite angle.
-  if (recording([x])) record([x], [y], ([d]) => [rotate(d as Tensor, -1)]);
-  return y;
 }
 
 /**

@@ -5,6 +5,7 @@ import { ShapeError, Tensor } from '../tensor.ts';
 import {
   add,
   addBias,
+  attention,
   crossEntropy,
   deltaRule,
   dispatch,
@@ -30,6 +31,8 @@ const of = (...shape: number[]) => Tensor.zeros(device, shape);
 const ints = (...shape: number[]) =>
   Tensor.from(device, shape, new Int32Array(shape.reduce((a, b) => a * b, 1)), 'int');
 
+const twoTokens = new Positions(device, 1, 2, Int32Array.of(0, 1));
+
 const REFUSED: Record<string, () => unknown> = {
   add: () => add(of(2), of(3)),
   addBias: () => addBias(of(2, 3), of(2)),
@@ -39,7 +42,12 @@ const REFUSED: Record<string, () => unknown> = {
   linear: () => linear(of(2, 3), of(4, 5)),
   rmsNorm: () => rmsNorm(of(2, 3), of(4), 1e-6),
   gatedNorm: () => gatedNorm(of(2, 4), of(4), of(2, 3), 'silu', 1e-6),
-  rope: () => rope(of(1, 3, 1, 8), new Positions(device, 1, 2, Int32Array.of(0, 1)).angles(device, 1e4, 8)),
+  rope: () => rope(of(1, 3, 1, 8), twoTokens, { theta: 1e4, rotary: 8 }),
+  'rope, width': () => rope(of(1, 2, 1, 8), twoTokens, { theta: 1e4, rotary: 7 }),
+  'attention, heads': () => attention(of(1, 2, 3, 16), of(1, 2, 2, 16), of(1, 2, 2, 16), null),
+  'attention, width': () => attention(of(1, 2, 1, 8), of(1, 2, 1, 8), of(1, 2, 1, 8), null),
+  'attention, fewer keys than queries': () => attention(of(1, 2, 1, 16), of(1, 1, 1, 16), of(1, 1, 1, 16), null),
+  'attention, positions': () => attention(of(1, 3, 1, 16), of(1, 3, 1, 16), of(1, 3, 1, 16), twoTokens),
   shortConv: () => shortConv(of(1, 3, 4), of(5, 1, 4), null, null),
   exactGate: () => exactGate(of(1, 3, 2), of(1, 3, 3, 16)),
   'deltaRule, gate': () => deltaRule(of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 2), null, null),

@@ -5,6 +5,7 @@
 import { QuasarError } from '@quasar/base';
 import type { Device, DeviceBuffer, DType } from '../../device.ts';
 import { type KernelName, typeCode } from '../../kernels.ts';
+import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gemm from './gemm.ts';
 import * as loss from './loss.ts';
@@ -12,6 +13,7 @@ import * as moe from './moe.ts';
 import * as norm from './norm.ts';
 import * as optim from './optim.ts';
 import * as recurrence from './recurrence.ts';
+import * as rope from './rope.ts';
 import * as sequence from './sequence.ts';
 import { cast, roundTo } from './storage.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
@@ -23,6 +25,8 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...norm,
   ...sequence,
   ...recurrence,
+  ...rope,
+  ...attention,
   ...moe,
   ...loss,
   ...optim,

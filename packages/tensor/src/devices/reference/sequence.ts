@@ -1,27 +1,6 @@
-/** @file Reference rotation, causal depthwise convolution and the exact write gate of Quasar attention. */
+/** @file Reference causal depthwise convolution and the exact write gate of Quasar attention. */
 import { sigmoid, silu, siluSlope, softplus } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
-
-/** NeoX layout: channel j pairs with j + R/2; channels from R on pass. sign -1 is the inverse rotation. */
-export const rope: ReferenceKernel = (p, n) => {
-  const [y, x, cosine, sine] = p as Numbers[];
-  const [rows, H, E, R, sign] = n;
-  const half = R / 2;
-  for (let i = 0; i < rows; i++) {
-    for (let h = 0; h < H; h++) {
-      const row = (i * H + h) * E;
-      for (let j = 0; j < half; j++) {
-        const c = cosine[i * half + j];
-        const s = sign * sine[i * half + j];
-        const a = x[row + j];
-        const b = x[row + j + half];
-        y[row + j] = a * c - b * s;
-        y[row + j + half] = b * c + a * s;
-      }
-      for (let j = R; j < E; j++) y[row + j] = x[row + j];
-    }
-  }
-};
 
 interface Convolution {
   T: number;

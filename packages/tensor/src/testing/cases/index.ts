@@ -1,5 +1,6 @@
 /** @file Every case, by group. */
 import type { Case } from '../case.ts';
+import { attentionCases } from './attention.ts';
 import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gemmCases } from './gemm.ts';
@@ -8,13 +9,16 @@ import { moeCases } from './moe.ts';
 import { normCases } from './norm.ts';
 import { optimCases } from './optim.ts';
 import { recurrenceCases } from './recurrence.ts';
+import { ropeCases } from './rope.ts';
 import { sequenceCases } from './sequence.ts';
 
 export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
+  attention: attentionCases,
   cast: castCases,
   elementwise: elementwiseCases,
   gemm: gemmCases,
   norm: normCases,
+  rope: ropeCases,
   sequence: sequenceCases,
   recurrence: recurrenceCases,
   moe: moeCases,

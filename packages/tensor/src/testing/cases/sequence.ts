@@ -1,26 +1,9 @@
-/** @file Cases of rotation, short convolution and write gate. */
+/** @file Cases of short convolution and write gate. */
 import { type Case, Draw } from '../case.ts';
 
 export async function sequenceCases(): Promise<Case[]> {
   const draw = new Draw('sequence');
   const cases: Case[] = [];
-
-  for (const [rows, H, E, R] of [
-    [1, 1, 2, 2],
-    [7, 3, 32, 16],
-    [300, 2, 20, 20],
-  ]) {
-    const angles = draw.uniform((rows * R) / 2, -3, 3);
-    const [cosine, sine] = [angles.map((x) => Math.fround(Math.cos(x))), angles.map((x) => Math.fround(Math.sin(x)))];
-    for (const sign of [1, -1]) {
-      cases.push({
-        name: `rope ${[rows, H, E, R]} sign ${sign}`,
-        kernel: 'rope',
-        buffers: [{ output: rows * H * E }, draw.normal(rows * H * E), cosine, sine],
-        numbers: [rows, H, E, R, sign],
-      });
-    }
-  }
 
   for (const [B, T, D, W] of [
     [1, 1, 1, 4],

@@ -1,0 +1,30 @@
+/** @file Rotary position embedding. */
+import { record, recording } from '../autograd.ts';
+import { ShapeError, Tensor } from '../tensor.ts';
+import type { Positions } from './sequence.ts';
+
+export interface Rotation {
+  /** Channel pair j turns by position · theta^(-2j/rotary). */
+  theta: number;
+  /** Channels that turn, an even number; the rest of a head passes unchanged (partial rotation). */
+  rotary: number;
+  /** From this position on nothing turns (safe NoPE, architecture §3.2). Default: everything turns. */
+  cutoff?: number;
+}
+
+/** Rotary position embedding, NeoX layout (Su et al. 2021), of x [B, T, H, E]; exact to float at any position. */
+export function rope(x: Tensor, positions: Positions, { theta, rotary, cutoff = Infinity }: Rotation): Tensor {
+  const [B, T, H, E] = x.shape as [number, number, number, number];
+  if (positions.B !== B || positions.T !== T || rotary > E || rotary % 2 !== 0)
+    throw new ShapeError(`rope: ${rotary} channels, positions [${[positions.B, positions.T]}] for x [${x.shape}]`);
+  const rotate = (from: Tensor, sign: number) => {
+    const y = Tensor.empty(x.device, x.shape);
+    const buffers = [y.buffer, from.buffer, positions.tensor.buffer];
+    x.device.run('rope', buffers, [B * T, H, E, rotary, theta ** (-2 / rotary), cutoff, sign]);
+    return y;
+  };
+  const y = rotate(x, 1);
+  // An orthogonal map: the backward pass is the rotation by the opposite angle.
+  if (recording([x])) record([x], [y], ([d]) => [rotate(d as Tensor, -1)]);
+  return y;
+}
