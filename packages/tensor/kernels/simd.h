@@ -2,6 +2,7 @@
 #ifndef SIMD_H
 #define SIMD_H
 #include "fma.h"
+#include <stdint.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -96,6 +97,49 @@ static inline void transpose_square(const float *x, long ldx, float *y, long ldy
   for (int i = 0; i < 4; i++)
     for (int j = 0; j < 4; j++) t[4 * j + i] = x[i * ldx + j];
   for (int j = 0; j < 4; j++) memcpy(y + j * ldy, t + 4 * j, 16);
+}
+#endif
+
+/* Elementwise. vmax gives b where either is NaN; vpow2 gives 2^n of the float 1.5 * 2^23 + 127 + n, 0 for n = -127. */
+#if defined(__AVX512F__)
+static inline vf vadd(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vmul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vpow2(vf a) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23)); }
+#elif defined(__AVX2__) && defined(__FMA__)
+static inline vf vadd(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vmul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vmax(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vpow2(vf a) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23)); }
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+static inline vf vadd(vf a, vf b) { return vaddq_f32(a, b); }
+static inline vf vmul(vf a, vf b) { return vmulq_f32(a, b); }
+static inline vf vmax(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static inline vf vpow2(vf a) { return vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a), 23)); }
+#elif defined(__wasm_simd128__)
+static inline vf vadd(vf a, vf b) { return wasm_f32x4_add(a, b); }
+static inline vf vmul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
+static inline vf vmax(vf a, vf b) { return wasm_f32x4_pmax(b, a); }
+static inline vf vpow2(vf a) { return wasm_i32x4_shl(a, 23); }
+#else
+static inline vf vadd(vf a, vf b) {
+  for (int i = 0; i < 4; i++) a.x[i] += b.x[i];
+  return a;
+}
+static inline vf vmul(vf a, vf b) {
+  for (int i = 0; i < 4; i++) a.x[i] *= b.x[i];
+  return a;
+}
+static inline vf vmax(vf a, vf b) {
+  for (int i = 0; i < 4; i++) a.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i];
+  return a;
+}
+static inline vf vpow2(vf a) {
+  uint32_t bits[4];
+  memcpy(bits, a.x, 16);
+  for (int i = 0; i < 4; i++) bits[i] <<= 23;
+  memcpy(a.x, bits, 16);
+  return a;
 }
 #endif
 

@@ -9,6 +9,7 @@ import {
   crossEntropy,
   deltaRule,
   dispatch,
+  divergence,
   embedding,
   exactGate,
   expertLinear,
@@ -47,6 +48,8 @@ const T = 11;
 const positions = new Positions(oracle, 2, T, draw.positions(2, T));
 const teacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 4);
 const fullTeacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 9);
+const likely = Tensor.from(oracle, [3, 9], draw.normal(27));
+const rowWeights = Tensor.from(oracle, [3], [0.5, 0, 2]);
 const weights = Tensor.from(oracle, [6], draw.normal(6));
 const bias = Tensor.from(oracle, [4], [0, 0.1, -9, 0.2]); // nobody chooses the third expert
 
@@ -141,6 +144,14 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(3, 9)],
   },
   klTopK: { op: (x) => [klTopK(x, teacher)], inputs: [normal(3, 9)] },
+  'divergence, forward, weighted': {
+    op: (x) => [divergence(x, likely, { direction: 'forward', temperature: 2, weights: rowWeights })],
+    inputs: [normal(3, 9)],
+  },
+  'divergence, reverse': {
+    op: (x) => [divergence(x, likely, { direction: 'reverse', temperature: 0.7 })],
+    inputs: [normal(3, 9)],
+  },
   'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },
 };
 

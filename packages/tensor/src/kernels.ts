@@ -51,6 +51,8 @@ export const KERNEL_NAMES = [
   'kl_top_k',
   'kl_top_k_backward',
   'top_k',
+  'divergence',
+  'scale_rows',
   'cast',
   'sum_squares',
   'adamw',

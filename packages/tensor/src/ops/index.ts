@@ -20,4 +20,13 @@ export { linear } from './linear.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { type Rotation, rope } from './rope.ts';
 export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, shortConv } from './sequence.ts';
-export { crossEntropy, embedding, gatherRows, klTopK, type TopK, topK } from './vocabulary.ts';
+export {
+  crossEntropy,
+  type DivergenceOptions,
+  divergence,
+  embedding,
+  gatherRows,
+  klTopK,
+  type TopK,
+  topK,
+} from './vocabulary.ts';

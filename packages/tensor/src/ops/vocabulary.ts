@@ -95,6 +95,42 @@ export function klTopK(logits: Tensor, teacher: TopK): Tensor {
   return loss;
 }
 
+export interface DivergenceOptions {
+  /** `forward`: KL(teacher ‖ student); `reverse`: KL(student ‖ teacher). */
+  direction: 'forward' | 'reverse';
+  /** Both sides soften by it, and the loss is multiplied by its square. Default 1. */
+  temperature?: number | undefined;
+  /** [M], constants; a row of weight 0 is not looked at. Default: all 1. */
+  weights?: Tensor | undefined;
+}
+
+/**
+ * Weighted KL between whole distributions, per row: logits [M, V] of student and teacher -> [M]. Architecture §6.1. While
+ * recording, the gradient [M, V] is made in the same reading of the logits. None flows to the teacher or the weights.
+ */
+export function divergence(logits: Tensor, teacher: Tensor, options: DivergenceOptions): Tensor {
+  const V = logits.dim(-1);
+  const M = logits.size / V;
+  const { direction, temperature = 1, weights } = options;
+  if (teacher.size !== logits.size || teacher.dim(-1) !== V)
+    throw new ShapeError(`divergence: teacher [${teacher.shape}] for logits [${logits.shape}]`);
+  if (weights && weights.size !== M) throw new ShapeError(`divergence: weights [${weights.shape}] for ${M} rows`);
+  const loss = Tensor.empty(logits.device, [M]);
+  const gradient = recording([logits]) ? Tensor.empty(logits.device, logits.shape) : null;
+  logits.device.run(
+    'divergence',
+    [loss, gradient, logits, teacher, weights].map((t) => t?.buffer ?? null),
+    [M, V, Number(direction === 'reverse'), temperature],
+  );
+  if (gradient) {
+    record([logits], [loss], ([d]) => {
+      logits.device.run('scale_rows', [gradient.buffer, (d as Tensor).buffer], [M, V]);
+      return [gradient];
+    });
+  }
+  return loss;
+}
+
 /** The K largest log-probabilities of each row of logits [M, V], best first, and the mass outside them. Not differentiable. */
 export function topK(logits: Tensor, K: number): TopK {
   const V = logits.dim(-1);

@@ -117,3 +117,38 @@ export const top_k: ReferenceKernel = (p, n) => {
     tail[i] = K === V ? 0 : Math.exp(logSumExp(rest) - lse);
   }
 };
+
+/**
+ * Weighted KL of whole distributions and its gradient; direction 0: teacher to student, 1: student to teacher. An entry that
+ * both rule out counts nothing.
+ */
+export const divergence: ReferenceKernel = (p, n) => {
+  const [loss, dlogits, logits, teacher, weights] = p;
+  const [M, V, direction, temperature] = n;
+  if (!loss || !logits || !teacher) return;
+  const logSoftmax = (x: Numbers, i: number) => {
+    const row = Float64Array.from(x.subarray(i * V, (i + 1) * V), (value) => value / temperature);
+    const lse = logSumExp(row);
+    return row.map((value) => value - lse);
+  };
+  for (let i = 0; i < M; i++) {
+    const weight = weights ? weights[i] : 1;
+    const [logQ, logP] = [logSoftmax(logits, i), logSoftmax(teacher, i)];
+    const [from, to] = direction === 0 ? [logP, logQ] : [logQ, logP];
+    let kl = 0;
+    for (let v = 0; v < V; v++) if (from[v] > -Infinity) kl += Math.exp(from[v]) * (from[v] - to[v]);
+    loss[i] = weight === 0 ? 0 : weight * temperature ** 2 * kl;
+    for (let v = 0; dlogits && v < V; v++) {
+      const q = Math.exp(logQ[v]);
+      const slope = direction === 0 ? q - Math.exp(logP[v]) : q === 0 ? 0 : q * (logQ[v] - logP[v] - kl);
+      dlogits[i * V + v] = weight === 0 ? 0 : weight * temperature * slope;
+    }
+  }
+};
+
+/** x[i] *= s[i]. */
+export const scale_rows: ReferenceKernel = (p, n) => {
+  const [x, s] = p as Numbers[];
+  const [M, V] = n;
+  for (let i = 0; i < M * V; i++) x[i] *= s[Math.floor(i / V)];
+};

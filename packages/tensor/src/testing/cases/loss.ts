@@ -87,5 +87,37 @@ export async function lossCases(): Promise<Case[]> {
       numbers: [M, V, K],
     });
   }
+
+  for (const [M, V] of [
+    [1, 1],
+    [4, 16],
+    [3, 33],
+    [2, 5000],
+  ]) {
+    const [student, teacher] = [draw.normal(M * V, 3), draw.normal(M * V, 3)];
+    if (V > 4096) {
+      // Refs that rise after the first block, in each row and in both.
+      student[4099] = 25;
+      teacher[4200] = 22;
+      student[V + 2] = Number.NEGATIVE_INFINITY;
+      teacher[V + 2] = Number.NEGATIVE_INFINITY;
+    }
+    const weights = draw.uniform(M, 0.5, 2);
+    if (M > 2) weights[1] = 0;
+    for (const direction of [0, 1]) {
+      for (const temperature of [1, 2]) {
+        const name = `divergence ${[M, V, direction, temperature]}`;
+        const call = { kernel: 'divergence' as const, numbers: [M, V, direction, temperature] };
+        const outs = [{ output: M }, { output: M * V }];
+        // A gradient, with the tolerance of a backward pass.
+        cases.push({ name, ...call, buffers: [...outs, student, teacher, weights], tolerance: 1e-5 });
+        cases.push({ name: `${name}, loss alone`, ...call, buffers: [{ output: M }, null, student, teacher, null] });
+      }
+    }
+    const scales = draw.normal(M);
+    scales[0] = 1;
+    const scaled = [{ inPlace: draw.normal(M * V) }, scales];
+    cases.push({ name: `scale_rows ${[M, V]}`, kernel: 'scale_rows', buffers: scaled, numbers: [M, V] });
+  }
   return cases;
 }
