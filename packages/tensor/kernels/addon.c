@@ -2,6 +2,7 @@
    that JavaScript fills and this file reads in place: pointers first, then numbers. */
 #define NAPI_VERSION 8
 #include "quasar.h"
+#include "arena.h"
 #include "half.h"
 #include <node_api.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static const char *const kernel_names[] = {
 #include "kernels.def"
 };
 #undef X
-enum { KERNELS = sizeof kernel_names / sizeof *kernel_names, MAX_ARGS = 32 };
+enum { KERNELS = sizeof kernel_names / sizeof *kernel_names, MAX_POINTERS = 32, MAX_NUMBERS = 32 };
 
 typedef double (*peak_fn)(int kind, float *x, float *y, long count);
 #define ISA(name)                            \
@@ -110,19 +111,46 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
   return out;
 }
 
-/* run(kernel, pointers): block = [pointer...] [number...] */
+/* Runs the command at `at`, [kernel, count of pointers, count of numbers, pointer..., number...], and gives its length; 0
+   if there is no such kernel or it has too many operands. */
+static size_t execute(const instance *self, const double *at) {
+  double kernel = at[0], pointers = at[1], numbers = at[2];
+  if (!(kernel >= 0 && kernel < KERNELS && pointers >= 0 && pointers <= MAX_POINTERS && numbers >= 0 && numbers <= MAX_NUMBERS))
+    return 0;
+  size_t P = (size_t)pointers, N = (size_t)numbers;
+  void *p[MAX_POINTERS] = {0};
+  double n[MAX_NUMBERS] = {0};
+  for (size_t i = 0; i < P; i++) p[i] = (void *)(uintptr_t)at[3 + i];
+  memcpy(n, at + 3 + P, N * sizeof *n);
+  args a = {p, n};
+  self->table[(int)kernel](&a);
+  return 3 + P + N;
+}
+static void refuse(napi_env env) {
+  napi_throw_error(env, "tensor.bad_kernel_call", "native device: unknown kernel or too many operands");
+}
+
+/* run(): the one command in the block */
 static napi_value js_run(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  instance *self = self_of(env);
-  int kernel = (int)get_number(env, argv[0]), pointers = (int)get_number(env, argv[1]);
-  if (!self->block || kernel < 0 || kernel >= KERNELS || pointers > MAX_ARGS) {
-    napi_throw_error(env, "tensor.bad_kernel_call", "native.run: unknown kernel or too many buffers");
-    return NULL;
+  (void)info;
+  const instance *self = self_of(env);
+  if (!self->block || !execute(self, self->block)) refuse(env);
+  return NULL;
+}
+
+/* replay(Float64Array commands): one after another */
+static napi_value js_replay(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  const instance *self = self_of(env);
+  size_t bytes = 0, done, left;
+  const double *at = typed_array(env, argv[0], &bytes);
+  for (left = at ? bytes / sizeof *at : 0; left > 0; at += done, left -= done) {
+    done = execute(self, at);
+    if (done == 0 || done > left) {
+      refuse(env);
+      break;
+    }
   }
-  void *p[MAX_ARGS] = {0};
-  for (int i = 0; i < pointers; i++) p[i] = (void *)(uintptr_t)self->block[i];
-  args a = {p, self->block + pointers};
-  self->table[kernel](&a);
   return NULL;
 }
 
@@ -133,12 +161,13 @@ static void forget(napi_env env, void *self, void *hint) {
 static napi_value js_alloc(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   double bytes = get_number(env, argv[0]);
-  void *p = bytes > 0 && bytes < 1e15 ? aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64) : NULL;
+  void *p = bytes > 0 && bytes < 1e15 ? arena_alloc((size_t)bytes) : NULL;
   return number(env, (double)(uintptr_t)p);
 }
+/* free(pointer, bytes): as many as alloc was asked for */
 static napi_value js_free(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  free((void *)(uintptr_t)get_number(env, argv[0]));
+  ARGUMENTS(2);
+  arena_free((void *)(uintptr_t)get_number(env, argv[0]), (size_t)get_number(env, argv[1]));
   return NULL;
 }
 /* write(pointer, typed array, type), read(pointer, typed array, type): the array's whole length, floats to or from the
@@ -171,7 +200,7 @@ static napi_value js_peak(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   static const struct { const char *name; napi_callback fn; } functions[] = {
-      {"start", js_start}, {"run", js_run}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read},
+      {"start", js_start}, {"run", js_run}, {"replay", js_replay}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read},
       {"peak", js_peak}};
   instance *self = calloc(1, sizeof *self);
   if (!self || napi_set_instance_data(env, self, forget, NULL) != napi_ok) return NULL;

@@ -15,6 +15,22 @@ export interface DeviceBuffer {
   readonly handle: unknown;
 }
 
+/** One kernel with its operands. */
+export interface Command {
+  kernel: KernelName;
+  buffers: readonly (DeviceBuffer | null)[];
+  numbers: readonly number[];
+}
+
+export interface MemoryUse {
+  /** In buffers that are not freed. */
+  usedBytes: number;
+  /** Freed and kept for the next allocations. */
+  spareBytes: number;
+  /** The most that was in use at once since the device was opened. */
+  peakBytes: number;
+}
+
 export interface Device {
   readonly name: string;
   /** Bytes of one float on this device. */
@@ -31,4 +47,12 @@ export interface Device {
   read(buffer: DeviceBuffer): Promise<Float32Array | Float64Array | Int32Array>;
   /** Enqueues one kernel. Numbers left out at the end are 0. */
   run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void;
+  /**
+   * All commands in one call, for `recordCommands`. The buffers of each pair in `exchanged`, equal in size, change places now and
+   * after each run. The call throws tensor.freed when a buffer was freed.
+   */
+  compile?(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void;
+  memory?(): MemoryUse;
+  /** Gives spare memory back to the system. */
+  trim?(): void;
 }

@@ -1,6 +1,7 @@
 /** @file Floor 1: arrays, differentiation, devices, kernels. Knows nothing of models. */
 export { type Backward, type Gradients, gradients, noGrad, record, recording } from './autograd.ts';
-export type { Device, DeviceBuffer, DType } from './device.ts';
+export { type CommandList, type Recorded, recordCommands } from './commands.ts';
+export type { Command, Device, DeviceBuffer, DType, MemoryUse } from './device.ts';
 export { measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';
 export { type DeviceName, type DeviceReport, deviceReport, openDevice } from './devices/open.ts';
 export { referenceDevice } from './devices/reference/device.ts';

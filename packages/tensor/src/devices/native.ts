@@ -2,30 +2,24 @@
  * @file The native device: kernels in C behind Node-API, memory outside the JavaScript heap, one thread pool.
  * Kernels run at once on the calling thread and the pool; `run` returns when they are done.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { QuasarError } from '@quasar/base';
-import type { Device, DeviceBuffer, DType } from '../device.ts';
-import { KERNEL_NAMES, type KernelName, typeCode } from '../kernels.ts';
+import type { Command, Device, DeviceBuffer, DType } from '../device.ts';
+import { type KernelName, typeCode } from '../kernels.ts';
+import { startAddon } from './native/addon.ts';
+import { Memory } from './native/memory.ts';
 
-interface Addon {
-  start(threads: number, isa: string, block: Float64Array): { isa: string; threads: number; kernels: string[] };
-  run(kernel: number, pointers: number): void;
-  alloc(bytes: number): number;
-  free(pointer: number): void;
-  write(pointer: number, data: Float32Array | Int32Array, type: number): void;
-  read(pointer: number, data: Float32Array | Int32Array, type: number): void;
-  peak(kind: number, x: number, y: number, count: number): number;
+export { ADDON_PATH, nativeAvailable } from './native/addon.ts';
+
+/** Where a buffer lies; pointer 0: freed. */
+interface Handle {
+  pointer: number;
+  bytes: number;
 }
 
 interface NativeBuffer extends DeviceBuffer {
-  readonly handle: { pointer: number; bytes: number };
+  readonly handle: Handle;
 }
-
-/** From both `src/devices` and `dist/devices` the addon lies two folders up. */
-export const ADDON_PATH = fileURLToPath(new URL('../../build/quasar.node', import.meta.url));
 
 /** `QUASAR_PROFILE=1`: milliseconds per kernel, printed at exit. */
 const profile = process.env.QUASAR_PROFILE ? new Map<string, number>() : null;
@@ -40,28 +34,6 @@ if (profile) {
   });
 }
 
-let addon: { api: Addon; block: Float64Array; isa: string; threads: number; numbers: Map<string, number> } | null =
-  null;
-
-function start(threads: number, isa: string): NonNullable<typeof addon> {
-  const api = createRequire(import.meta.url)(ADDON_PATH) as Addon;
-  const block = addon?.block ?? new Float64Array(64);
-  const report = api.start(threads, isa, block);
-  const numbers = new Map(report.kernels.map((name, i) => [name, i]));
-  const missing = KERNEL_NAMES.filter((name) => !numbers.has(name));
-  if (missing.length > 0) {
-    throw new QuasarError(
-      'tensor.stale_addon',
-      `native device: the compiled addon lacks kernels ${missing.join(', ')}`,
-      {
-        hint: 'compile it again: node packages/tensor/scripts/build-kernels.js',
-      },
-    );
-  }
-  addon = { api, block, isa: report.isa, threads: report.threads, numbers };
-  return addon;
-}
-
 /** What the machine can do at most with the threads and vectors of the native device. */
 export interface Peak {
   /** Fused multiply-adds in registers, all threads, 10⁹ operations (two per multiply-add) per second. */
@@ -73,68 +45,56 @@ export interface Peak {
 }
 
 /** Measures for about half a second, the best of several rounds. @throws QuasarError tensor.out_of_memory */
-export function measurePeak(): Peak {
-  const device = nativeDevice();
-  const { api } = addon as NonNullable<typeof addon>;
+export function measurePeak(options: NativeOptions = {}): Peak {
+  const { api } = start(options);
+  const memory = new Memory(api);
   const blocks = 256;
-  const x = device.allocate('float', blocks * 2 ** 18);
-  const pointer = (x as NativeBuffer).handle.pointer;
-  const middle = pointer + (blocks / 2) * 2 ** 20;
+  const x = memory.allocate(blocks * 2 ** 20);
+  const middle = x + (blocks / 2) * 2 ** 20;
   try {
-    device.run('fill', [x], [x.length, 0]);
+    // Pages that nothing wrote are all the same page of zeros.
+    const zeros = new Float32Array(2 ** 18);
+    for (let i = 0; i < blocks; i++) api.write(x + i * 2 ** 20, zeros, 0);
     const best = (kind: number, count: number, rounds: number) =>
-      Math.max(...Array.from({ length: rounds }, () => api.peak(kind, pointer, middle, count))) / 1e9;
+      Math.max(...Array.from({ length: rounds }, () => api.peak(kind, x, middle, count))) / 1e9;
     return { gflops: best(0, 1024, 5), readGBs: best(1, blocks, 7), copyGBs: best(2, blocks / 2, 7) };
   } finally {
-    device.free(x);
+    memory.free(x, blocks * 2 ** 20);
+    memory.trim();
   }
 }
 
-export function nativeAvailable(): boolean {
-  return existsSync(ADDON_PATH);
+interface NativeOptions {
+  /** Default: one per core. The pool is shared by the process and never shrinks. */
+  threads?: number | undefined;
+  /** `auto`, `plain`, `avx2` or `avx512`; all give the same bits. */
+  isa?: string | undefined;
 }
 
-/**
- * @param options.threads default: one per core. The pool is shared by the process and never shrinks.
- * @param options.isa `auto`, `plain`, `avx2` or `avx512`; all give the same bits.
- */
-export function nativeDevice(options: { threads?: number | undefined; isa?: string | undefined } = {}): Device {
+function start(options: NativeOptions): ReturnType<typeof startAddon> {
   const threads = options.threads ?? Number(process.env.QUASAR_THREADS || availableParallelism());
-  const native = start(threads, options.isa ?? 'auto');
-  const { api, block, numbers } = native;
-  // Freed memory by size, for reuse: a training step asks for the same sizes again, and fresh pages are slow.
-  const spare = new Map<number, number[]>();
+  return startAddon(threads, options.isa ?? 'auto');
+}
 
-  /** Spare memory of other sizes goes back to the system before an allocation is given up. */
-  function allocateAfterRelease(bytes: number): number {
-    for (const pointers of spare.values()) for (const pointer of pointers) api.free(pointer);
-    spare.clear();
-    return api.alloc(bytes);
-  }
+export function nativeDevice(options: NativeOptions = {}): Device {
+  const { api, block, numbers, isa, threads } = start(options);
+  const memory = new Memory(api);
 
-  return {
+  const device: Device = {
     name: 'native',
     floatBytes: 4,
-    threads: native.threads,
-    isa: native.isa,
+    threads,
+    isa,
 
     allocate(dtype: DType, length: number): NativeBuffer {
-      const bytes = roundedSize(Math.max(length, 1) * BYTES[dtype]);
-      const pointer = spare.get(bytes)?.pop() ?? (api.alloc(bytes) || allocateAfterRelease(bytes));
-      if (pointer === 0) {
-        throw new QuasarError('tensor.out_of_memory', `native device: could not allocate ${bytes} bytes`, {
-          hint: 'use a smaller batch, sequence or model',
-        });
-      }
-      return { dtype, length, handle: { pointer, bytes } };
+      const bytes = Memory.blockSize(length * BYTES[dtype]);
+      return { dtype, length, handle: { pointer: memory.allocate(bytes), bytes } };
     },
 
     free(buffer: DeviceBuffer): void {
-      const handle = (buffer as NativeBuffer).handle;
+      const { handle } = buffer as NativeBuffer;
       if (handle.pointer === 0) return;
-      const list = spare.get(handle.bytes);
-      if (list) list.push(handle.pointer);
-      else spare.set(handle.bytes, [handle.pointer]);
+      memory.free(handle.pointer, handle.bytes);
       handle.pointer = 0;
     },
 
@@ -151,21 +111,79 @@ export function nativeDevice(options: { threads?: number | undefined; isa?: stri
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
       const count = buffers.length;
+      block[0] = numbers.get(kernel) as number;
+      block[1] = count;
+      block[2] = args.length;
       for (let i = 0; i < count; i++) {
         const buffer = buffers[i] as DeviceBuffer | null;
-        block[i] = buffer ? livePointer(buffer, kernel, i) : 0;
+        block[3 + i] = buffer ? livePointer(buffer, kernel, i) : 0;
       }
-      for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
-      block.fill(0, count + args.length);
+      for (let i = 0; i < args.length; i++) block[3 + count + i] = args[i] as number;
       if (!profile) {
-        api.run(numbers.get(kernel) as number, count);
+        api.run();
         return;
       }
       const startedAtMs = performance.now();
-      api.run(numbers.get(kernel) as number, count);
+      api.run();
       profile.set(kernel, (profile.get(kernel) ?? 0) + performance.now() - startedAtMs);
     },
+
+    compile(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void {
+      const pairs = exchanged as readonly (readonly [NativeBuffer, NativeBuffer])[];
+      const exchange = () => {
+        for (const [a, b] of pairs) {
+          const { pointer } = a.handle;
+          a.handle.pointer = b.handle.pointer;
+          b.handle.pointer = pointer;
+        }
+      };
+      if (profile) {
+        exchange();
+        return () => {
+          for (const { kernel, buffers, numbers } of commands) device.run(kernel, buffers, numbers);
+          exchange();
+        };
+      }
+      const used = commands.flatMap(({ buffers }) => buffers.filter((b) => b !== null)) as NativeBuffer[];
+      const handles = [...new Set(used.map(({ handle }) => handle))];
+      // Two programs, because after each run the exchanged buffers have changed places.
+      const program = () => ({
+        code: encode(commands, numbers),
+        pointers: handles.map(({ pointer }) => pointer),
+      });
+      const before = program();
+      exchange();
+      const programs = [before, program()] as const;
+      let turn: 0 | 1 = 1;
+      return () => {
+        const { code, pointers } = programs[turn];
+        for (let i = 0; i < handles.length; i++) {
+          if (handles[i]?.pointer === pointers[i]) continue;
+          throw new QuasarError('tensor.freed', 'native device: a buffer that a command list uses was freed');
+        }
+        api.replay(code);
+        exchange();
+        turn = turn === 0 ? 1 : 0;
+      };
+    },
+
+    memory: () => memory.use,
+    trim: () => memory.trim(),
   };
+  return device;
+}
+
+/** Commands as the addon reads them: see `Addon.run`. */
+function encode(commands: readonly Command[], kernels: ReadonlyMap<string, number>): Float64Array {
+  return Float64Array.from(
+    commands.flatMap(({ kernel, buffers, numbers }) => [
+      kernels.get(kernel) as number,
+      buffers.length,
+      numbers.length,
+      ...buffers.map((buffer, i) => (buffer ? livePointer(buffer, kernel, i) : 0)),
+      ...numbers,
+    ]),
+  );
 }
 
 const BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
@@ -183,11 +201,4 @@ function livePointer(buffer: DeviceBuffer, user: string, argument?: number): num
     throw new QuasarError('tensor.freed', `native device: ${user} was given a freed buffer${where}`);
   }
   return pointer;
-}
-
-/** Up to an eighth more than asked, so that near sizes share freed memory. */
-function roundedSize(bytes: number): number {
-  if (bytes <= 4096) return Math.ceil(bytes / 64) * 64;
-  const step = 2 ** (Math.floor(Math.log2(bytes)) - 3);
-  return Math.ceil(bytes / step) * step;
 }

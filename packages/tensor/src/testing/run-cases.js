@@ -20,17 +20,19 @@ function run({ addon, threads, isa, cases }) {
       const type = { bf16: 1, f16: 2 }[argument.type] ?? 0;
       const data = argument.inPlace ?? argument.input ?? argument.output ?? argument;
       const array = ints ? new Int32Array(data) : new Float32Array(data);
-      const pointer = api.alloc(Math.max(array.byteLength, 4));
+      const bytes = Math.max(array.byteLength, 4);
+      const pointer = api.alloc(bytes);
       api.write(pointer, array, type);
-      return { array, type, pointer, hashed: !argument.scratch };
+      return { array, type, pointer, bytes, hashed: !argument.scratch };
     });
-    block.fill(0).set([...passed.map((buffer) => buffer?.pointer ?? 0), ...numbers]);
-    api.run(report.kernels.indexOf(kernel), passed.length);
+    const pointers = passed.map((buffer) => buffer?.pointer ?? 0);
+    block.set([report.kernels.indexOf(kernel), pointers.length, numbers.length, ...pointers, ...numbers]);
+    api.run();
     const hash = createHash('sha256');
     for (const buffer of passed) {
       if (!buffer) continue;
       api.read(buffer.pointer, buffer.array, buffer.type);
-      api.free(buffer.pointer);
+      api.free(buffer.pointer, buffer.bytes);
       if (buffer.hashed) hash.update(buffer.array);
     }
     return hash.digest('hex');
