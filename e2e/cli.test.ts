@@ -130,11 +130,18 @@ it('doctor names device, threads, instruction set, compiler and what is missing'
   const { code, stdout } = await quasar('doctor', '--json');
   expect(code).toBe(0);
   const report = JSON.parse(stdout);
-  expect(['native', 'reference']).toContain(report.device);
+  expect(['native', 'wasm', 'reference']).toContain(report.device);
+  expect(report.why).not.toBe('');
   expect(report.threads).toBeGreaterThan(0);
   expect(report.isa).not.toBe('');
   expect(report).toHaveProperty('compiler');
   expect(report.missing).toBeInstanceOf(Array);
+});
+
+it('another device can be asked for', async () => {
+  const asked = await quasar('doctor', '--json', '--device', 'reference');
+  expect(JSON.parse(asked.stdout)).toMatchObject({ device: 'reference', why: 'QUASAR_DEVICE asks for it' });
+  expect(await refused('doctor', '--device', 'gpu')).toContain('Allowed choices are auto, native, wasm, reference.');
 });
 
 it('an unbuilt checkout says what to run', async () => {

@@ -2,11 +2,13 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { deviceReport } from '@quasar/tensor';
+import { deviceReport, nativeAvailable } from '@quasar/tensor';
 import { DEFAULT_PORTS, isPortFree } from './ports.ts';
 
 export interface DoctorReport {
   device: string;
+  /** Why this device. */
+  why: string;
   threads: number;
   isa: string;
   compiler: string | null;
@@ -31,6 +33,7 @@ export async function examine(home: string): Promise<DoctorReport> {
   const homeState = { path: home, ...homeAccess(home) };
   return {
     device,
+    why,
     threads,
     isa,
     compiler,
@@ -42,7 +45,7 @@ export async function examine(home: string): Promise<DoctorReport> {
     chromium,
     postgres,
     missing: [
-      ...(device === 'reference' ? [`fast kernels: ${why}; run \`npm start\` after installing gcc or clang`] : []),
+      ...(nativeAvailable() ? [] : [`native kernels, the fastest: run \`npm start\` after installing gcc or clang`]),
       ...(compiler === null ? ['a C compiler (cc, gcc or clang): kernels cannot be compiled'] : []),
       ...(homeState.writable ? [] : [`${home} cannot be written: choose another folder with --home`]),
       ...(chromium === null ? ['Chromium: the dashboard test cannot run (Debian: apt-get install chromium)'] : []),

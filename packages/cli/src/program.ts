@@ -1,5 +1,5 @@
 /** @file The command tree: global options and one file per verb. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { chain } from './commands/chain.ts';
 import { check } from './commands/check.ts';
 import { distill } from './commands/distill.ts';
@@ -21,6 +21,14 @@ export function createProgram(): Command {
     .description('Train small language models, duel them for a crown, and serve the king.')
     .option('--home <folder>', 'where all state lives (default: .quasar in the repository)')
     .option('--config <file>', 'JSON file with option values per verb; flags given on the line win')
+    .addOption(
+      new Option('--device <name>', 'what computes (default: QUASAR_DEVICE, else the fastest there is)').choices([
+        'auto',
+        'native',
+        'wasm',
+        'reference',
+      ]),
+    )
     .option('--json', 'print one JSON object as the last line of stdout')
     .option('--quiet', 'no progress on stderr')
     .option('--verbose', 'show the stack of an error')
@@ -38,7 +46,16 @@ export function createProgram(): Command {
 function harden(command: Command): Command {
   command.exitOverride().configureOutput({ outputError: () => {} });
   command.configureHelp({ showGlobalOptions: true }).allowExcessArguments(false);
-  command.hook('preAction', (_, action) => applyConfig(action));
+  command.hook('preAction', (_, action) => {
+    applyConfig(action);
+    applyDevice(action);
+  });
   for (const child of command.commands) harden(child);
   return command;
+}
+
+/** Through the environment, so that it reaches the processes that `up` starts. */
+function applyDevice(action: Command): void {
+  const { device } = action.optsWithGlobals<{ device?: string }>();
+  if (device !== undefined) process.env.QUASAR_DEVICE = device;
 }

@@ -190,7 +190,7 @@ KERNEL(gemm) {
     parallel_for(N, 1 + 32768 / (K + 1), few_rows, &g);
     return;
   }
-  long parts = M * N * K < 200000 ? 1 : pool_threads() * 2;
+  long parts = (int64_t)M * N * K < 200000 ? 1 : pool_threads() * 2;
   g.by_rows = M >= N / 2;
   long extent = g.by_rows ? M : N, unit = g.by_rows ? MC : 2 * NR;
   g.tile = MAX(unit, ((extent + parts - 1) / parts + unit - 1) / unit * unit);

@@ -39,6 +39,19 @@ static inline void vstore(float *x, vf v) { vst1q_f32(x, v); }
 static inline vf vset(float x) { return vdupq_n_f32(x); }
 static inline vf vfma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 static inline vf vsub(vf a, vf b) { return vsubq_f32(a, b); }
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+enum { VW = 4 };
+typedef v128_t vf;
+static inline vf vload(const float *x) { return wasm_v128_load(x); }
+static inline void vstore(float *x, vf v) { wasm_v128_store(x, v); }
+static inline vf vset(float x) { return wasm_f32x4_splat(x); }
+#if defined(__wasm_relaxed_simd__)
+static inline vf vfma(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
+#else
+static inline vf vfma(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
+#endif
+static inline vf vsub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
 #else
 enum { VW = 4 };
 typedef struct { float x[4]; } vf;

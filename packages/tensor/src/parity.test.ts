@@ -1,7 +1,8 @@
-/** @file Every kernel of the native device (float32) against the oracle (float64), on the same inputs. */
+/** @file Every kernel of the native and wasm devices (float32) against the oracle (float64), on the same inputs. */
 import { describe, expect, it } from 'vitest';
 import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { referenceDevice } from './devices/reference/device.ts';
+import { wasmAvailable, wasmDevice } from './devices/wasm/node.ts';
 import { KERNEL_NAMES } from './kernels.ts';
 import { type Case, runCase } from './testing/case.ts';
 import { CASE_GROUPS } from './testing/cases/index.ts';
@@ -23,11 +24,22 @@ it('has a case for every kernel', () => {
   expect(KERNEL_NAMES.filter((name) => !covered.has(name))).toEqual([]);
 });
 
-describe.skipIf(!nativeAvailable()).each(groups)('$name', ({ cases }) => {
-  const native = nativeDevice();
+const DEVICES = {
+  ...(nativeAvailable() && { native: () => nativeDevice() }),
+  ...(wasmAvailable() && {
+    wasm: () => wasmDevice({ threads: 2 }),
+    'wasm without relaxed SIMD': () => wasmDevice({ threads: 1, relaxed: false }),
+  }),
+};
+const runs = Object.entries(DEVICES).flatMap(([name, open]) => {
+  const device = open();
+  return groups.map((group) => ({ device, ...group, name: `${name}: ${group.name}` }));
+});
+
+describe.each(runs)('$name', ({ device, cases }) => {
   const oracle = referenceDevice({ precision: 'f64' });
   it.each(cases)('$name', async (one) => {
-    const actual = await runCase(native, one);
+    const actual = await runCase(device, one);
     const expected = await runCase(oracle, one);
     const errors = one.buffers.map((argument, i) => {
       const [x, want] = [actual[i], expected[i]];

@@ -18,7 +18,7 @@ export function doctor(): Command {
 function describe(report: DoctorReport): string {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   const fields = record({
-    device: `${report.device}, ${report.threads} threads, ${report.isa}`,
+    device: `${report.device}, ${report.threads} threads, ${report.isa} (${report.why})`,
     compiler: report.compiler ?? 'none',
     node: `${report.node} on ${report.platform}`,
     memory: `${gigabytes(report.memoryBytes.free)} free of ${gigabytes(report.memoryBytes.total)}`,

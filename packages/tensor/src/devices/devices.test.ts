@@ -1,14 +1,16 @@
 /** @file What every device does with memory, whatever its kernels. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ShapeError, Tensor } from '../tensor.ts';
 import { nativeAvailable, nativeDevice } from './native.ts';
 import { deviceReport, openDevice } from './open.ts';
 import { referenceDevice } from './reference/device.ts';
+import { wasmAvailable, wasmDevice } from './wasm/node.ts';
 
 const DEVICES = {
   'reference f64': () => referenceDevice({ precision: 'f64' }),
   'reference f32': () => referenceDevice({ precision: 'f32' }),
   ...(nativeAvailable() && { native: () => nativeDevice() }),
+  ...(wasmAvailable() && { wasm: () => wasmDevice({ threads: 2 }) }),
 };
 
 describe.each(Object.entries(DEVICES))('%s', (_, open) => {
@@ -84,11 +86,31 @@ it('reading memory that nothing wrote gives NaN on the reference device', async 
   expect([...x]).toEqual([NaN, NaN]);
 });
 
-it('auto takes the compiled kernels where there are any, and says so', () => {
-  const device = openDevice('auto');
-  const report = deviceReport();
-  expect(device.name).toBe(nativeAvailable() ? 'native' : 'reference');
-  expect(report).toMatchObject({ device: device.name, isa: device.isa, threads: device.threads });
-  expect(report.why).not.toBe('');
-  expect(openDevice('reference').name).toBe('reference');
+describe('auto', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('takes the compiled kernels where there are any, then WebAssembly, and says so', () => {
+    vi.stubEnv('QUASAR_DEVICE', '');
+    const device = openDevice('auto');
+    const report = deviceReport();
+    expect(device.name).toBe(nativeAvailable() ? 'native' : wasmAvailable() ? 'wasm' : 'reference');
+    expect(report).toMatchObject({ device: device.name, isa: device.isa, threads: device.threads });
+    expect(report.why).not.toBe('');
+  });
+
+  it.each(['reference', ...(wasmAvailable() ? ['wasm'] : [])])('takes %s where QUASAR_DEVICE asks for it', (name) => {
+    vi.stubEnv('QUASAR_DEVICE', name);
+    expect(openDevice('auto').name).toBe(name);
+    expect(deviceReport()).toMatchObject({ device: name, why: 'QUASAR_DEVICE asks for it' });
+  });
+
+  it('refuses a device that there is not', () => {
+    vi.stubEnv('QUASAR_DEVICE', 'gpu');
+    expect(() => openDevice('auto')).toThrow(expect.objectContaining({ code: 'tensor.unknown_device' }));
+  });
+
+  it('is not asked when a device is named', () => {
+    vi.stubEnv('QUASAR_DEVICE', 'gpu');
+    expect(openDevice('reference').name).toBe('reference');
+  });
 });
