@@ -17,6 +17,7 @@ import {
 } from '@quasar/model';
 import { type Device, type DeviceName, openDevice, scope, type Tensor } from '@quasar/tensor';
 import { groupRows, paddedBlocks } from './batches.ts';
+import { Decoder } from './decoder.ts';
 import { sampleToken } from './sample.ts';
 import { scoreBatch } from './score.ts';
 import { concatTop, topOfRows } from './top-k.ts';
@@ -92,19 +93,20 @@ export class Engine {
     if (!(options.maxNewTokens >= 1)) return 'length';
     const stops = this.#stopTokens(options);
     const rng = new Rng(`${options.seed ?? 0}/0`);
-    let step = await this.#read([prompt], options.signal);
+    const decoder = await this.#read([prompt], options.signal);
     try {
       for (let n = 1; ; n++) {
-        const { token, logprob } = sampleToken(await step.logits.read(), options, rng);
+        const { token, logprob } = sampleToken(await decoder.logits.read(), options, rng);
         if (stops.has(token)) return 'stop';
-        const [top] = options.topLogprobs ? await topOfRows(step.logits, options.topLogprobs) : [];
+        const [top] = options.topLogprobs ? await topOfRows(decoder.logits, options.topLogprobs) : [];
         yield { token, logprob, ...(top ? { top: pairs(top) } : {}) };
         if (n >= options.maxNewTokens) return 'length';
         await breathe(options.signal);
-        step = this.#next(step, Int32Array.of(token));
+        this.#live();
+        decoder.next(Int32Array.of(token));
       }
     } finally {
-      disposeStep(step);
+      decoder.dispose();
     }
   }
 
@@ -133,11 +135,11 @@ export class Engine {
     const V = this.config.vocab_size;
     if (!(maxNewTokens >= 1)) return finish();
     let active = rows.map((_, i) => i);
-    let step = await this.#read(prompts, signal);
+    const decoder = await this.#read(prompts, signal);
     try {
       for (let n = 1; ; n++) {
-        const logits = await step.logits.read();
-        const tops = topLogprobs > 0 ? await topOfRows(step.logits, topLogprobs) : [];
+        const logits = await decoder.logits.read();
+        const tops = topLogprobs > 0 ? await topOfRows(decoder.logits, topLogprobs) : [];
         const chosen: number[] = [];
         const stay: number[] = [];
         active.forEach((i, at) => {
@@ -152,11 +154,12 @@ export class Engine {
         });
         if (stay.length === 0 || n >= maxNewTokens) return finish();
         await breathe(signal);
-        step = this.#next(step, Int32Array.from(chosen), stay.length < active.length ? stay : undefined);
+        this.#live();
+        decoder.next(Int32Array.from(chosen), stay.length < active.length ? stay : undefined);
         active = stay.map((at) => active[at] as number);
       }
     } finally {
-      disposeStep(step);
+      decoder.dispose();
     }
   }
 
@@ -165,7 +168,7 @@ export class Engine {
   }
 
   /** Reads whole prompts, padded on the left to one length. */
-  async #read(prompts: readonly Int32Array[], signal: AbortSignal | undefined): Promise<Step> {
+  async #read(prompts: readonly Int32Array[], signal: AbortSignal | undefined): Promise<Decoder> {
     let step: Step | null = null;
     try {
       for (const block of paddedBlocks(prompts, this.tokenizer.specials.pad)) {
@@ -178,17 +181,7 @@ export class Engine {
       if (step) disposeStep(step);
       throw error;
     }
-    return step as unknown as Step;
-  }
-
-  /** One more token per row; with `rows`, only those rows go on. */
-  #next(step: Step, tokens: Int32Array, rows?: number[]): Step {
-    const next = scope(() => {
-      const state = rows ? step.state.select(rows) : step.state;
-      return this.#block({ tokens, B: tokens.length, T: 1, state });
-    });
-    disposeStep(step);
-    return next;
+    return new Decoder(this.config, this.#parameters, step as unknown as Step);
   }
 
   #block(input: ForwardInput): Step {

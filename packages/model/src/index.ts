@@ -22,7 +22,14 @@ export {
 } from './checkpoint/safetensors.ts';
 export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
 export { isMoe, layerType, type QuasarConfig, SIZES, type SizeName } from './config.ts';
-export { type ForwardInput, type ForwardOutput, forward, vocabularyLogits } from './families/quasar.ts';
+export {
+  Block,
+  type ForwardInput,
+  type ForwardOutput,
+  forward,
+  forwardBlock,
+  vocabularyLogits,
+} from './families/quasar.ts';
 export { type SmebuSettings, smebuUpdate } from './layers/smebu.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
 export { parseConfig } from './parse-config.ts';

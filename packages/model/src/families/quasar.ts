@@ -8,6 +8,7 @@ import { QuasarError } from '@quasar/base';
 import {
   add,
   axpby,
+  type Device,
   embedding,
   gatherRows,
   linear,
@@ -56,19 +57,65 @@ export interface ForwardOutput {
 /** @throws QuasarError model.token_out_of_range, model.wrong_block, model.unsupported, checkpoint.missing_tensor */
 export function forward(config: QuasarConfig, parameters: Parameters, input: ForwardInput): ForwardOutput {
   const { B, T, state } = input;
+  checkBlock(input);
+  const lengths = state?.lengths ?? new Int32Array(B);
+  const positions = input.positions ?? continuing(lengths, B, T);
+  const block = new Block(config, weight(parameters, 'model.norm.weight').device, { ...input, positions });
+  const { hidden, tensors, aux } = forwardBlock(config, parameters, block, state?.tensors, input.positional);
+  const read = Int32Array.from(lengths, (_, b) => (positions[b * T + T - 1] as number) + 1);
+  return { hidden, state: new ModelState(read, tensors), aux };
+}
+
+/** The inputs of a block on the device; a recorded step reads them again after `write`. */
+export class Block {
+  readonly ids: Tensor;
+  readonly positions: Positions;
+  readonly #vocabulary: number;
+
+  /** @throws QuasarError model.token_out_of_range */
+  constructor(
+    config: QuasarConfig,
+    device: Device,
+    { tokens, positions, B, T }: { tokens: Int32Array; positions: Int32Array; B: number; T: number },
+  ) {
+    checkTokens(tokens, config.vocab_size);
+    this.#vocabulary = config.vocab_size;
+    this.positions = new Positions(device, B, T, positions);
+    this.ids = Tensor.from(device, [B, T], tokens, 'int');
+  }
+
+  /** Both [B · T]. @throws QuasarError model.token_out_of_range; ShapeError */
+  write(tokens: Int32Array, positions: Int32Array): void {
+    checkTokens(tokens, this.#vocabulary);
+    this.ids.write(tokens);
+    this.positions.write(positions);
+  }
+
+  /** What both hold on the device. */
+  get tensors(): Tensor[] {
+    return [this.ids, this.positions.tensor];
+  }
+}
+
+/**
+ * `forward` with everything on the device: what it computes depends on tensors alone, so its kernels can be recorded.
+ * @param state tensors of the `ModelState` before. @returns those of the one after
+ * @throws QuasarError model.unsupported, checkpoint.missing_tensor
+ */
+export function forwardBlock(
+  config: QuasarConfig,
+  parameters: Parameters,
+  block: Block,
+  state?: ReadonlyMap<string, Tensor>,
+  positional: 'rope' | 'none' = 'rope',
+): { hidden: Tensor; tensors: Map<string, Tensor>; aux: ForwardOutput['aux'] } {
+  const { ids, positions } = block;
   if (config.memory_slots > 0) {
     throw new QuasarError('model.unsupported', 'forward: latent memory is not implemented yet', {
       hint: 'use a config with memory_slots 0 (nano, tiny, mini, small)',
     });
   }
-  checkBlock(input);
-  checkTokens(input.tokens, config.vocab_size);
-  const device = weight(parameters, 'model.norm.weight').device;
-  const lengths = state?.lengths ?? new Int32Array(B);
-  const values = input.positions ?? continuing(lengths, B, T);
-  const positions = new Positions(device, B, T, values);
-  const rotation = input.positional === 'none' ? null : { theta: config.rope_theta, rotary: config.head_dim };
-  const ids = Tensor.from(device, [B, T], input.tokens, 'int');
+  const rotation = positional === 'none' ? null : { theta: config.rope_theta, rotary: config.head_dim };
   const { rms_norm_eps: eps } = config;
   const next = new Map<string, Tensor>();
   const counts: Tensor[] = [];
@@ -91,7 +138,7 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
         positions,
         rotation,
         weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
-        load: (name) => state?.tensors.get(key(name)) ?? null,
+        load: (name) => state?.get(key(name)) ?? null,
         save: (name, tensor) => saved.set(key(name), tensor),
       };
       const before = h;
@@ -107,8 +154,7 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
     }
   }
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), eps);
-  const read = Int32Array.from(lengths, (_, b) => (values[b * T + T - 1] as number) + 1);
-  return { hidden, state: new ModelState(read, next), aux: { routerLoss, counts } };
+  return { hidden, tensors: next, aux: { routerLoss, counts } };
 }
 
 interface LayerOutput {

@@ -15,7 +15,7 @@ export class Positions {
   readonly tensor: Tensor;
   readonly B: number;
   readonly T: number;
-  readonly #values: Int32Array;
+  #values: Int32Array;
   #maxChunks = 0;
 
   constructor(device: Device, B: number, T: number, values: Int32Array) {
@@ -23,6 +23,13 @@ export class Positions {
     this.#values = values;
     this.B = B;
     this.T = T;
+  }
+
+  /** Other positions of the same shape, as for the next block of a recorded step. @throws ShapeError */
+  write(values: Int32Array): void {
+    this.tensor.write(values);
+    this.#values = values;
+    this.#maxChunks = 0;
   }
 
   /** Chunks of the most divided row: chunks end every CHUNK tokens and at segment starts. */
