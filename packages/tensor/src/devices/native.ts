@@ -4,8 +4,10 @@
  */
 import { availableParallelism } from 'node:os';
 import { QuasarError } from '@quasar/base';
+import { ELEMENT_BYTES } from '../costs.ts';
 import type { Command, Device, DeviceBuffer, DType } from '../device.ts';
 import { type KernelName, typeCode } from '../kernels.ts';
+import { Profile } from '../profile.ts';
 import { startAddon } from './native/addon.ts';
 import { Memory } from './native/memory.ts';
 
@@ -21,17 +23,16 @@ interface NativeBuffer extends DeviceBuffer {
   readonly handle: Handle;
 }
 
-/** `QUASAR_PROFILE=1`: milliseconds per kernel, printed at exit. */
-const profile = process.env.QUASAR_PROFILE ? new Map<string, number>() : null;
-if (profile) {
-  process.on('exit', () => {
-    const total = [...profile.values()].reduce((sum, ms) => sum + ms, 0);
-    for (const [kernel, ms] of [...profile].sort((a, b) => b[1] - a[1])) {
-      console.error(
-        `${kernel.padEnd(24)} ${ms.toFixed(1).padStart(9)} ms ${((100 * ms) / total).toFixed(1).padStart(5)} %`,
-      );
-    }
-  });
+/** `QUASAR_PROFILE=1`: time, operations and bytes per kernel, printed at exit. */
+let profile: Profile | null = null;
+
+function profiled(device: Device): Device {
+  if (!profile) {
+    const shared = new Profile();
+    profile = shared;
+    process.on('exit', () => console.error(shared.table(measurePeak())));
+  }
+  return profile.watch(device);
 }
 
 /** What the machine can do at most with the threads and vectors of the native device. */
@@ -87,7 +88,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
     isa,
 
     allocate(dtype: DType, length: number): NativeBuffer {
-      const bytes = Memory.blockSize(length * BYTES[dtype]);
+      const bytes = Memory.blockSize(length * ELEMENT_BYTES[dtype]);
       return { dtype, length, handle: { pointer: memory.allocate(bytes), bytes } };
     },
 
@@ -119,13 +120,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
         block[3 + i] = buffer ? livePointer(buffer, kernel, i) : 0;
       }
       for (let i = 0; i < args.length; i++) block[3 + count + i] = args[i] as number;
-      if (!profile) {
-        api.run();
-        return;
-      }
-      const startedAtMs = performance.now();
       api.run();
-      profile.set(kernel, (profile.get(kernel) ?? 0) + performance.now() - startedAtMs);
     },
 
     compile(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void {
@@ -137,13 +132,6 @@ export function nativeDevice(options: NativeOptions = {}): Device {
           b.handle.pointer = pointer;
         }
       };
-      if (profile) {
-        exchange();
-        return () => {
-          for (const { kernel, buffers, numbers } of commands) device.run(kernel, buffers, numbers);
-          exchange();
-        };
-      }
       const used = commands.flatMap(({ buffers }) => buffers.filter((b) => b !== null)) as NativeBuffer[];
       const handles = [...new Set(used.map(({ handle }) => handle))];
       // Two programs, because after each run the exchanged buffers have changed places.
@@ -170,7 +158,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
     memory: () => memory.use,
     trim: () => memory.trim(),
   };
-  return device;
+  return process.env.QUASAR_PROFILE ? profiled(device) : device;
 }
 
 /** Commands as the addon reads them: see `Addon.run`. */
@@ -185,8 +173,6 @@ function encode(commands: readonly Command[], kernels: ReadonlyMap<string, numbe
     ]),
   );
 }
-
-const BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
 
 /** Ints go as they are, like floats. */
 function storageOf({ dtype }: DeviceBuffer): number {
