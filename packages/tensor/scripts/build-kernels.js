@@ -15,7 +15,7 @@ const sources = join(root, 'kernels');
 const build = join(root, 'build');
 const require = createRequire(import.meta.url);
 
-function findCompiler() {
+export function findCompiler() {
   for (const name of process.env.CC ? [process.env.CC] : ['cc', 'gcc', 'clang']) {
     try {
       return {
@@ -29,6 +29,39 @@ function findCompiler() {
   return null;
 }
 
+/** Runs the compiler once. @throws Error when it fails */
+export function run(compiler, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(compiler.name, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', reject);
+    child.on('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${compiler.name} ${args.join(' ')}: exit ${code}`)),
+    );
+  });
+}
+
+/** Compiles jobs ({ args, output }), two at a time. @throws Error when one fails */
+export async function compile(compiler, jobs) {
+  const queue = [...jobs];
+  const lane = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await run(compiler, [...job.args, '-o', job.output]);
+  };
+  await Promise.all([lane(), lane()]);
+}
+
+/** Instruction sets that this processor family may have, plainest first, with the flags that each is compiled with. */
+export const INSTRUCTION_SETS =
+  process.arch === 'x64'
+    ? [
+        ['plain', []],
+        ['avx2', ['-mavx2', '-mfma']],
+        ['avx512', ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mprefer-vector-width=512']],
+      ]
+    : [['plain', []]];
+
+/** What decides the meaning of the kernels, whatever they are compiled for. */
+export const KERNEL_FLAGS = ['-std=gnu11', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=off', '-Wall'];
+
 /** @returns {Promise<{ok: boolean, message: string, compiler: string | null}>} */
 export async function buildKernels() {
   const compiler = findCompiler();
@@ -41,24 +74,8 @@ export async function buildKernels() {
     };
   }
   const include = require('node-api-headers').include_dir;
-  const sets =
-    process.arch === 'x64'
-      ? [
-          ['plain', []],
-          ['avx2', ['-mavx2', '-mfma']],
-          ['avx512', ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mfma', '-mprefer-vector-width=512']],
-        ]
-      : [['plain', []]];
-  const common = [
-    '-std=gnu11',
-    '-O3',
-    '-fPIC',
-    '-fno-math-errno',
-    '-fno-trapping-math',
-    '-ffp-contract=off',
-    '-fvisibility=hidden',
-    '-Wall',
-  ];
+  const sets = INSTRUCTION_SETS;
+  const common = [...KERNEL_FLAGS, '-O3', '-fPIC', '-fvisibility=hidden'];
   const files = readdirSync(sources).sort();
   const hash = createHash('sha256').update(JSON.stringify([compiler, sets, common, process.arch, process.platform]));
   for (const file of files) hash.update(file).update(readFileSync(join(sources, file)));
@@ -90,22 +107,10 @@ export async function buildKernels() {
         });
       }
     }
-    const queue = [...jobs];
-    const run = (args) =>
-      new Promise((resolve, reject) => {
-        const child = spawn(compiler.name, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-        child.on('error', reject);
-        child.on('exit', (code) =>
-          code === 0 ? resolve() : reject(new Error(`${compiler.name} ${args.join(' ')}: exit ${code}`)),
-        );
-      });
-    const lane = async () => {
-      for (let job = queue.shift(); job; job = queue.shift()) await run([...job.args, '-o', job.output]);
-    };
-    await Promise.all([lane(), lane()]);
+    await compile(compiler, jobs);
     const link = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
     const output = join(work, 'quasar.node');
-    await run([...link, ...jobs.map((job) => job.output), '-pthread', '-o', output]);
+    await run(compiler, [...link, ...jobs.map((job) => job.output), '-pthread', '-o', output]);
     renameSync(output, target);
     writeFileSync(stamp, digest);
     return {

@@ -4,16 +4,9 @@ import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { referenceDevice } from './devices/reference/device.ts';
 import { wasmAvailable, wasmDevice } from './devices/wasm/node.ts';
 import { KERNEL_NAMES } from './kernels.ts';
-import { type Case, runCase } from './testing/case.ts';
+import { runCase } from './testing/case.ts';
 import { CASE_GROUPS } from './testing/cases/index.ts';
-import { relativeError } from './testing/compare.ts';
-
-const FORWARD = 2e-6;
-const BACKWARD = 1e-5;
-
-function toleranceOf({ kernel, tolerance }: Case): number {
-  return tolerance ?? (kernel.endsWith('_backward') ? BACKWARD : FORWARD);
-}
+import { errorsOf, relativeError, toleranceOf } from './testing/compare.ts';
 
 const groups = await Promise.all(
   Object.entries(CASE_GROUPS).map(async ([name, make]) => ({ name, cases: await make() })),
@@ -41,11 +34,7 @@ describe.each(runs)('$name', ({ device, cases }) => {
   it.each(cases)('$name', async (one) => {
     const actual = await runCase(device, one);
     const expected = await runCase(oracle, one);
-    const errors = one.buffers.map((argument, i) => {
-      const [x, want] = [actual[i], expected[i]];
-      if (argument === null || !x || !want || ('scratch' in argument && argument.scratch)) return 0;
-      return relativeError(x, want);
-    });
+    const errors = errorsOf(one, actual, expected);
     expect(Math.max(...errors), `relative error per buffer: ${errors}`).toBeLessThanOrEqual(toleranceOf(one));
     one.buffers.forEach((argument, i) => {
       if (argument instanceof Float64Array || argument instanceof Int32Array) {

@@ -1,5 +1,5 @@
 /** @file How far two results lie apart. */
-import type { Contents } from './case.ts';
+import type { Case, Contents } from './case.ts';
 
 /**
  * RMS(x - expected) / RMS(expected). Equal non-finite values count as no difference, unequal ones as infinite.
@@ -22,4 +22,21 @@ export function relativeError(x: Exclude<Contents, null>, expected: Exclude<Cont
     worst = Math.max(worst, Math.abs(a - b), Math.abs(b));
   }
   return worst < 1e-6 && Math.sqrt(size) < 1e-6 ? 0 : Math.sqrt(difference / Math.max(size, 1e-300));
+}
+
+const FORWARD = 2e-6;
+const BACKWARD = 1e-5;
+
+/** Relative error that a float32 device may have against the oracle. */
+export function toleranceOf({ kernel, tolerance }: Case): number {
+  return tolerance ?? (kernel.endsWith('_backward') ? BACKWARD : FORWARD);
+}
+
+/** Relative error of each buffer after a call; 0 for scratch and for what was not passed. */
+export function errorsOf(one: Case, actual: readonly Contents[], expected: readonly Contents[]): number[] {
+  return one.buffers.map((argument, i) => {
+    const [x, want] = [actual[i], expected[i]];
+    if (argument === null || !x || !want || ('scratch' in argument && argument.scratch)) return 0;
+    return relativeError(x, want);
+  });
 }
