@@ -4,6 +4,7 @@
 #ifndef ATTENTION_H
 #define ATTENTION_H
 #include "gemm.h"
+#include "rows.h"
 
 enum { COLUMNS = 64, KEYS = 64 };
 
@@ -22,8 +23,6 @@ typedef struct {
   long b, head, first, n, width;
   long lo[COLUMNS], hi[COLUMNS], lo_min, lo_max, hi_min, hi_max;
 } columns;
-
-static inline long pad_to_16(long n) { return (n + 15) / 16 * 16; }
 
 /* A token sees its segment up to itself: its position counts the keys before it there. Always at least itself. */
 static inline long first_key(const attention *g, long b, long t) {

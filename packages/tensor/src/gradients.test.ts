@@ -31,6 +31,8 @@ import {
   shortConv,
   sigmoid,
   silu,
+  slotAttention,
+  slotGates,
   softplus,
   swiglu,
   topK,
@@ -55,6 +57,8 @@ const bias = Tensor.from(oracle, [4], [0, 0.1, -9, 0.2]); // nobody chooses the 
 
 const qkv = () => [normal(2, T, 1, 16), normal(2, T, 1, 16), normal(2, T, 1, 16)];
 const state = () => normal(2, 1, 16, 16);
+const slots = () => [normal(2, 4, 16, 16), normal(2, 4, 16, 16)];
+const slotBias = Tensor.from(oracle, [2, 8], draw.normal(16));
 const unit = (x: Tensor) => l2Norm(x);
 
 const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: Input[] }> = {
@@ -125,6 +129,32 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   'attention, cache before the block, room after it': {
     op: (q, k, v) => [attention(q, k, v, null, { length: 9 })],
     inputs: [normal(2, 3, 2, 16), normal(2, 12, 1, 16), normal(2, 12, 1, 16)],
+  },
+  'slotAttention, shared key heads': {
+    op: (q, k, v, g, keys, values) => {
+      const { out, state } = slotAttention(q, k, v, logSigmoid(g), { keys, values }, null);
+      return [out, state.keys, state.values];
+    },
+    inputs: [normal(2, T, 4, 16), normal(2, T, 2, 16), normal(2, T, 2, 16), normal(2, T, 4, 16), ...slots()],
+  },
+  'slotAttention, segments': {
+    op: (q, k, v, g, keys, values) => {
+      const { out, state } = slotAttention(q, k, v, logSigmoid(g), { keys, values }, positions);
+      return [out, state.keys, state.values];
+    },
+    inputs: [normal(2, T, 4, 16), normal(2, T, 4, 16), normal(2, T, 4, 16), normal(2, T, 4, 16), ...slots()],
+  },
+  'slotAttention, only the end state used': {
+    op: (q, k, v, g) => [slotAttention(q, k, v, logSigmoid(g), null, null).state.values],
+    inputs: [normal(1, 5, 1, 16), normal(1, 5, 1, 16), normal(1, 5, 1, 16), normal(1, 5, 1, 16)],
+  },
+  slotGates: {
+    op: (r, z, rate, time) => [slotGates(r, z, rate, time, null, 3)],
+    inputs: [normal(2, 3, 2, 8), normal(2, 3, 2), normal(2), normal(2)],
+  },
+  'slotGates, bias': {
+    op: (r, z, rate, time) => [slotGates(r, z, rate, time, slotBias, 3)],
+    inputs: [normal(2, 3, 2, 8), normal(2, 3, 2), normal(2), normal(2)],
   },
   'experts of a token, weighted': {
     op: (x, w, router) => {

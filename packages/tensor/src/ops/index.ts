@@ -20,6 +20,7 @@ export { linear } from './linear.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { type Rotation, rope } from './rope.ts';
 export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, shortConv } from './sequence.ts';
+export { type Slots, slotAttention, slotGates } from './slots.ts';
 export {
   crossEntropy,
   type DivergenceOptions,

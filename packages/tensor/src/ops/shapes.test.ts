@@ -21,6 +21,8 @@ import {
   rope,
   route,
   shortConv,
+  slotAttention,
+  slotGates,
   swiglu,
   topK,
   weightedSum,
@@ -32,6 +34,8 @@ const ints = (...shape: number[]) =>
   Tensor.from(device, shape, new Int32Array(shape.reduce((a, b) => a * b, 1)), 'int');
 
 const twoTokens = new Positions(device, 1, 2, Int32Array.of(0, 1));
+
+const x16 = of(1, 2, 1, 16);
 
 const REFUSED: Record<string, () => unknown> = {
   add: () => add(of(2), of(3)),
@@ -56,6 +60,12 @@ const REFUSED: Record<string, () => unknown> = {
     const x = of(1, 2, 1, 16);
     return gla(x, x, x, x, of(1, 1, 16, 15), null);
   },
+  'slotAttention, decay': () => slotAttention(x16, x16, x16, of(1, 2, 2, 16), null, null),
+  'slotAttention, slots': () => slotAttention(x16, x16, x16, of(1, 2, 1, 8), null, null),
+  'slotAttention, state': () =>
+    slotAttention(x16, x16, x16, x16, { keys: of(1, 1, 16, 16), values: of(1, 1, 16, 8) }, null),
+  'slotGates, rate': () => slotGates(of(1, 2, 3, 8), of(1, 2, 3), of(2), of(3), null, 2),
+  'slotGates, more slots than there are': () => slotGates(of(1, 2, 3, 8), of(1, 2, 3), of(3), of(3), null, 9),
   'route, bias': () => route(of(3, 4), of(3), 2),
   'route, more experts than there are': () => route(of(3, 4), of(4), 5),
   dispatch: () => dispatch(of(2, 5), route(of(3, 4), of(4), 2)),

@@ -15,6 +15,7 @@ import * as optim from './optim.ts';
 import * as recurrence from './recurrence.ts';
 import * as rope from './rope.ts';
 import * as sequence from './sequence.ts';
+import * as slots from './slots.ts';
 import { cast, roundTo } from './storage.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
@@ -27,6 +28,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...recurrence,
   ...rope,
   ...attention,
+  ...slots,
   ...moe,
   ...loss,
   ...optim,

@@ -11,6 +11,7 @@ import { optimCases } from './optim.ts';
 import { recurrenceCases } from './recurrence.ts';
 import { ropeCases } from './rope.ts';
 import { sequenceCases } from './sequence.ts';
+import { slotCases } from './slots.ts';
 
 export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   attention: attentionCases,
@@ -19,6 +20,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   gemm: gemmCases,
   norm: normCases,
   rope: ropeCases,
+  slots: slotCases,
   sequence: sequenceCases,
   recurrence: recurrenceCases,
   moe: moeCases,

@@ -4,7 +4,7 @@ import { type Case, Draw, outputs, zeros } from '../case.ts';
 const CHUNK = 64;
 
 /** Chunks of the most divided sequence: every 64 tokens and at each position 0. */
-function chunksOf(B: number, T: number, position: Int32Array | null): number {
+export function chunksOf(B: number, T: number, position: Int32Array | null): number {
   let most = 0;
   for (let b = 0; b < B; b++) {
     let [chunks, start] = [0, 0];
