@@ -18,6 +18,7 @@ import {
   gla,
   klTopK,
   l2Norm,
+  latentMemory,
   linear,
   logSigmoid,
   multiply,
@@ -57,8 +58,29 @@ const bias = Tensor.from(oracle, [4], [0, 0.1, -9, 0.2]); // nobody chooses the 
 
 const qkv = () => [normal(2, T, 1, 16), normal(2, T, 1, 16), normal(2, T, 1, 16)];
 const state = () => normal(2, 1, 16, 16);
-const slots = () => [normal(2, 4, 16, 16), normal(2, 4, 16, 16)];
+const slots = (B: number) => [normal(B, 2, 16, 16), normal(B, 2, 16, 16)];
 const slotBias = Tensor.from(oracle, [2, 8], draw.normal(16));
+const vector = (size: number) => Tensor.filled(oracle, [size], 0.7);
+const rows16 = Tensor.from(oracle, [1, 90, 16], draw.normal(90 * 16));
+const saliency = Tensor.from(oracle, [1, 90], draw.uniform(90, 0, 1));
+// One token per segment has the largest saliency, among those that are checked.
+const peaks = { shape: [1, 90], data: Float64Array.from({ length: 90 }, (_, t) => (t % 48 === 9 ? 0.9 : 0.3)) };
+const smallData = draw.normal(256, 0.05); // beside what is written, so that the differences are not lost in the sum
+const small = { data: smallData, initial: Tensor.from(oracle, [16, 16], smallData) };
+const openRows = Tensor.from(oracle, [1, 63, 17], draw.uniform(63 * 17, 0, 0.2));
+/** Tokens 40 to 129 of a document; and the last 20 of one before the first 70 of the next. */
+const oneDocument = new Positions(
+  oracle,
+  1,
+  90,
+  Int32Array.from({ length: 90 }, (_, t) => 40 + t),
+);
+const documents = new Positions(
+  oracle,
+  1,
+  90,
+  Int32Array.from({ length: 90 }, (_, t) => (t < 20 ? 44 + t : t - 20)),
+);
 const unit = (x: Tensor) => l2Norm(x);
 
 const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: Input[] }> = {
@@ -135,14 +157,14 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
       const { out, state } = slotAttention(q, k, v, logSigmoid(g), { keys, values }, null);
       return [out, state.keys, state.values];
     },
-    inputs: [normal(2, T, 4, 16), normal(2, T, 2, 16), normal(2, T, 2, 16), normal(2, T, 4, 16), ...slots()],
+    inputs: [normal(1, T, 2, 16), normal(1, T, 1, 16), normal(1, T, 1, 16), normal(1, T, 2, 16), ...slots(1)],
   },
   'slotAttention, segments': {
     op: (q, k, v, g, keys, values) => {
       const { out, state } = slotAttention(q, k, v, logSigmoid(g), { keys, values }, positions);
       return [out, state.keys, state.values];
     },
-    inputs: [normal(2, T, 4, 16), normal(2, T, 4, 16), normal(2, T, 4, 16), normal(2, T, 4, 16), ...slots()],
+    inputs: [normal(2, T, 2, 16), normal(2, T, 2, 16), normal(2, T, 2, 16), normal(2, T, 2, 16), ...slots(2)],
   },
   'slotAttention, only the end state used': {
     op: (q, k, v, g) => [slotAttention(q, k, v, logSigmoid(g), null, null).state.values],
@@ -155,6 +177,27 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   'slotGates, bias': {
     op: (r, z, rate, time) => [slotGates(r, z, rate, time, slotBias, 3)],
     inputs: [normal(2, 3, 2, 8), normal(2, 3, 2), normal(2), normal(2)],
+  },
+  'latentMemory, reads': {
+    op: (q, initial, memory) => {
+      const weights = { query: vector(16), channels: vector(16), temperature: vector(1), initial };
+      return [latentMemory(rows16, saliency, q, weights, { memory, open: openRows }, documents).out];
+    },
+    inputs: [normal(1, 90, 16), normal(16, 16), normal(1, 16, 16)],
+  },
+  'latentMemory, writes': {
+    op: (m, eta, query, channels, temperature, memory) => {
+      const weights = { query, channels, temperature, initial: small.initial };
+      return [latentMemory(m, eta, rows16, weights, { memory, open: openRows }, oneDocument).state.memory];
+    },
+    inputs: [normal(1, 90, 16), peaks, normal(16), normal(16), normal(1), { shape: [1, 16, 16], data: small.data }],
+  },
+  'latentMemory, a document ends within the block': {
+    op: (m, query, initial) => {
+      const weights = { query, channels: vector(16), temperature: vector(1), initial };
+      return [latentMemory(m, saliency, rows16, weights, null, documents).state.memory];
+    },
+    inputs: [normal(1, 90, 16), normal(16), { shape: [16, 16], data: small.data }],
   },
   'experts of a token, weighted': {
     op: (x, w, router) => {

@@ -37,6 +37,8 @@ export const KERNEL_NAMES = [
   'slot_gates_backward',
   'slot_attention',
   'slot_attention_backward',
+  'latent_memory',
+  'latent_memory_backward',
   'route',
   'route_backward',
   'moe_plan',

@@ -17,6 +17,7 @@ export {
 } from './elementwise.ts';
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
 export { linear } from './linear.ts';
+export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { type Rotation, rope } from './rope.ts';
 export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, shortConv } from './sequence.ts';

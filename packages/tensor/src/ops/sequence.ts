@@ -17,6 +17,7 @@ export class Positions {
   readonly T: number;
   #values: Int32Array;
   #maxChunks = 0;
+  #maxSegments = 0;
 
   constructor(device: Device, B: number, T: number, values: Int32Array) {
     this.tensor = Tensor.from(device, [B, T], values, 'int');
@@ -47,6 +48,20 @@ export class Positions {
       }
     }
     return this.#maxChunks;
+  }
+
+  /** Pieces of the most divided row, cut wherever a position is a multiple of CHUNK. */
+  get maxSegments(): number {
+    if (this.#maxSegments === 0) {
+      for (let b = 0; b < this.B; b++) {
+        let pieces = 0;
+        for (let t = 0; t < this.T; t++) {
+          if (t === 0 || (this.#values[b * this.T + t] as number) % CHUNK === 0) pieces++;
+        }
+        this.#maxSegments = Math.max(this.#maxSegments, pieces);
+      }
+    }
+    return this.#maxSegments;
   }
 }
 

@@ -14,6 +14,7 @@ import {
   gatedNorm,
   gla,
   klTopK,
+  latentMemory,
   linear,
   Positions,
   reshape,
@@ -36,6 +37,9 @@ const ints = (...shape: number[]) =>
 const twoTokens = new Positions(device, 1, 2, Int32Array.of(0, 1));
 
 const x16 = of(1, 2, 1, 16);
+
+const u16 = of(1, 2, 16);
+const memory = { query: of(16), channels: of(16), temperature: of(1), initial: of(16, 16) };
 
 const REFUSED: Record<string, () => unknown> = {
   add: () => add(of(2), of(3)),
@@ -66,6 +70,10 @@ const REFUSED: Record<string, () => unknown> = {
     slotAttention(x16, x16, x16, x16, { keys: of(1, 1, 16, 16), values: of(1, 1, 16, 8) }, null),
   'slotGates, rate': () => slotGates(of(1, 2, 3, 8), of(1, 2, 3), of(2), of(3), null, 2),
   'slotGates, more slots than there are': () => slotGates(of(1, 2, 3, 8), of(1, 2, 3), of(3), of(3), null, 9),
+  'latentMemory, saliency': () => latentMemory(u16, of(1, 3), u16, memory, null, null),
+  'latentMemory, rows': () => latentMemory(u16, of(1, 2), u16, { ...memory, initial: of(8, 16) }, null, null),
+  'latentMemory, state without positions': () =>
+    latentMemory(u16, of(1, 2), u16, memory, { memory: of(1, 16, 16), open: of(1, 63, 17) }, null),
   'route, bias': () => route(of(3, 4), of(3), 2),
   'route, more experts than there are': () => route(of(3, 4), of(4), 5),
   dispatch: () => dispatch(of(2, 5), route(of(3, 4), of(4), 2)),

@@ -9,6 +9,7 @@ import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gemm from './gemm.ts';
 import * as loss from './loss.ts';
+import * as memory from './memory.ts';
 import * as moe from './moe.ts';
 import * as norm from './norm.ts';
 import * as optim from './optim.ts';
@@ -29,6 +30,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...rope,
   ...attention,
   ...slots,
+  ...memory,
   ...moe,
   ...loss,
   ...optim,

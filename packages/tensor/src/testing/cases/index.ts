@@ -5,6 +5,7 @@ import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gemmCases } from './gemm.ts';
 import { lossCases } from './loss.ts';
+import { memoryCases } from './memory.ts';
 import { moeCases } from './moe.ts';
 import { normCases } from './norm.ts';
 import { optimCases } from './optim.ts';
@@ -21,6 +22,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   norm: normCases,
   rope: ropeCases,
   slots: slotCases,
+  memory: memoryCases,
   sequence: sequenceCases,
   recurrence: recurrenceCases,
   moe: moeCases,
