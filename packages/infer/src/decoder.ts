@@ -60,7 +60,7 @@ export class Decoder {
     };
     try {
       const list = recordCommands(device, () => {
-        const step = forwardBlock(this.#config, this.#parameters, block, tensors);
+        const step = forwardBlock(this.#config, this.#parameters, block, { state: tensors });
         const carried = [...step.tensors].map(([key, after]) => [after, tensors.get(key) as Tensor] as const);
         return { value: vocabularyLogits(this.#parameters, step.hidden), carried };
       });

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
-import { gradients, noGrad } from './autograd.ts';
+import { checkpoint, gradients, noGrad } from './autograd.ts';
 import { add, linear, multiply, reshape, scale, silu, weightedSum } from './ops/index.ts';
 import { scope } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
@@ -116,4 +116,86 @@ it('a training step inside a scope leaves only its gradients', () => {
   expect(device.live).toBe(before + 1);
   found[0]?.dispose();
   expect(device.live).toBe(before);
+});
+
+it('frees on the way back what the rest does not need', async () => {
+  const w = Tensor.from(device, [2, 2], [1, 2, 3, 4]);
+  w.requiresGrad = true;
+  let most = 0;
+  const counted = (x: Tensor) => {
+    most = Math.max(most, device.live);
+    return silu(x);
+  };
+  const x = Tensor.from(device, [1, 2], [0.1, -0.2]);
+  const before = device.live;
+  let hidden: Tensor[] = [];
+  const { value, gradients: found } = gradients([w], () => {
+    hidden = [x];
+    for (let i = 0; i < 10; i++) hidden.push(counted(linear(hidden.at(-1) as Tensor, w)));
+    return { loss: sum(hidden.at(-1) as Tensor), kept: hidden[5] };
+  });
+  // The loss, what the body returned, the gradient, and the constant of ones.
+  expect(device.live).toBe(before + 4);
+  expect(most).toBeGreaterThan(15);
+  expect(await value.kept?.read()).toHaveLength(2);
+  await expect(hidden[4]?.read()).rejects.toThrow(expect.objectContaining({ code: 'tensor.freed' }));
+  expect(await found[0]?.read()).toHaveLength(4);
+});
+
+/** What each of both ways of running `layers` gives: gradients of w, x and the values it kept. */
+async function plainAndCheckpointed(layer: (h: Tensor, w: Tensor, x: Tensor) => { h: Tensor; extra: Tensor }) {
+  const results = [];
+  for (const run of [<T>(body: () => T) => body(), checkpoint]) {
+    const w = Tensor.from(device, [2, 2], [1, 0.2, -0.3, 0.4]);
+    const x = Tensor.from(device, [1, 2], [0.1, -0.2]);
+    w.requiresGrad = x.requiresGrad = true;
+    const { value, gradients: found } = gradients([w, x], () => {
+      let h = x;
+      const extras: Tensor[] = [];
+      for (let i = 0; i < 4; i++) {
+        const from = h;
+        const out = run(() => layer(from, w, x));
+        h = out.h;
+        extras.push(out.extra);
+      }
+      const loss = sum(add(h, extras[1] as Tensor));
+      return { loss, extras };
+    });
+    const all = [value.loss, ...value.extras, ...found];
+    results.push(await Promise.all(all.map(async (tensor) => [...((await tensor?.read()) ?? [])])));
+  }
+  return results;
+}
+
+it('a checkpoint gives the same values and gradients, for inputs used twice and for several outputs', async () => {
+  const [plain, checkpointed] = await plainAndCheckpointed((h, w, x) => {
+    const inner = silu(linear(h, w));
+    return { h: add(h, multiply(inner, x)), extra: scale(inner, 3) };
+  });
+  expect(checkpointed).toEqual(plain);
+});
+
+it('checkpoints nest, and pass on what they did not make', async () => {
+  const [plain, checkpointed] = await plainAndCheckpointed((h, w, x) => {
+    const inner = checkpoint(() => [silu(linear(h, w)), x]);
+    return { h: add(inner[0] as Tensor, inner[1] as Tensor), extra: reshape(x, [2]) };
+  });
+  expect(checkpointed).toEqual(plain);
+});
+
+it('a checkpoint keeps nothing but its result, and does nothing without a tape', () => {
+  const x = parameter(1, 2);
+  const before = device.live;
+  let inside = 0;
+  gradients([x], () => {
+    const y = checkpoint(() => {
+      const z = multiply(silu(multiply(x, x)), x);
+      inside = device.live;
+      return z;
+    });
+    expect(device.live).toBe(before + 1);
+    return { loss: sum(y) };
+  });
+  expect(inside).toBeGreaterThanOrEqual(before + 3);
+  expect(checkpoint(() => silu(x)).requiresGrad).toBe(false);
 });

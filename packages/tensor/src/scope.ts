@@ -24,11 +24,13 @@ export function persist<T extends Tensor>(tensor: T): T {
   return tensor;
 }
 
-function keepIn(value: unknown, buffers: Set<unknown>): void {
-  if (value === null || typeof value !== 'object') return;
-  if ('buffer' in value && 'device' in value) buffers.add((value as Tensor).buffer);
-  else if (value instanceof Map) for (const v of value.values()) keepIn(v, buffers);
-  else if (!ArrayBuffer.isView(value)) for (const v of Object.values(value)) keepIn(v, buffers);
+/** The tensors of a value: a tensor, or an array, map or plain object of values; each once, always in the same order. */
+export function tensorsIn(value: unknown, found: Set<Tensor> = new Set()): Set<Tensor> {
+  if (value === null || typeof value !== 'object') return found;
+  if ('buffer' in value && 'device' in value) found.add(value as Tensor);
+  else if (value instanceof Map) for (const v of value.values()) tensorsIn(v, found);
+  else if (!ArrayBuffer.isView(value)) for (const v of Object.values(value)) tensorsIn(v, found);
+  return found;
 }
 
 /**
@@ -37,20 +39,27 @@ function keepIn(value: unknown, buffers: Set<unknown>): void {
  * requests never interleave; read results after the scope.
  */
 export function scope<T>(body: () => T): T {
+  return scopeAndKept(body).result;
+}
+
+/** As `scope`; `kept` are the tensors that own the memory which was made inside and lives on. */
+export function scopeAndKept<T>(body: () => T): { result: T; kept: Tensor[] } {
   const mine = new Map<DeviceBuffer, Tensor>();
   stack.push(mine);
-  let kept: Set<unknown> = new Set();
+  let inResult: Set<unknown> = new Set();
+  const kept: Tensor[] = [];
   try {
     const result = body();
     if (result instanceof Promise) throw new TypeError('scope: the body must be synchronous');
-    kept = new Set();
-    keepIn(result, kept);
-    return result;
+    inResult = new Set(Array.from(tensorsIn(result), ({ buffer }) => buffer));
+    return { result, kept };
   } finally {
     stack.pop();
     for (const tensor of mine.values()) {
-      if (kept.has(tensor.buffer)) owned(tensor);
-      else tensor.device.free(tensor.buffer);
+      if (inResult.has(tensor.buffer)) {
+        owned(tensor);
+        kept.push(tensor);
+      } else tensor.device.free(tensor.buffer);
     }
   }
 }

@@ -54,14 +54,15 @@ describe('learning', () => {
     expect(Math.abs(evaluations[0]?.heldOut.world?.kl as number)).toBeLessThan(1e-5);
   });
 
-  it('equal seeds give equal bits, another seed others', async () => {
-    const trained = async (seed: string) => {
-      const run = tinyRun({ seed, steps: 3 });
+  it('equal seeds give equal bits, with recompute or without, another seed others', async () => {
+    const trained = async (seed: string, recompute = false) => {
+      const run = tinyRun({ seed, steps: 3 }, { recompute });
       await train(run);
       return digestOf(run.checkpoint);
     };
     const one = await trained('a');
     expect(await trained('a')).toBe(one);
+    expect(await trained('a', true)).toBe(one);
     expect(await trained('b')).not.toBe(one);
   });
 

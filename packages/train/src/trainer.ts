@@ -72,6 +72,8 @@ export interface TrainRun {
   settings: TrainSettings;
   /** Holds the resume point; null: none is kept. */
   directory: string | null;
+  /** Trade time for memory: compute each layer again in the backward pass. Gives the same bits. Default false. */
+  recompute?: boolean | undefined;
   onStep?: ((report: StepReport) => void) | undefined;
   onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -148,7 +150,7 @@ async function trainStep(
   const batch = pack(() => source.document(rng), settings.B, settings.T);
   const out = scope(() => {
     const { value, gradients: found } = gradients(optimizer.parameters, () =>
-      objective.evaluate(config, parameters, batch),
+      objective.evaluate(config, parameters, batch, { recompute: run.recompute }),
     );
     return { metrics: value.metrics, counts: value.counts, found, norm: squaredNorm(found) };
   });

@@ -8,6 +8,7 @@ import { QuasarError } from '@quasar/base';
 import {
   add,
   axpby,
+  checkpoint,
   type Device,
   embedding,
   gatherRows,
@@ -40,6 +41,8 @@ export interface ForwardInput {
   positions?: Int32Array | undefined;
   /** `none` drops the rotation (DroPE). Default `rope`. */
   positional?: 'rope' | 'none' | undefined;
+  /** Keep only the input of each layer for the backward pass, and compute the layer again there. Default false. */
+  recompute?: boolean | undefined;
 }
 
 export interface ForwardOutput {
@@ -61,7 +64,10 @@ export function forward(config: QuasarConfig, parameters: Parameters, input: For
   const lengths = state?.lengths ?? new Int32Array(B);
   const positions = input.positions ?? continuing(lengths, B, T);
   const block = new Block(config, weight(parameters, 'model.norm.weight').device, { ...input, positions });
-  const { hidden, tensors, aux } = forwardBlock(config, parameters, block, state?.tensors, input.positional);
+  const { hidden, tensors, aux } = forwardBlock(config, parameters, block, {
+    ...input,
+    state: state?.tensors,
+  });
   const read = Int32Array.from(lengths, (_, b) => (positions[b * T + T - 1] as number) + 1);
   return { hidden, state: new ModelState(read, tensors), aux };
 }
@@ -99,17 +105,17 @@ export class Block {
 
 /**
  * `forward` with everything on the device: what it computes depends on tensors alone, so its kernels can be recorded.
- * @param state tensors of the `ModelState` before. @returns those of the one after
+ * @param options.state tensors of the `ModelState` before. @returns those of the one after
  * @throws QuasarError model.unsupported, checkpoint.missing_tensor
  */
 export function forwardBlock(
   config: QuasarConfig,
   parameters: Parameters,
   block: Block,
-  state?: ReadonlyMap<string, Tensor>,
-  positional: 'rope' | 'none' = 'rope',
+  options: Pick<ForwardInput, 'positional' | 'recompute'> & { state?: ReadonlyMap<string, Tensor> | undefined } = {},
 ): { hidden: Tensor; tensors: Map<string, Tensor>; aux: ForwardOutput['aux'] } {
   const { ids, positions } = block;
+  const { state, positional, recompute = false } = options;
   if (config.memory_slots > 0) {
     throw new QuasarError('model.unsupported', 'forward: latent memory is not implemented yet', {
       hint: 'use a config with memory_slots 0 (nano, tiny, mini, small)',
@@ -127,27 +133,27 @@ export function forwardBlock(
   );
   // Without a backward pass to come, the temporaries of a layer are freed with it.
   const isRecording = recording([...parameters.values()]);
-  const perLayer = <T>(body: () => T): T => (isRecording ? body() : scope(body));
+  const perLayer = <T>(body: () => T): T => (!isRecording ? scope(body) : recompute ? checkpoint(body) : body());
   let h = anchor;
   for (let loop = 0; loop < config.num_loops; loop++) {
     for (let layer = 0; layer < config.n_layers; layer++) {
-      const saved = new Map<string, Tensor>();
       const key = (name: string) => `${loop}.${layer}.${name}`;
-      const c: LayerContext = {
-        config,
-        positions,
-        rotation,
-        weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
-        load: (name) => state?.get(key(name)) ?? null,
-        save: (name, tensor) => saved.set(key(name), tensor),
-      };
       const before = h;
       const out = perLayer(() => {
+        const saved = new Map<string, Tensor>();
+        const c: LayerContext = {
+          config,
+          positions,
+          rotation,
+          weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
+          load: (name) => state?.get(key(name)) ?? null,
+          save: (name, tensor) => saved.set(key(name), tensor),
+        };
         const bias = isMoe(config, layer) ? selectionBias(config, parameters, layer) : null;
         return { ...runLayer(before, anchor, layerType(config, layer), bias, c), saved };
       });
       h = out.h;
-      for (const [name, tensor] of saved) next.set(name, tensor);
+      for (const [name, tensor] of out.saved) next.set(name, tensor);
       if (!out.routed) continue;
       counts.push(out.routed.counts);
       routerLoss = routerLoss ? add(routerLoss, out.routed.loss) : out.routed.loss;

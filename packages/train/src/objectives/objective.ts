@@ -15,15 +15,21 @@ export interface ObjectiveResult {
 export interface Objective {
   /** With the options that change it: a run resumes only with an objective of the same name. */
   name: string;
-  evaluate(config: QuasarConfig, parameters: Parameters, batch: Batch): ObjectiveResult;
+  /** @param options.recompute as of `forward`: less memory, the same bits. */
+  evaluate(
+    config: QuasarConfig,
+    parameters: Parameters,
+    batch: Batch,
+    options?: { recompute?: boolean | undefined },
+  ): ObjectiveResult;
 }
 
 /** Next-token cross-entropy. */
 export function crossEntropyObjective(): Objective {
   return {
     name: 'cross_entropy',
-    evaluate(config, parameters, batch) {
-      const out = forward(config, parameters, batch);
+    evaluate(config, parameters, batch, options) {
+      const out = forward(config, parameters, { ...batch, ...options });
       const rows = countedRows(batch, config.vocab_size);
       const logits = vocabularyLogits(parameters, out.hidden, rows.index);
       const ce = meanCrossEntropy(logits, batch, rows);
@@ -45,11 +51,11 @@ export interface DistilOptions {
 }
 
 /** (1 − a)·KL(teacher ‖ student) on top k plus tail bucket, + a·cross-entropy, on the same tokens (architecture §6.1). */
-export function distilObjective(teacher: Teacher, options: DistilOptions): Objective {
-  const topIds = Math.min(options.topK, teacher.config.vocab_size);
+export function distilObjective(teacher: Teacher, settings: DistilOptions): Objective {
+  const topIds = Math.min(settings.topK, teacher.config.vocab_size);
   return {
-    name: `distil(topK ${topIds}, ceShare ${options.ceShare})`,
-    evaluate(config, parameters, batch) {
+    name: `distil(topK ${topIds}, ceShare ${settings.ceShare})`,
+    evaluate(config, parameters, batch, options) {
       const rows = countedRows(batch, config.vocab_size);
       const view: TopK = noGrad(() =>
         topK(
@@ -57,11 +63,11 @@ export function distilObjective(teacher: Teacher, options: DistilOptions): Objec
           topIds,
         ),
       );
-      const out = forward(config, parameters, batch);
+      const out = forward(config, parameters, { ...batch, ...options });
       const logits = vocabularyLogits(parameters, out.hidden, rows.index);
       const ce = meanCrossEntropy(logits, batch, rows);
       const kl = weightedMean(klTopK(logits, view), rows.weights);
-      const loss = axpby(options.ceShare, ce, 1 - options.ceShare, kl);
+      const loss = axpby(settings.ceShare, ce, 1 - settings.ceShare, kl);
       return { loss: withRouter(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
     },
   };

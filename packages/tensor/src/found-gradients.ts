@@ -1,0 +1,76 @@
+/** @file The gradients that a backward pass has found so far, and the memory that it may free. */
+import type { DeviceBuffer } from './device.ts';
+import { scopeAndKept } from './scope.ts';
+import { ShapeError, Tensor } from './tensor.ts';
+
+export class FoundGradients {
+  /** `own`: a sum that nobody else holds, which grows in place. */
+  readonly #of = new Map<Tensor, { gradient: Tensor; own: boolean }>();
+  /** How many entries of `#of` use the memory of a gradient that the pass made; other memory is not ours to free. */
+  readonly #made = new Map<DeviceBuffer, { tensor: Tensor; uses: number }>();
+  /** Of those, the ones that had no use at some time since `freeUnused`. */
+  readonly #idle = new Set<DeviceBuffer>();
+
+  of(tensor: Tensor): Tensor | null {
+    return this.#of.get(tensor)?.gradient ?? null;
+  }
+
+  all(): Tensor[] {
+    return Array.from(this.#of.values(), ({ gradient }) => gradient);
+  }
+
+  /** Says that the backward pass made this tensor: it is freed when no gradient uses it. */
+  made(tensor: Tensor): Tensor {
+    this.#made.set(tensor.buffer, { tensor, uses: 0 });
+    this.#idle.add(tensor.buffer);
+    return tensor;
+  }
+
+  /** Runs a backward function; its temporaries are freed at once, what it returns when no gradient uses it. */
+  collect<T>(body: () => T): T {
+    const { result, kept } = scopeAndKept(body);
+    for (const tensor of kept) this.made(tensor);
+    return result;
+  }
+
+  /** The first gradient of a tensor may be shared (an op may hand the same one to two inputs); a sum is ours. */
+  add(input: Tensor, gradient: Tensor): void {
+    if (gradient.size !== input.size)
+      throw new ShapeError(`gradients: gradient [${gradient.shape}] for input [${input.shape}]`);
+    const before = this.#of.get(input);
+    if (!before) {
+      this.#set(input, gradient, false);
+      return;
+    }
+    const sum = before.own ? before.gradient : this.made(Tensor.empty(input.device, input.shape));
+    input.device.run('axpby', [sum.buffer, before.gradient.buffer, gradient.buffer], [input.size, 1, 1]);
+    if (!before.own) {
+      this.drop(input);
+      this.#set(input, sum, true);
+    }
+  }
+
+  drop(input: Tensor): void {
+    const entry = this.#of.get(input);
+    if (!entry) return;
+    this.#of.delete(input);
+    const made = this.#made.get(entry.gradient.buffer);
+    if (made && --made.uses === 0) this.#idle.add(entry.gradient.buffer);
+  }
+
+  freeUnused(): void {
+    for (const buffer of this.#idle) {
+      const made = this.#made.get(buffer);
+      if (!made || made.uses > 0) continue;
+      this.#made.delete(buffer);
+      made.tensor.dispose();
+    }
+    this.#idle.clear();
+  }
+
+  #set(input: Tensor, gradient: Tensor, own: boolean): void {
+    this.#of.set(input, { gradient, own });
+    const made = this.#made.get(gradient.buffer);
+    if (made) made.uses++;
+  }
+}
