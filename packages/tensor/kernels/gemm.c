@@ -2,16 +2,19 @@
    blocking, vector width and thread count leave the bits alone (a partial sum that goes through memory is still the same
    float). */
 #include "gemm.h"
+#include "half.h"
 
 /* A tile holds MR rows of NV vectors in registers. Packed rows of A lie PA apart: a multiple of the transposed square. */
 #if defined(__AVX512F__)
 enum { MR = 14, PA = 16 };
-#elif defined(__AVX2__)
+#elif defined(__aarch64__)
+enum { MR = 8, PA = 8 };
+#elif defined(__AVX2__) || defined(__wasm_simd128__)
 enum { MR = 6, PA = 8 };
 #else
 enum { MR = 4, PA = 4 };
 #endif
-enum { NV = 2, NR = NV * VW, KC = 256, MC = 10 * MR };
+enum { NV = 2, NR = NV * VW, KC = 512, MC = 8 * MR };
 
 /* C[R, V vectors] by A[R,K] B[K, V vectors]; the last vector holds `part` floats. */
 static inline __attribute__((always_inline)) void tile(const int R, const int V, const int whole, int part, long K,
@@ -60,12 +63,17 @@ typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, 
   }
 #define TILES(R) TILE(R, wide, 2, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
 #define NAMES4(name) name##1, name##2, name##3, name##4
+#define NAMES6(name) NAMES4(name), name##5, name##6
+#define NAMES8(name) NAMES6(name), name##7, name##8
 TILES(1) TILES(2) TILES(3) TILES(4)
 #if defined(__AVX512F__)
-#define NAMES(name) {NAMES4(name), name##5, name##6, name##7, name##8, name##9, name##10, name##11, name##12, name##13, name##14}
+#define NAMES(name) {NAMES8(name), name##9, name##10, name##11, name##12, name##13, name##14}
 TILES(5) TILES(6) TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
-#elif defined(__AVX2__)
-#define NAMES(name) {NAMES4(name), name##5, name##6}
+#elif defined(__aarch64__)
+#define NAMES(name) {NAMES8(name)}
+TILES(5) TILES(6) TILES(7) TILES(8)
+#elif defined(__AVX2__) || defined(__wasm_simd128__)
+#define NAMES(name) {NAMES6(name)}
 TILES(5) TILES(6)
 #else
 #define NAMES(name) {NAMES4(name)}
@@ -102,125 +110,87 @@ void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, co
       any_tile(MIN(rows, M - i), MIN(NR, N - j), K, A + i * rowA, rowA, colA, B + j, ldb, C + i * ldc + j, ldc, mode);
 }
 
-/* `width` rows side by side, k after k: out[panel][k][row in panel], rows of out `width` apart, missing rows zero. */
-static void pack(long rows, long K, const float *X, long stride, long step, float *out, long panel, long width) {
-  for (long i = 0; i < rows; i += panel, X += panel * stride, out += K * width) {
-    long w = MIN(panel, rows - i);
-    if (stride == 1) {
-      for (long k = 0; k < K; k++) memcpy(out + k * width, X + k * step, w * sizeof(float));
-      for (long k = 0; w < width && k < K; k++) memset(out + k * width + w, 0, (width - w) * sizeof(float));
-      continue;
-    }
-    if (step == 1) transpose_small(w, K, X, stride, out, width);
-    else
-      for (long k = 0; k < K; k++)
-        for (long r = 0; r < w; r++) out[k * width + r] = X[r * stride + k * step];
-    if (w < width)
-      for (long k = 0; k < K; k++) memset(out + k * width + w, 0, (width - w) * sizeof(float));
+/* Columns of out: rows x[0..w) of K contiguous floats, padded to `width` columns with copies of the last row. */
+static void pack_rows(long w, long K, const float *X, long stride, float *out, long width) {
+  for (long r = 0; r < width; r += TRANSPOSE) {
+    const float *x[TRANSPOSE];
+    for (long t = 0; t < TRANSPOSE; t++) x[t] = X + MIN(r + t, w - 1) * stride;
+    long k = 0;
+    for (; k + TRANSPOSE <= K; k += TRANSPOSE) transpose_square(x, k, out + k * width + r, width);
+    for (; k < K; k++)
+      for (long t = 0; t < TRANSPOSE; t++) out[k * width + r + t] = x[t][k];
   }
 }
 
-void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB,
+/* `panel` rows of X side by side, k after k: out[panel][k][row], rows of out `width` apart. What lies beyond the rows is
+   never read as a result. */
+static void pack(long rows, long K, const float *X, long stride, long step, float *out, long panel, long width) {
+  for (long i = 0; i < rows; i += panel, X += panel * stride, out += K * width) {
+    long w = MIN(panel, rows - i);
+    if (step == 1) pack_rows(w, K, X, stride, out, width);
+    else if (stride == 1 && w == NR && width == NR)
+      for (long k = 0; k < K; k++)
+        for (long r = 0; r < NR; r += VW) vstore(out + k * NR + r, vload(X + k * step + r));
+    else if (stride == 1)
+      for (long k = 0; k < K; k++)
+        for (long r = 0; r < width; r += VW)
+          vstore(out + k * width + r, vload_part(X + k * step + r, (int)MAX(0, MIN(VW, w - r))));
+    else
+      for (long k = 0; k < K; k++)
+        for (long r = 0; r < w; r++) out[k * width + r] = X[r * stride + k * step];
+  }
+}
+
+/* Panels of NR rows stored in 16 bits, where one of the strides is 1. */
+static void pack_stored(long rows, long K, const uint16_t *X, int type, long stride, long step, float *out) {
+  float piece[NR * KC];
+  for (long i = 0; i < rows; i += NR, X += NR * stride, out += K * NR) {
+    long w = MIN(NR, rows - i);
+    if (step == 1) {
+      for (long r = 0; r < w; r++) q_load(X + r * stride, type, K, piece + r * KC);
+      pack_rows(w, K, piece, KC, out, NR);
+    } else
+      for (long k = 0; k < K; k++) q_load(X + k * step, type, w, out + k * NR);
+  }
+}
+
+void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, const void *B, int type, long rowB, long colB,
                  float *C, long ldc, int mode) {
   if (M <= 0 || N <= 0) return;
   if (K == 0 && mode == GEMM_SET)
     for (long i = 0; i < M; i++) memset(C + i * ldc, 0, N * sizeof(float));
-  long NC = M > MC ? 2048 : 256;
-  float *pa = scratch(SCRATCH_PACK_A, (MC + MR) * PA / MR * KC * sizeof(float));
-  float *pb = scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
+  /* Small operands with a stride of 1 are read where they are, unless rows of A would fall on the same lines of the cache. */
+  int plainA = rowA == 1 ? N <= 128 || (double)M * K <= 262144 : colA == 1 && rowA % 1024 && (double)M * K <= 262144;
+  int plainB = type == TYPE_F32 && colB == 1 && (M <= 2 * MR || (double)N * K <= 131072);
+  long NC = M > MC ? 1024 : 128;
+  float *pa = plainA ? NULL : scratch(SCRATCH_PACK_A, MC / MR * PA * KC * sizeof(float));
+  float *pb = plainB ? NULL : scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
   for (long kc = 0; kc < K; kc += KC) {
     long kn = MIN(KC, K - kc);
     int load = kc > 0 && mode == GEMM_SET ? GEMM_ADD : mode;
     for (long jc = 0; jc < N; jc += NC) {
-      long nc = MIN(NC, N - jc);
-      pack(nc, kn, B + jc * colB + kc * rowB, colB, rowB, pb, NR, NR);
+      long nc = MIN(NC, N - jc), from = jc * colB + kc * rowB;
+      if (type != TYPE_F32) pack_stored(nc, kn, (const uint16_t *)B + from, type, colB, rowB, pb);
+      else if (!plainB) pack(nc, kn, (const float *)B + from, colB, rowB, pb, NR, NR);
       for (long ic = 0; ic < M; ic += MC) {
         long mc = MIN(MC, M - ic), rows = tile_rows(mc);
-        pack(mc, kn, A + ic * rowA + kc * colA, rowA, colA, pa, rows, PA);
-        for (long j = 0; j < nc; j += NR)
-          for (long i = 0, p = 0; i < mc; i += rows, p++)
-            any_tile(MIN(rows, mc - i), MIN(NR, nc - j), kn, pa + p * kn * PA, 1, PA, pb + j * kn, NR,
-                     C + (ic + i) * ldc + jc + j, ldc, load);
+        const float *a = A + ic * rowA + kc * colA;
+        if (!plainA) pack(mc, kn, a, rowA, colA, pa, rows, PA);
+        for (long j = 0; j < nc; j += NR) {
+          const float *b = plainB ? (const float *)B + from + j : pb + j * kn;
+          for (long i = 0, p = 0; i < mc; i += rows, p++) {
+            float *c = C + (ic + i) * ldc + jc + j;
+            long m = MIN(rows, mc - i), n = MIN(NR, nc - j), ldb = plainB ? rowB : NR;
+            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load);
+            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load);
+          }
+        }
       }
     }
   }
 }
 
-typedef struct {
-  long M, N, K, rowA, colA, rowB, colB, ldc, stepA, stepB, stepC, tiles, by_rows, tile;
-  const float *A, *B;
-  float *C;
-  int accumulate;
-} product;
-
-static void product_tiles(void *context, long begin, long end) {
-  product *g = context;
-  for (long t = begin; t < end; t++) {
-    long batch = t / g->tiles, at = t % g->tiles * g->tile;
-    const float *A = g->A + batch * g->stepA, *B = g->B + batch * g->stepB;
-    float *C = g->C + batch * g->stepC;
-    if (g->by_rows)
-      gemm_serial(MIN(g->tile, g->M - at), g->N, g->K, A + at * g->rowA, g->rowA, g->colA, B, g->rowB, g->colB,
-                  C + at * g->ldc, g->ldc, g->accumulate);
-    else
-      gemm_serial(g->M, MIN(g->tile, g->N - at), g->K, A, g->rowA, g->colA, B + at * g->colB, g->rowB, g->colB, C + at,
-                  g->ldc, g->accumulate);
-  }
-}
-
-/* One row (or a few) times W^T, the shape of decoding: reads W once, a fixed 16-lane tree per output. */
-static void few_rows(void *context, long begin, long end) {
-  product *g = context;
-  for (long j = begin; j < end; j++)
-    for (long i = 0; i < g->M; i++) {
-      float y = dot_fixed(g->A + i * g->rowA, g->B + j * g->colB, g->K);
-      float *c = g->C + i * g->ldc + j;
-      *c = g->accumulate ? *c + y : y;
-    }
-}
-
-/* p: A, B, C; n: M N K transA transB accumulate batch stepA stepB stepC */
-KERNEL(gemm) {
-  long M = L(0), N = L(1), K = L(2), batch = L(6);
-  int ta = (int)a->n[3], tb = (int)a->n[4];
-  product g = {.M = M, .N = N, .K = K, .rowA = ta ? 1 : K, .colA = ta ? M : 1, .rowB = tb ? 1 : N, .colB = tb ? K : 1,
-               .ldc = N, .stepA = L(7), .stepB = L(8), .stepC = L(9), .A = F(0), .B = F(1), .C = F(2),
-               .accumulate = (int)a->n[5]};
-  if (M <= 2 && tb && !ta && batch == 1) {
-    parallel_for(N, 1 + 32768 / (K + 1), few_rows, &g);
-    return;
-  }
-  long parts = (int64_t)M * N * K < 200000 ? 1 : pool_threads() * 2;
-  g.by_rows = M >= N / 2;
-  long extent = g.by_rows ? M : N, unit = g.by_rows ? MC : 2 * NR;
-  g.tile = MAX(unit, ((extent + parts - 1) / parts + unit - 1) / unit * unit);
-  g.tiles = MAX(1, (extent + g.tile - 1) / g.tile);
-  parallel_for(batch * g.tiles, 1, product_tiles, &g);
-}
-
-typedef struct {
-  long form, in, out;
-  const float *x, *w;
-  float *y;
-  const int32_t *offsets;
-} grouped;
-
-static void grouped_experts(void *context, long begin, long end) {
-  grouped *g = context;
-  for (long e = begin; e < end; e++) {
-    long at = g->offsets[e], rows = g->offsets[e + 1] - at, in = g->in, out = g->out;
-    if (g->form == 0)
-      gemm_serial(rows, out, in, g->x + at * in, in, 1, g->w + e * in * out, out, 1, g->y + at * out, out, 0);
-    else if (g->form == 1)
-      gemm_serial(rows, in, out, g->x + at * out, out, 1, g->w + e * in * out, 1, out, g->y + at * in, in, 0);
-    else
-      gemm_serial(in, out, rows, g->x + at * in, 1, in, g->w + at * out, out, 1, g->y + e * in * out, out, 0);
-  }
-}
-
-/* Rows sorted by expert; p: x, w, y, offsets[E+1]; n: form E in out.
-   form 0: y = x W_e; form 1: y = x W_e^T; form 2: y_e = x^T w (w holds the output gradients). */
-KERNEL(gemm_grouped) {
-  grouped g = {L(0), L(2), L(3), F(0), F(1), F(2), I(3)};
-  parallel_for(L(1), 1, grouped_experts, &g);
+void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB, float *C,
+                 long ldc, int mode) {
+  gemm_stored(M, N, K, A, rowA, colA, B, TYPE_F32, rowB, colB, C, ldc, mode);
 }

@@ -19,11 +19,19 @@ void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, co
 void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB, float *C,
                  long ldc, int mode);
 
+/* The same with B stored as `type`, where rowB or colB is 1. */
+#define gemm_stored Q_JOIN(gemm_stored, Q_ISA)
+void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, const void *B, int type, long rowB, long colB,
+                 float *C, long ldc, int mode);
+
 /* Y[N,M] = X[M,N]^T; rows ldx and ldy apart. */
 static inline void transpose_small(long M, long N, const float *X, long ldx, float *Y, long ldy) {
   long m = M - M % TRANSPOSE, n = N - N % TRANSPOSE;
-  for (long i = 0; i < m; i += TRANSPOSE)
-    for (long j = 0; j < n; j += TRANSPOSE) transpose_square(X + i * ldx + j, ldx, Y + j * ldy + i, ldy);
+  for (long i = 0; i < m; i += TRANSPOSE) {
+    const float *rows[TRANSPOSE];
+    for (long r = 0; r < TRANSPOSE; r++) rows[r] = X + (i + r) * ldx;
+    for (long j = 0; j < n; j += TRANSPOSE) transpose_square(rows, j, Y + j * ldy + i, ldy);
+  }
   for (long i = 0; i < M; i++)
     for (long j = i < m ? n : 0; j < N; j++) Y[j * ldy + i] = X[i * ldx + j];
 }

@@ -82,33 +82,31 @@ static inline void vstore_part(float *x, vf v, int n) {
 }
 #endif
 
-/* Y[j,i] = X[i,j] for a square of TRANSPOSE rows. */
+/* Y[j,i] = x[i][j] for TRANSPOSE rows x[i] + at and as many columns. */
 #if defined(__AVX2__) && defined(__FMA__)
 enum { TRANSPOSE = 8 };
-static inline void transpose_square(const float *x, long ldx, float *y, long ldy) {
-  __m256 a[8], b[8];
-  for (int i = 0; i < 4; i++) {
-    /* rows i and i + 4 share a register, so that only in-lane shuffles follow */
-    a[2 * i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + i * ldx)), _mm_loadu_ps(x + (i + 4) * ldx), 1);
-    a[2 * i + 1] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + i * ldx + 4)), _mm_loadu_ps(x + (i + 4) * ldx + 4), 1);
-  }
-  for (int h = 0; h < 2; h++) {
-    b[4 * h] = _mm256_unpacklo_ps(a[h], a[2 + h]);
-    b[4 * h + 1] = _mm256_unpackhi_ps(a[h], a[2 + h]);
-    b[4 * h + 2] = _mm256_unpacklo_ps(a[4 + h], a[6 + h]);
-    b[4 * h + 3] = _mm256_unpackhi_ps(a[4 + h], a[6 + h]);
-    _mm256_storeu_ps(y + (4 * h) * ldy, _mm256_shuffle_ps(b[4 * h], b[4 * h + 2], 0x44));
-    _mm256_storeu_ps(y + (4 * h + 1) * ldy, _mm256_shuffle_ps(b[4 * h], b[4 * h + 2], 0xee));
-    _mm256_storeu_ps(y + (4 * h + 2) * ldy, _mm256_shuffle_ps(b[4 * h + 1], b[4 * h + 3], 0x44));
-    _mm256_storeu_ps(y + (4 * h + 3) * ldy, _mm256_shuffle_ps(b[4 * h + 1], b[4 * h + 3], 0xee));
+static inline void transpose_square(const float *const *x, long at, float *y, long ldy) {
+  __m256 a[8], b[4];
+  for (int i = 0; i < 8; i++) /* rows i % 4 and i % 4 + 4 share a register, so that in-lane shuffles do the rest */
+    a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x[i % 4] + at + i / 4 * 4)),
+                                _mm_loadu_ps(x[i % 4 + 4] + at + i / 4 * 4), 1);
+  for (int h = 0; h < 8; h += 4) {
+    b[0] = _mm256_unpacklo_ps(a[h], a[h + 1]);
+    b[1] = _mm256_unpackhi_ps(a[h], a[h + 1]);
+    b[2] = _mm256_unpacklo_ps(a[h + 2], a[h + 3]);
+    b[3] = _mm256_unpackhi_ps(a[h + 2], a[h + 3]);
+    _mm256_storeu_ps(y + h * ldy, _mm256_shuffle_ps(b[0], b[2], 0x44));
+    _mm256_storeu_ps(y + (h + 1) * ldy, _mm256_shuffle_ps(b[0], b[2], 0xee));
+    _mm256_storeu_ps(y + (h + 2) * ldy, _mm256_shuffle_ps(b[1], b[3], 0x44));
+    _mm256_storeu_ps(y + (h + 3) * ldy, _mm256_shuffle_ps(b[1], b[3], 0xee));
   }
 }
 #else
 enum { TRANSPOSE = 4 };
-static inline void transpose_square(const float *x, long ldx, float *y, long ldy) {
+static inline void transpose_square(const float *const *x, long at, float *y, long ldy) {
   float t[16];
   for (int i = 0; i < 4; i++)
-    for (int j = 0; j < 4; j++) t[4 * j + i] = x[i * ldx + j];
+    for (int j = 0; j < 4; j++) t[4 * j + i] = x[i][at + j];
   for (int j = 0; j < 4; j++) memcpy(y + j * ldy, t + 4 * j, 16);
 }
 #endif
