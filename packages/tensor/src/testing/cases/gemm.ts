@@ -1,16 +1,30 @@
-/** @file Cases of the matrix products: every transposition, edges of the blocking, few rows, batches, empty experts. */
+/**
+ * @file Cases of the matrix products: every transposition, edges of the blocking, few rows, batches, empty experts,
+ * weights of 16 bits.
+ */
+import type { DType } from '../../device.ts';
+import { typeCode } from '../../kernels.ts';
 import { type Case, Draw } from '../case.ts';
 
 export async function gemmCases(): Promise<Case[]> {
   const draw = new Draw('gemm');
   const cases: Case[] = [];
-  const add = (M: number, N: number, K: number, transA: number, transB: number, accumulate = 0, batch = 1) => {
+  const add = (
+    M: number,
+    N: number,
+    K: number,
+    transA: number,
+    transB: number,
+    accumulate = 0,
+    batch = 1,
+    type: DType = 'float',
+  ) => {
     const C = accumulate ? { inPlace: draw.normal(batch * M * N) } : { output: batch * M * N };
     cases.push({
-      name: `gemm ${M}x${N}x${K} ta${transA} tb${transB} accumulate${accumulate} batch${batch}`,
+      name: `gemm ${M}x${N}x${K} ta${transA} tb${transB} accumulate${accumulate} batch${batch} ${type}`,
       kernel: 'gemm',
-      buffers: [draw.normal(batch * M * K), draw.normal(batch * K * N), C],
-      numbers: [M, N, K, transA, transB, accumulate, batch, M * K, K * N, M * N],
+      buffers: [draw.normal(batch * M * K), { input: draw.normal(batch * K * N), type }, C],
+      numbers: [M, N, K, transA, transB, accumulate, batch, M * K, K * N, M * N, typeCode(type)],
     });
   };
   for (const transA of [0, 1]) {
@@ -28,20 +42,40 @@ export async function gemmCases(): Promise<Case[]> {
   add(130, 70, 520, 0, 1);
   add(20, 800, 40, 0, 0);
   add(400, 40, 33, 0, 1);
+  add(4, 70, 1030, 0, 1);
+  add(30, 40, 600, 1, 0);
+  add(20, 10, 1024, 0, 0, 1);
+  add(200, 20, 600, 1, 1);
+  for (const type of ['bf16', 'f16'] as const) {
+    for (const M of [1, 3, 9]) for (const transB of [0, 1]) add(M, 75, 530, 0, transB, 0, 1, type);
+    add(2, 33, 17, 0, 1, 1, 2, type);
+    add(40, 130, 70, 1, 1, 1, 1, type);
+  }
   add(3, 5, 0, 0, 0);
   add(3, 5, 0, 0, 0, 1);
 
-  const offsets = Int32Array.of(0, 5, 5, 22, 23);
-  const [experts, rows] = [offsets.length - 1, 23];
-  for (const [inner, outer] of [
-    [20, 33],
-    [1, 3],
-  ]) {
+  for (const [inner, outer, ...bounds] of [
+    [20, 33, 0, 5, 5, 22, 23],
+    [1, 3, 0, 5, 5, 22, 23],
+    [70, 130, 0, 1, 180, 180, 200],
+    [4, 6, 0, 0, 0],
+  ] as [number, number, ...number[]][]) {
+    const offsets = Int32Array.from(bounds);
+    const [experts, rows] = [offsets.length - 1, offsets.at(-1) as number];
     const weights = draw.normal(experts * inner * outer);
     const sizes = `${inner}->${outer}`;
     const numbers = (form: number) => [form, experts, inner, outer];
     const [x, dy] = [draw.normal(rows * inner), draw.normal(rows * outer)];
     const kernel = 'gemm_grouped';
+    for (const type of ['bf16', 'f16'] as const) {
+      const w = { input: weights, type };
+      const code = typeCode(type);
+      const [y, dx] = [{ output: rows * outer }, { output: rows * inner }];
+      cases.push(
+        { name: `y ${sizes} ${type}`, kernel, buffers: [x, w, y, offsets], numbers: [...numbers(0), code] },
+        { name: `dx ${sizes} ${type}`, kernel, buffers: [dy, w, dx, offsets], numbers: [...numbers(1), code] },
+      );
+    }
     cases.push(
       { name: `y ${sizes}`, kernel, buffers: [x, weights, { output: rows * outer }, offsets], numbers: numbers(0) },
       { name: `dx ${sizes}`, kernel, buffers: [dy, weights, { output: rows * inner }, offsets], numbers: numbers(1) },
