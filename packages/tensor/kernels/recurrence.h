@@ -4,7 +4,10 @@
    rule: linear attention, simple GLA, GLA) or w_t v_t - e_t (F_t S_{t-1})^T k_t (delta rule: Quasar, gated delta net, KDA).
    With R(X,Y)_ij = sum_c X_ic Y_jc e^{G_ic - G_jc}, G the running sum of g in the chunk and G_n its last row:
      Y = (K e^G) S + strict_lower(R(K,K)) D,  D = diag(w) V - diag(e) Y   by forward substitution, row by row
-     O = (Q e^G) S + lower(R(Q,K)) D,  S' = e^{G_n} S + (K e^{G_n - G})^T D. */
+     O = (Q e^G) S + lower(R(Q,K)) D,  S' = e^{G_n} S + (K e^{G_n - G})^T D.
+   Multiply-adds per token and head, C the chunk length and triangles counted as halves: forward 3 dk dv + C (dk + dv)
+   with the delta rule, 2 dk dv + C (dk + dv) / 2 without; backward 7 dk dv + C (6 dk + 5 dv) / 2 and
+   4 dk dv + C (3 dk + 2 dv) / 2. */
 #ifndef RECURRENCE_H
 #define RECURRENCE_H
 #include "tile.h"
@@ -15,11 +18,11 @@ enum { DECAY_NONE, DECAY_HEAD, DECAY_CHANNEL };
 typedef struct {
   int64_t B, T, H;
   long dk, dv, chunk, chunks; /* chunks: room per sequence in `saved` */
-  int rule;
-  const float *q, *k, *v, *write, *erase, *start, *d_out, *d_end;
+  int rule, decay;
+  const float *q, *k, *v, *write, *erase, *gate, *start, *d_out, *d_end;
   const int32_t *position;
-  float *out, *end, *saved;                    /* saved: state at each chunk start [B,H,chunks,dk,dv] */
-  float *dq, *dk_out, *dv_out, *dwrite, *derase, *dstart;
+  float *out, *end, *saved; /* saved: state at each chunk start [B,H,chunks,dk,dv] */
+  float *dq, *dk_out, *dv_out, *dwrite, *derase, *dgate, *dstart;
   long parts; /* forward: value columns of one head are cut into so many parts */
 } recurrence;
 
@@ -45,9 +48,10 @@ static inline void store_rows(const recurrence *g, float *x, int64_t b, int64_t 
   float *to = x + token_row(g, b, h, t) * width;
   for (long i = 0; i < rows; i++) memcpy(to + i * g->H * width, from + i * ld, width * sizeof(float));
 }
+/* One number per token and head of x[B,T,H]; without x, `missing`. */
 static inline void load_scalars(const recurrence *g, const float *x, int64_t b, int64_t h, int64_t t, long rows, long all,
-                                float *to) {
-  for (long i = 0; i < all; i++) to[i] = i < rows ? x[token_row(g, b, h, t + i)] : 0.0f;
+                                float missing, float *to) {
+  for (long i = 0; i < all; i++) to[i] = i >= rows ? 0.0f : x ? x[token_row(g, b, h, t + i)] : missing;
 }
 
 /* A chunk ends at `chunk` rows, at the end, or where a new segment (position 0) begins. */
@@ -62,17 +66,21 @@ static inline int starts_segment(const recurrence *g, int64_t b, int64_t t) {
   return g->position && g->position[b * g->T + t] == 0;
 }
 
-/* Copies a state of [rows,width]; zeros when there is none. */
+/* Copies a state [rows,width]; zeros when there is none. */
 static inline void copy_state(long rows, long width, const float *from, long ldfrom, float *to, long ldto) {
   for (long i = 0; i < rows; i++)
     if (from) memcpy(to + i * ldto, from + i * ldfrom, width * sizeof(float));
     else memset(to + i * ldto, 0, width * sizeof(float));
 }
 
-/* The next `count` floats of a scratch block, 64-byte aligned. */
-static inline float *carve(float **at, int64_t count) {
-  float *p = *at;
-  *at += pad16(count);
+/* Hands out 64-byte aligned pieces of scratch memory; without memory it only counts. */
+typedef struct {
+  float *base;
+  size_t used;
+} arena;
+static inline float *carve(arena *at, int64_t count) {
+  float *p = at->base ? at->base + at->used : NULL;
+  at->used += pad16(count);
   return p;
 }
 #endif

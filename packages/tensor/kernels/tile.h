@@ -21,7 +21,7 @@ enum { TILE_COLUMNS = TILE_VECTORS * VW, NARROW = 16 / VW };
 typedef vf tile[TILE_ROWS][TILE_VECTORS];
 
 #define EACH_ROW(r) _Pragma("GCC unroll 8") for (int r = 0; r < TILE_ROWS; r++)
-#define EACH_VECTOR(c) _Pragma("GCC unroll 4") for (int c = 0; c < nv; c++)
+#define EACH_VECTOR(c) _Pragma("GCC unroll 8") for (int c = 0; c < nv; c++)
 /* Calls work(nv, j) for the column blocks j of [0, N), N a multiple of 16. */
 #define EACH_BLOCK(N, work)                                                       \
   do {                                                                            \
@@ -96,27 +96,9 @@ static inline void product_lower(long n, long K, const float *A, long lda, const
   if (j < n) product_block(NARROW, n - j, K, A + j * lda, lda, 1, B + j, ldb, C + j * ldc + j, ldc, 0);
 }
 
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (i4){__VA_ARGS__})
-#endif
-
-/* Y[j,i] = X[i,j]; M and N multiples of 4. */
+/* Y[j,i] = X[i,j]; M and N multiples of 16. */
 static inline void transpose(long M, long N, const float *X, long ldx, float *Y, long ldy) {
-  typedef float v4 __attribute__((vector_size(16)));
-  typedef int32_t i4 __attribute__((vector_size(16), unused));
-  for (long j = 0; j < N; j += 4)
-    for (long i = 0; i < M; i += 4) {
-      v4 a, b, c, d;
-      memcpy(&a, X + i * ldx + j, 16), memcpy(&b, X + (i + 1) * ldx + j, 16);
-      memcpy(&c, X + (i + 2) * ldx + j, 16), memcpy(&d, X + (i + 3) * ldx + j, 16);
-      v4 ab = SHUFFLE(a, b, 0, 4, 1, 5), ab2 = SHUFFLE(a, b, 2, 6, 3, 7);
-      v4 cd = SHUFFLE(c, d, 0, 4, 1, 5), cd2 = SHUFFLE(c, d, 2, 6, 3, 7);
-      a = SHUFFLE(ab, cd, 0, 1, 4, 5), b = SHUFFLE(ab, cd, 2, 3, 6, 7);
-      c = SHUFFLE(ab2, cd2, 0, 1, 4, 5), d = SHUFFLE(ab2, cd2, 2, 3, 6, 7);
-      memcpy(Y + j * ldy + i, &a, 16), memcpy(Y + (j + 1) * ldy + i, &b, 16);
-      memcpy(Y + (j + 2) * ldy + i, &c, 16), memcpy(Y + (j + 3) * ldy + i, &d, 16);
-    }
+  for (long j = 0; j < N; j += TRANSPOSE)
+    for (long i = 0; i < M; i += TRANSPOSE) transpose_square(X + i * ldx + j, ldx, Y + j * ldy + i, ldy);
 }
 #endif

@@ -23,12 +23,13 @@ describe.skipIf(!nativeAvailable())('native scalar functions', () => {
     const gate = new Float64Array(rows * 16);
     gate.set(x);
     const zero = new Float64Array(rows * 16);
+    const ones = new Float64Array(rows * 256).fill(1);
     const state = { output: rows * 256 };
     const [, end] = await runCase(native, {
       name: 'exp',
-      kernel: 'gla',
-      buffers: [{ output: rows * 16 }, state, null, zero, zero, zero, gate, new Float64Array(rows * 256).fill(1), null],
-      numbers: [rows, 1, 1, 16, 16, 1],
+      kernel: 'recurrence',
+      buffers: [{ output: rows * 16 }, state, null, zero, zero, zero, null, null, gate, ones, null],
+      numbers: [rows, 1, 1, 16, 16, 64, 1, 0, 2],
     });
     return Float64Array.from(x, (_, i) => (end as Float32Array)[i * 16] as number);
   }

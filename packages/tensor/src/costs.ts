@@ -19,15 +19,23 @@ interface Rule {
 
 export const ELEMENT_BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
 
-const CHUNK = 64;
 const lengthOf = (buffers: Operands, i: number): number => buffers[i]?.length ?? 0;
 const bytesOf = (buffer: DeviceBuffer | null | undefined): number =>
   buffer ? buffer.length * ELEMENT_BYTES[buffer.dtype] : 0;
 
-/** Three products with the state per token, and with the tokens before it in its chunk: two of keys, two of values. */
-const deltaRule: Rule['flops'] = ([B, T, H, dk, dv]) => B * T * H * (6 * dk * dv + 2 * Math.min(T, CHUNK) * (dk + dv));
-/** Two products with the state per token, and with the tokens before it in its chunk: one of keys, one of values. */
-const gla: Rule['flops'] = ([B, T, H, dk, dv]) => B * T * H * (4 * dk * dv + Math.min(T, CHUNK) * (dk + dv));
+/**
+ * Per token: products with the state (widths multiplied) and with half of the tokens of its chunk (of keys, of values).
+ * The delta rule (rule > 0) has three and two of each, plain addition two and one. The backward pass has the forward
+ * pass up to the pseudo-values again and two products for each of its own. As counted in kernels/recurrence.h.
+ */
+const recurrence: Rule['flops'] = ([B, T, H, dk, dv, chunk, , rule]) => {
+  const near = Math.min(T, chunk) * (dk + dv);
+  return B * T * H * (rule > 0 ? 6 * dk * dv + 2 * near : 4 * dk * dv + near);
+};
+const recurrenceBackward: Rule['flops'] = ([B, T, H, dk, dv, chunk, , rule]) => {
+  const C = Math.min(T, chunk);
+  return B * T * H * (rule > 0 ? 14 * dk * dv + C * (6 * dk + 5 * dv) : 8 * dk * dv + C * (3 * dk + 2 * dv));
+};
 /** q·k and the weighted sum of v, for each query and the keys up to it. */
 const attention: Rule['flops'] = ([B, T, S, , H, , D]) => 4 * B * H * D * (T * S - (T * (T - 1)) / 2);
 /** Rows that are copied out of a table, in place of the whole table. */
@@ -47,12 +55,9 @@ const RULES: Partial<Record<KernelName, Rule>> = {
       return buffers.reduce((sum, buffer, i) => sum + bytesOf(buffer) * (i === weights ? share : 1), 0);
     },
   },
-  delta_rule: { flops: deltaRule },
-  gla: { flops: gla },
+  recurrence: { flops: recurrence },
   attention: { flops: attention },
-  // The forward pass again from the states at chunk starts, and two products for each of its own.
-  delta_rule_backward: times(3, deltaRule),
-  gla_backward: times(3, gla),
+  recurrence_backward: { flops: recurrenceBackward },
   attention_backward: times(2.5, attention),
   short_conv: { flops: ([B, T, D, W]) => 2 * B * T * D * W },
   short_conv_backward: { flops: ([B, T, D, W]) => 6 * B * T * D * W },

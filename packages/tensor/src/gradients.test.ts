@@ -32,6 +32,7 @@ import {
   shortConv,
   sigmoid,
   silu,
+  simpleGla,
   slotAttention,
   slotGates,
   softplus,
@@ -121,23 +122,23 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(1, 6, 1), { shape: [1, 6, 1, 5], data: draw.normal(30, 0.02) }],
   },
   deltaRule: {
-    op: (q, k, v, z, s) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), s, null)),
+    op: (q, k, v, z, state) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), { state })),
     inputs: [...qkv(), normal(2, T, 1), state()],
   },
   'deltaRule, segments': {
-    op: (q, k, v, z, s) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), s, positions)),
+    op: (q, k, v, z, state) => Object.values(deltaRule(q, unit(k), v, sigmoid(z), { state, positions })),
     inputs: [...qkv(), normal(2, T, 1), state()],
   },
   'deltaRule, only the end state used': {
-    op: (q, k, v, z) => [deltaRule(q, unit(k), v, sigmoid(z), null, null).state],
+    op: (q, k, v, z) => [deltaRule(q, unit(k), v, sigmoid(z)).state],
     inputs: [normal(2, 5, 1, 16), normal(2, 5, 1, 16), normal(2, 5, 1, 16), normal(2, 5, 1)],
   },
   gla: {
-    op: (q, k, v, g, s) => Object.values(gla(q, k, v, logSigmoid(g), s, null)),
+    op: (q, k, v, g, state) => Object.values(gla(q, k, v, logSigmoid(g), { state })),
     inputs: [...qkv(), normal(2, T, 1, 16), state()],
   },
   'gla, segments': {
-    op: (q, k, v, g, s) => Object.values(gla(q, k, v, logSigmoid(g), s, positions)),
+    op: (q, k, v, g, state) => Object.values(gla(q, k, v, logSigmoid(g), { state, positions })),
     inputs: [...qkv(), normal(2, T, 1, 16), state()],
   },
   'attention, grouped heads': {
@@ -226,6 +227,24 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(3, 9)],
   },
   'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },
+  'deltaRule, decay per head, strengths apart': {
+    op: (q, k, v, z, w, g, state) =>
+      Object.values(deltaRule(q, unit(k), v, sigmoid(z), { write: w, decay: logSigmoid(g), state, positions })),
+    inputs: [...qkv(), normal(2, T, 1), normal(2, T, 1), normal(2, T, 1), state()],
+  },
+  'deltaRule, decay per channel': {
+    op: (q, k, v, z, g, state) =>
+      Object.values(deltaRule(q, unit(k), v, sigmoid(z), { decay: logSigmoid(g), state, positions })),
+    inputs: [...qkv(), normal(2, T, 1), normal(2, T, 1, 16), state()],
+  },
+  simpleGla: {
+    op: (q, k, v, g, state) => Object.values(simpleGla(q, k, v, logSigmoid(g), { state, positions })),
+    inputs: [...qkv(), normal(2, T, 1), state()],
+  },
+  'simpleGla, constant decay': {
+    op: (q, k, v, g) => Object.values(simpleGla(q, k, v, logSigmoid(g))),
+    inputs: [...qkv(), normal(1)],
+  },
 };
 
 it.each(Object.entries(CHECKS))('%s', async (_, { op, inputs }) => {

@@ -3,7 +3,18 @@ import { describe, expect, it } from 'vitest';
 import type { Device } from './device.ts';
 import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { referenceDevice } from './devices/reference/device.ts';
-import { deltaRule, gla, Positions, type Recurrence, shortConv } from './ops/index.ts';
+import {
+  axpby,
+  deltaRule,
+  gla,
+  linear,
+  Positions,
+  type Recurrence,
+  type RecurrenceOptions,
+  reshape,
+  shortConv,
+  simpleGla,
+} from './ops/index.ts';
 import { Tensor } from './tensor.ts';
 import { Draw } from './testing/case.ts';
 import { relativeError } from './testing/compare.ts';
@@ -25,26 +36,47 @@ interface Layer {
   /** Widths of one token's rows of q, k, v and gate. */
   widths: [number, number, number, number];
   draw(T: number, seed: string): Tokens;
-  run(device: Device, tokens: Tokens, state: Tensor | null, positions: Int32Array | null): Recurrence;
+  run(device: Device, tokens: Tokens, options: RecurrenceOptions): Recurrence;
 }
 
-const recurrences = ([deltaRule, gla] as const).map((rule): Layer => {
-  const gateWidth = rule === gla ? H * DK : H;
-  return {
-    name: rule === gla ? 'gla' : 'delta rule',
-    widths: [H * DK, H * DK, H * DV, gateWidth],
+type Rule = (q: Tensor, k: Tensor, v: Tensor, gate: Tensor, options: RecurrenceOptions) => Recurrence;
+
+/** Strengths from decays: any numbers in [0, 1] that belong to the tokens. */
+const strength = (decay: Tensor) => axpby(1, Tensor.filled(decay.device, decay.shape, 1), 1, decay);
+
+const channelDecay: Rule = (q, k, v, decay, options) => {
+  const [B, T] = decay.shape as [number, number];
+  const alpha = linear(decay, Tensor.filled(decay.device, [1, DK], -1 / DK)); // [B, T, H, DK] -> [B, T, H, 1]
+  return deltaRule(q, k, v, reshape(alpha, [B, T, H]), { ...options, decay });
+};
+
+/** name, rule, width of one head's gate, lowest gate, highest gate */
+const RULES: [string, Rule, number, number, number][] = [
+  ['delta rule', deltaRule, 1, 0, 1],
+  ['gated delta rule', (q, k, v, g, options) => deltaRule(q, k, v, strength(g), { ...options, decay: g }), 1, -0.3, 0],
+  ['delta rule, decay per channel', channelDecay, DK, -0.3, 0],
+  ['delta rule, strong decay per channel', channelDecay, DK, -9, 0],
+  ['gla', gla, DK, -0.3, 0],
+  ['gla, strong decay', gla, DK, -9, 0],
+  ['simple gla', simpleGla, 1, -0.3, 0],
+];
+
+const recurrences = RULES.map(
+  ([name, rule, gateWidth, low, high]): Layer => ({
+    name,
+    widths: [H * DK, H * DK, H * DV, H * gateWidth],
     draw(T, seed) {
       const draw = new Draw(seed);
-      const gate = rule === gla ? draw.uniform(T * gateWidth, -0.3, 0) : draw.uniform(T * gateWidth, 0, 1);
-      return { T, q: draw.units(T * H, DK), k: draw.units(T * H, DK), v: draw.normal(T * H * DV), gate };
+      const [q, k, v] = [draw.units(T * H, DK), draw.units(T * H, DK), draw.normal(T * H * DV)];
+      return { T, q, k, v, gate: draw.uniform(T * H * gateWidth, low, high) };
     },
-    run(device, { T, q, k, v, gate }, state, positions) {
-      const tensor = (width: number, data: Float64Array) => Tensor.from(device, [1, T, H, width], data);
-      const at = positions && new Positions(device, 1, T, positions);
-      return rule(tensor(DK, q), tensor(DK, k), tensor(DV, v), tensor(gateWidth / H, gate), state, at);
+    run(device, { T, q, k, v, gate }, options) {
+      const tensor = (width: number, data: Float64Array) =>
+        Tensor.from(device, width === 1 ? [1, T, H] : [1, T, H, width], data);
+      return rule(tensor(DK, q), tensor(DK, k), tensor(DV, v), tensor(gateWidth, gate), options);
     },
-  };
-});
+  }),
+);
 
 /** Uses q as its input and the others as nothing. */
 const convolution: Layer = {
@@ -54,10 +86,9 @@ const convolution: Layer = {
     const empty = new Float64Array(0);
     return { T, q: new Draw(seed).normal(T * H * DK), k: empty, v: empty, gate: empty };
   },
-  run(device, { T, q }, state, positions) {
+  run(device, { T, q }, { state = null, positions = null }) {
     const w = Tensor.from(device, [H * DK, 1, CONV_WIDTH], new Draw('taps').normal(H * DK * CONV_WIDTH));
-    const at = positions && new Positions(device, 1, T, positions);
-    const { y, state: next } = shortConv(Tensor.from(device, [1, T, H * DK], q), w, state, at);
+    const { y, state: next } = shortConv(Tensor.from(device, [1, T, H * DK], q), w, state, positions);
     return { out: y, state: next };
   },
 };
@@ -88,19 +119,19 @@ describe.each(DEVICES)('$name device', ({ device, tolerance }) => {
         const at = from * (layer.widths[i] as number);
         changed[part].set(other[part].subarray(at), at);
       }
-      const before = await layer.run(device, tokens, null, null).out.read();
-      const after = await layer.run(device, changed, null, null).out.read();
+      const before = await layer.run(device, tokens, {}).out.read();
+      const after = await layer.run(device, changed, {}).out.read();
       const end = (before.length / T) * from;
       expect(after.subarray(0, end)).toEqual(before.subarray(0, end));
       expect(after.subarray(end)).not.toEqual(before.subarray(end));
     });
 
     it.each([1, 7, 64, 100])('streaming in blocks of %i gives the whole', async (block) => {
-      const whole = layer.run(device, tokens, null, null);
+      const whole = layer.run(device, tokens, {});
       const parts: number[] = [];
       let state: Tensor | null = null;
       for (let t = 0; t < T; t += block) {
-        const piece = layer.run(device, slice(layer, tokens, t, Math.min(t + block, T)), state, null);
+        const piece = layer.run(device, slice(layer, tokens, t, Math.min(t + block, T)), { state });
         parts.push(...(await piece.out.read()));
         state = piece.state;
       }
@@ -110,11 +141,46 @@ describe.each(DEVICES)('$name device', ({ device, tolerance }) => {
 
     it('a packed segment gives what it gives alone', async () => {
       const cut = 41;
-      const positions = Int32Array.from({ length: T }, (_, t) => (t < cut ? t : t - cut));
-      const packed = await layer.run(device, tokens, null, positions).out.read();
-      const alone = await layer.run(device, slice(layer, tokens, cut, T), null, positions.slice(cut)).out.read();
+      const values = Int32Array.from({ length: T }, (_, t) => (t < cut ? t : t - cut));
+      const positions = new Positions(device, 1, T, values);
+      const packed = await layer.run(device, tokens, { positions }).out.read();
+      const own = new Positions(device, 1, T - cut, values.slice(cut));
+      const alone = await layer.run(device, slice(layer, tokens, cut, T), { positions: own }).out.read();
       expect(packed.subarray((packed.length / T) * cut)).toEqual(alone);
     });
+  });
+
+  it.each(recurrences)('$name: chunks of any length give the same', async (layer) => {
+    const tokens = layer.draw(150, layer.name);
+    const [first, ...others] = await Promise.all(
+      [16, 32, 64, 128].map(async (chunk) => {
+        const { out, state } = layer.run(device, tokens, { chunk });
+        return [await out.read(), await state.read()];
+      }),
+    );
+    for (const other of others) {
+      other.forEach((x, i) => {
+        expect(relativeError(x, first?.[i] as typeof x)).toBeLessThan(tolerance);
+      });
+    }
+  });
+
+  it('gates of 0 are no decay', async () => {
+    const T = 100;
+    const draw = new Draw('no decay');
+    const tensor = (data: Float64Array, ...shape: number[]) => Tensor.from(device, [1, T, H, ...shape], data);
+    const [q, k, v] = [draw.units(T * H, DK), draw.units(T * H, DK), draw.normal(T * H * DV)];
+    const [queries, keys, values] = [tensor(q, DK), tensor(k, DK), tensor(v, DV)];
+    const alpha = tensor(draw.uniform(T * H, 0, 1));
+    const [head, channel] = [Tensor.zeros(device, [1, T, H]), Tensor.zeros(device, [1, T, H, DK])];
+    const plain = await deltaRule(queries, keys, values, alpha).out.read();
+    for (const decay of [head, channel])
+      expect(relativeError(await deltaRule(queries, keys, values, alpha, { decay }).out.read(), plain)).toBeLessThan(
+        tolerance,
+      );
+    const added = await gla(queries, keys, values, channel).out.read();
+    const simple = await simpleGla(queries, keys, values, Tensor.zeros(device, [H])).out.read();
+    expect(relativeError(added, simple)).toBeLessThan(tolerance);
   });
 
   it('delta rule: 64 equal keys with alpha 0.95 are solved to 1e-6', async () => {
@@ -125,7 +191,7 @@ describe.each(DEVICES)('$name device', ({ device, tolerance }) => {
     const v = draw.normal(T * DV);
     const tensor = (width: number, data: Float64Array) => Tensor.from(device, [1, T, 1, width], data);
     const alpha = Float64Array.from({ length: T }, () => Math.fround(0.95));
-    const { out } = deltaRule(tensor(DK, k), tensor(DK, k), tensor(DV, v), tensor(1, alpha), null, null);
+    const { out } = deltaRule(tensor(DK, k), tensor(DK, k), tensor(DV, v), tensor(1, alpha));
     // Along one unit key the rule is r <- r + alpha (v - r), and reading with that key gives r.
     const lambda = key.reduce((sum, x) => sum + x ** 2, 0);
     const expected = new Float64Array(T * DV);
@@ -149,7 +215,7 @@ describe.each(DEVICES)('$name device', ({ device, tolerance }) => {
       return Math.fround(1 / row.reduce((sum, x) => sum + x ** 2, 0));
     });
     const tensor = (width: number, data: Float64Array) => Tensor.from(device, [1, T, 1, width], data);
-    const { out } = deltaRule(tensor(DK, k), tensor(DK, k), tensor(DV, v), tensor(1, alpha), null, null);
+    const { out } = deltaRule(tensor(DK, k), tensor(DK, k), tensor(DV, v), tensor(1, alpha));
     expect(relativeError(await out.read(), v)).toBeLessThan(2e-6);
   });
 
@@ -159,7 +225,7 @@ describe.each(DEVICES)('$name device', ({ device, tolerance }) => {
     const tensor = (width: number, data: Float64Array) => Tensor.from(device, [1, T, 1, width], data);
     const [q, k, v] = [draw.units(T, DK), draw.units(T, DK), draw.normal(T * DV)];
     const gate = new Float64Array(T * DK).fill(-1e4);
-    const { out } = gla(tensor(DK, q), tensor(DK, k), tensor(DV, v), tensor(DK, gate), null, null);
+    const { out } = gla(tensor(DK, q), tensor(DK, k), tensor(DV, v), tensor(DK, gate));
     const expected = v.map((x, i) => {
       const t = Math.floor(i / DV);
       let score = 0;

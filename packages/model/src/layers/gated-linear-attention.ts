@@ -22,7 +22,10 @@ export function gatedLinearAttention(u: Tensor, c: LayerContext): Tensor {
   const raw = addBias(linear(low, c.weight('attn.gk_proj.1.weight')), c.weight('attn.gk_proj.1.bias'));
   const decay = scale(logSigmoid(raw), 1 / GATE_NORMALIZER);
   const heads = (x: Tensor, width: number) => reshape(x, [B, T, H, width]);
-  const { out, state } = gla(heads(q, dk), heads(k, dk), heads(v, E), heads(decay, dk), c.load('S'), c.positions);
+  const { out, state } = gla(heads(q, dk), heads(k, dk), heads(v, E), heads(decay, dk), {
+    state: c.load('S'),
+    positions: c.positions,
+  });
   c.save('S', state);
   const gate = linear(u, c.weight('attn.g_proj.weight'));
   const y = gatedNorm(out, c.weight('attn.g_norm_swish_gate.weight'), gate, 'silu', OUTPUT_NORM_EPS);

@@ -38,7 +38,7 @@ export function quasarAttention(u: Tensor, c: LayerContext): Tensor {
   const k = l2Norm(turn(project('k')));
   const v = project('v');
   const alpha = exactGate(linear(u, c.weight('attn.b_proj.weight')), k);
-  const { out, state } = deltaRule(q, k, v, alpha, c.load('S'), c.positions);
+  const { out, state } = deltaRule(q, k, v, alpha, { state: c.load('S'), positions: c.positions });
   c.save('S', state);
   const low = linear(u, c.weight('attn.g_proj.0.weight'));
   const gate = addBias(linear(low, c.weight('attn.g_proj.1.weight')), c.weight('attn.g_proj.1.bias'));

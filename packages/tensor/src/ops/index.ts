@@ -19,8 +19,9 @@ export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from
 export { linear } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
+export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';
 export { type Rotation, rope } from './rope.ts';
-export { CHUNK, deltaRule, exactGate, gla, Positions, type Recurrence, shortConv } from './sequence.ts';
+export { exactGate, Positions, shortConv } from './sequence.ts';
 export { type Slots, slotAttention, slotGates } from './slots.ts';
 export {
   crossEntropy,

@@ -1,10 +1,9 @@
-/** @file Ops along time: positions, short convolution, the two linear-attention recurrences. */
+/** @file Ops along time: positions, short convolution, the write gate. */
 import { record, recording } from '../autograd.ts';
 import type { Device } from '../device.ts';
-import type { KernelName } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
-/** Rows per chunk of the recurrences, as compiled into the kernels. */
+/** Rows per chunk of slot attention and tokens per segment of latent memory, as compiled into their kernels. */
 export const CHUNK = 64;
 
 /**
@@ -16,7 +15,7 @@ export class Positions {
   readonly B: number;
   readonly T: number;
   #values: Int32Array;
-  #maxChunks = 0;
+  readonly #chunks = new Map<number, number>();
   #maxSegments = 0;
 
   constructor(device: Device, B: number, T: number, values: Int32Array) {
@@ -30,24 +29,25 @@ export class Positions {
   write(values: Int32Array): void {
     this.tensor.write(values);
     this.#values = values;
-    this.#maxChunks = 0;
+    this.#chunks.clear();
+    this.#maxSegments = 0;
   }
 
-  /** Chunks of the most divided row: chunks end every CHUNK tokens and at segment starts. */
-  get maxChunks(): number {
-    if (this.#maxChunks === 0) {
-      for (let b = 0; b < this.B; b++) {
-        let chunks = 0;
-        for (let t = 0, start = 0; t < this.T; t++) {
-          if (t === 0 || t - start === CHUNK || this.#values[b * this.T + t] === 0) {
-            chunks++;
-            start = t;
-          }
-        }
-        this.#maxChunks = Math.max(this.#maxChunks, chunks);
+  /** Chunks of the most divided row: chunks end every `length` tokens and at segment starts. */
+  chunks(length: number): number {
+    let most = this.#chunks.get(length) ?? 0;
+    if (most > 0) return most;
+    for (let b = 0; b < this.B; b++) {
+      let chunks = 0;
+      for (let t = 0, start = 0; t < this.T; t++) {
+        if (t > 0 && t - start < length && this.#values[b * this.T + t] !== 0) continue;
+        chunks++;
+        start = t;
       }
+      most = Math.max(most, chunks);
     }
-    return this.#maxChunks;
+    this.#chunks.set(length, most);
+    return most;
   }
 
   /** Pieces of the most divided row, cut wherever a position is a multiple of CHUNK. */
@@ -117,83 +117,4 @@ export function exactGate(z: Tensor, k: Tensor): Tensor {
     });
   }
   return alpha;
-}
-
-export interface Recurrence {
-  /** [B, T, H, dv] */
-  out: Tensor;
-  /** State after the last token, [B, H, dk, dv]. */
-  state: Tensor;
-}
-
-function recurrence(
-  kernel: 'delta_rule' | 'gla',
-  backward: KernelName,
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  gate: Tensor,
-  gateWidth: number,
-  state: Tensor | null,
-  positions: Positions | null,
-): Recurrence {
-  const [B, T, H, dk] = q.shape as [number, number, number, number];
-  const dv = v.dim(-1);
-  if (k.size !== q.size || v.size !== B * T * H * dv || gate.size !== B * T * H * gateWidth) {
-    throw new ShapeError(
-      `${kernel}: q [${q.shape}] · k [${k.shape}] · v [${v.shape}] · gate [${gate.shape}] do not fit`,
-    );
-  }
-  if (dk % 16 !== 0 || dv % 16 !== 0)
-    throw new ShapeError(`${kernel}: head widths must be multiples of 16, got ${dk} and ${dv}`);
-  if (state && state.size !== B * H * dk * dv)
-    throw new ShapeError(`${kernel}: state [${state.shape}], expected [${[B, H, dk, dv]}]`);
-  const chunks = positions?.maxChunks ?? Math.ceil(T / CHUNK);
-  const numbers = [B, T, H, dk, dv, chunks];
-  const inputs = [q, k, v, gate, state];
-  const save = recording(inputs);
-  const out = Tensor.empty(q.device, [B, T, H, dv]);
-  const end = Tensor.empty(q.device, [B, H, dk, dv]);
-  const saved = save ? Tensor.empty(q.device, [B, H, chunks, dk, dv]) : null;
-  const buffers = [out, end, saved, q, k, v, gate, state, positions?.tensor ?? null].map((t) => t?.buffer ?? null);
-  q.device.run(kernel, buffers, numbers);
-  if (save) {
-    record(inputs, [out, end], ([dOut, dEnd]) => {
-      const like = (t: Tensor) => Tensor.empty(q.device, t.shape);
-      const [dq, dkk, dvv, dGate, dState] = [like(q), like(k), like(v), like(gate), state ? like(state) : null];
-      const d = dOut ?? Tensor.zeros(q.device, out.shape);
-      const all = [dq, dkk, dvv, dGate, dState, saved, q, k, v, gate, positions?.tensor ?? null, d, dEnd];
-      q.device.run(
-        backward,
-        all.map((t) => t?.buffer ?? null),
-        numbers,
-      );
-      return [dq, dkk, dvv, dGate, dState];
-    });
-  }
-  return { out, state: end };
-}
-
-/** S ← S + α k (v − Sᵀk)ᵀ, o = Sᵀq. q, k [B,T,H,dk], v [B,T,H,dv], alpha [B,T,H]; starts from `state` [B,H,dk,dv] or zeros. */
-export function deltaRule(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  alpha: Tensor,
-  state: Tensor | null,
-  positions: Positions | null,
-): Recurrence {
-  return recurrence('delta_rule', 'delta_rule_backward', q, k, v, alpha, 1, state, positions);
-}
-
-/** S ← diag(eᵍ) S + k vᵀ, o = Sᵀq, g <= 0. q, k, g [B,T,H,dk], v [B,T,H,dv]; starts from `state` [B,H,dk,dv] or zeros. */
-export function gla(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  logDecay: Tensor,
-  state: Tensor | null,
-  positions: Positions | null,
-): Recurrence {
-  return recurrence('gla', 'gla_backward', q, k, v, logDecay, q.dim(-1), state, positions);
 }

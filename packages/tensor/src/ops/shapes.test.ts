@@ -58,11 +58,11 @@ const REFUSED: Record<string, () => unknown> = {
   'attention, positions': () => attention(of(1, 3, 1, 16), of(1, 3, 1, 16), of(1, 3, 1, 16), twoTokens),
   shortConv: () => shortConv(of(1, 3, 4), of(5, 1, 4), null, null),
   exactGate: () => exactGate(of(1, 3, 2), of(1, 3, 3, 16)),
-  'deltaRule, gate': () => deltaRule(of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 2), null, null),
-  'deltaRule, width': () => deltaRule(of(1, 2, 1, 8), of(1, 2, 1, 8), of(1, 2, 1, 16), of(1, 2, 1), null, null),
+  'deltaRule, gate': () => deltaRule(of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 2)),
+  'deltaRule, width': () => deltaRule(of(1, 2, 1, 8), of(1, 2, 1, 8), of(1, 2, 1, 16), of(1, 2, 1)),
   'gla, state': () => {
     const x = of(1, 2, 1, 16);
-    return gla(x, x, x, x, of(1, 1, 16, 15), null);
+    return gla(x, x, x, x, { state: of(1, 1, 16, 15) });
   },
   'slotAttention, decay': () => slotAttention(x16, x16, x16, of(1, 2, 2, 16), null, null),
   'slotAttention, slots': () => slotAttention(x16, x16, x16, of(1, 2, 1, 8), null, null),

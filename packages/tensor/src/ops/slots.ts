@@ -81,7 +81,7 @@ export function slotAttention(
   if (dk % 16 !== 0 || dv % 16 !== 0 || M % 16 !== 0)
     throw new ShapeError(`slotAttention: head widths and slots must be multiples of 16, got ${dk}, ${dv} and ${M}`);
   const { device } = q;
-  const chunks = positions?.maxChunks ?? Math.ceil(T / CHUNK);
+  const chunks = positions?.chunks(CHUNK) ?? Math.ceil(T / CHUNK);
   const numbers = [B, T, H, Hk, M, dk, dv, chunks];
   const inputs = [q, k, v, logDecay, state?.keys ?? null, state?.values ?? null];
   const save = recording(inputs);

@@ -25,7 +25,7 @@ export async function slotCases(): Promise<Case[]> {
           const g = draw.uniform(rows * M, decay ? -30 : -0.5, 0).map((x, i) => ((i * 7) % 11 < 5 ? 0 : x));
           const starts = carried ? [draw.normal(sizeK), draw.normal(sizeV)] : [null, null];
           const position = segmented ? draw.positions(B, T) : null;
-          const chunks = chunksOf(B, T, position);
+          const chunks = chunksOf(B, T, 64, position);
           const numbers = [B, T, H, Hk, M, dk, dv, chunks];
           const name = `slot_attention ${numbers}${decay}${carried ? ' state' : ''}${segmented ? ' segments' : ''}`;
           const [out, endK, endV] = [{ output: rows * dv }, { output: sizeK }, { output: sizeV }];
