@@ -16,6 +16,7 @@ import {
   gatedNorm,
   gatherRows,
   gla,
+  headLoss,
   klTopK,
   l2Norm,
   latentMemory,
@@ -225,6 +226,14 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   'divergence, reverse': {
     op: (x) => [divergence(x, likely, { direction: 'reverse', temperature: 0.7 })],
     inputs: [normal(3, 9)],
+  },
+  'headLoss, both': {
+    op: (x, w) => Object.values(headLoss(x, w, { targets: ints([3], 2, -1, 8), teacher })) as Tensor[],
+    inputs: [normal(3, 5), normal(9, 5)],
+  },
+  'headLoss, one of two outputs used': {
+    op: (x, w) => [headLoss(x, w, { targets: ints([3], 2, 1, 8), teacher }).kl as Tensor],
+    inputs: [normal(3, 5), normal(9, 5)],
   },
   'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },
   'deltaRule, decay per head, strengths apart': {

@@ -8,6 +8,7 @@ import { type KernelName, typeCode } from '../../kernels.ts';
 import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gemm from './gemm.ts';
+import * as head from './head.ts';
 import * as loss from './loss.ts';
 import * as memory from './memory.ts';
 import * as moe from './moe.ts';
@@ -33,6 +34,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...memory,
   ...moe,
   ...loss,
+  ...head,
   ...optim,
 };
 

@@ -4,6 +4,7 @@ import { attentionCases } from './attention.ts';
 import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gemmCases } from './gemm.ts';
+import { headCases } from './head.ts';
 import { lossCases } from './loss.ts';
 import { memoryCases } from './memory.ts';
 import { moeCases } from './moe.ts';
@@ -27,6 +28,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   recurrence: recurrenceCases,
   moe: moeCases,
   loss: lossCases,
+  head: headCases,
   optim: optimCases,
 };
 
