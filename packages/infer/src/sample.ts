@@ -24,13 +24,19 @@ export function sampleToken(
   const best = argmax(logits);
   const top = logits[best] as number;
   if (!Number.isFinite(top)) return { token: best, logprob: Number.NaN };
-  const above = Float64Array.from(logits, (z) => (z > Number.NEGATIVE_INFINITY ? z - top : Number.NEGATIVE_INFINITY));
   let total = 0;
-  for (const z of above) total += Math.exp(z);
-  const result = (token: number) => ({ token, logprob: (above[token] as number) - Math.log(total) });
+  for (let i = 0; i < logits.length; i++) {
+    const z = logits[i] as number;
+    if (z > Number.NEGATIVE_INFINITY) total += Math.exp(z - top);
+  }
+  const result = (token: number) => ({ token, logprob: (logits[token] as number) - top - Math.log(total) });
   if (!(temperature > 0)) return result(best);
 
-  const mass = above.map((z) => Math.exp(z / temperature));
+  const mass = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) {
+    const z = logits[i] as number;
+    if (z > Number.NEGATIVE_INFINITY) mass[i] = Math.exp((z - top) / temperature);
+  }
   const candidates = topP < 1 || topK < logits.length ? nucleus(mass, topK, topP) : mass.keys();
   return result(draw(mass, [...candidates], rng) ?? best);
 }
