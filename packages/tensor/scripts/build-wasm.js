@@ -1,25 +1,25 @@
 /**
  * @file Compiles kernels/*.c and wasm/*.c into wasm/quasar.wasm (SIMD128) and wasm/quasar-relaxed.wasm (with relaxed
  * SIMD), the files that the package ships. The bytes depend on the sources and on clang's version alone; the shipped
- * files come from clang CLANG_MAJOR, which the check in build-wasm.test.ts asks for.
+ * files come from clang CLANG_MAJOR, and src/devices/wasm/build-wasm.test.ts compares them with what it compiles.
  *
  * Usage: node packages/tensor/scripts/build-wasm.js [folder]
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const CLANG_MAJOR = 19;
+const CLANG_MAJOR = 19;
 const OLDEST = 16;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-export const SHIPPED = join(root, 'wasm');
-export const MODULES = ['quasar.wasm', 'quasar-relaxed.wasm'];
+const SHIPPED = join(root, 'wasm');
+const MODULES = ['quasar.wasm', 'quasar-relaxed.wasm'];
 
 /** clang 16 or newer with its wasm-ld, or null. `$CC_WASM` comes first, then the version of the shipped files. */
-export function findClang() {
+function findClang() {
   const versions = [CLANG_MAJOR, 20, 18, 17, OLDEST].map((major) => `clang-${major}`);
   for (const name of [process.env.CC_WASM, ...versions, 'clang'].filter(Boolean)) {
     try {
@@ -70,7 +70,7 @@ const WIDTHS = { f32: 1, v2f32: 2, v4f32: 4, v8f32: 8, v16f32: 16 };
  * q_fma reaches LLVM as `fmuladd`, which may round once or twice; here every one of them becomes the relaxed
  * multiply-add on four lanes. Returns the text of the module with the calls replaced.
  */
-export function relaxFma(text) {
+function relaxFma(text) {
   const features = /"target-features"="[^"]*"/.exec(text)?.[0] ?? '';
   const madd = '@llvm.wasm.relaxed.madd.v4f32';
   const helpers = [];
@@ -140,7 +140,7 @@ function helper(name, width, madd) {
  * Compiles both modules into `folder`.
  * @throws Error when clang is missing or a source does not compile.
  */
-export async function buildWasm(folder = SHIPPED) {
+async function buildWasm(folder = SHIPPED) {
   const clang = findClang();
   if (!clang)
     throw new Error(
@@ -187,7 +187,7 @@ export async function buildWasm(folder = SHIPPED) {
     const lane = async () => {
       for (let job = queue.shift(); job; job = queue.shift()) await job.compile(job.source, job.output);
     };
-    await Promise.all([lane(), lane()]);
+    await Promise.all(Array.from({ length: availableParallelism() }, lane));
     for (const module of MODULES) {
       const objects = jobs.filter((job) => job.module === module).map((job) => job.output);
       await run(clang.linker, [...LINK, ...objects, '-o', join(work, module)]);
@@ -199,7 +199,10 @@ export async function buildWasm(folder = SHIPPED) {
   return clang;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+try {
   const clang = await buildWasm(process.argv[2]);
   console.error(`wasm: compiled with clang ${clang.major}`);
+} catch (error) {
+  console.error(`wasm: ${error.message}`);
+  process.exitCode = 1;
 }

@@ -7,9 +7,8 @@ function work({ module, memory, stack, tls }) {
   api.__wasm_init_tls(tls);
   try {
     api.work();
-  } catch (error) {
-    api.fail();
-    throw error;
+  } catch {
+    api.fail(); // the caller reports it
   }
 }
 
@@ -19,5 +18,5 @@ if (globalThis.WorkerGlobalScope) {
     globalThis.close();
   };
 } else {
-  work((await import('node:worker_threads')).workerData);
+  work(process.getBuiltinModule('node:worker_threads').workerData);
 }

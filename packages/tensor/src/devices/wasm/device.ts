@@ -49,6 +49,7 @@ interface WasmBuffer extends DeviceBuffer {
 }
 
 const BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
+const isStorage = (dtype: DType): dtype is 'bf16' | 'f16' => dtype === 'bf16' || dtype === 'f16';
 const STACK_BYTES = 2 ** 20;
 /** Of the 4 GiB that addresses reach. The module's own data and stack fit in the initial pages. */
 const PAGES = { initial: 64, maximum: 65536 };
@@ -75,6 +76,7 @@ export function createWasmDevice(
   api.start(threads, host.mayBlock ? 1 : 0);
   for (let i = 1; i < threads; i++) {
     const [stack, tls] = [heap.allocate(STACK_BYTES), heap.allocate(api.__tls_size.value)];
+    if (stack === 0 || tls === 0) throw outOfMemory(`no room for the stacks of ${threads} threads`);
     host.startWorker({ module, memory, stack: stack + STACK_BYTES, tls });
   }
 
@@ -99,78 +101,81 @@ export function createWasmDevice(
     return failure;
   }
 
-  const device: WasmDevice = {
+  function allocate(dtype: DType, length: number): WasmBuffer {
+    const bytes = length * BYTES[dtype];
+    const address = heap.allocate(bytes);
+    if (address === 0) throw outOfMemory(`could not allocate ${bytes} bytes`);
+    return { dtype, length, handle: { address, bytes } };
+  }
+
+  function free(buffer: DeviceBuffer): void {
+    const handle = (buffer as WasmBuffer).handle;
+    if (handle.address === 0) return;
+    heap.free(handle.address, handle.bytes);
+    handle.address = 0;
+  }
+
+  function write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+    const address = liveAddress(buffer, 'write');
+    if (isStorage(buffer.dtype)) {
+      const wide = allocate('float', buffer.length);
+      write(wide, data);
+      run('cast', [buffer, wide], [buffer.length, typeCode(buffer.dtype), typeCode('float')]);
+      free(wide);
+      return;
+    }
+    refresh();
+    (buffer.dtype === 'int' ? ints : floats).set(data, address / 4);
+  }
+
+  async function read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
+    const from = liveAddress(buffer, 'read') / 4;
+    if (isStorage(buffer.dtype)) {
+      const wide = allocate('float', buffer.length);
+      run('cast', [wide, buffer], [buffer.length, typeCode('float'), typeCode(buffer.dtype)]);
+      const out = await read(wide);
+      free(wide);
+      return out;
+    }
+    refresh();
+    return (buffer.dtype === 'int' ? ints : floats).slice(from, from + buffer.length);
+  }
+
+  function run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
+    if (failure) throw failure;
+    const count = buffers.length;
+    for (let i = 0; i < count; i++) {
+      const buffer = buffers[i] as DeviceBuffer | null;
+      block[i] = buffer ? liveAddress(buffer, kernel, i) : 0;
+    }
+    for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
+    block.fill(0, count + args.length);
+    try {
+      api.run(numbers.get(kernel) as number, count);
+    } catch (error) {
+      throw fail(error);
+    }
+  }
+
+  return {
     name: 'wasm',
     floatBytes: 4,
     threads,
     isa: api.fuses() ? 'simd128+fma' : 'simd128',
-
-    get workers(): number {
+    get workers() {
       return api.workers();
     },
-
-    allocate(dtype: DType, length: number): WasmBuffer {
-      const bytes = length * BYTES[dtype];
-      const address = heap.allocate(bytes);
-      if (address === 0) throw outOfMemory(`could not allocate ${bytes} bytes`);
-      return { dtype, length, handle: { address, bytes } };
-    },
-
-    free(buffer: DeviceBuffer): void {
-      const handle = (buffer as WasmBuffer).handle;
-      if (handle.address === 0) return;
-      heap.free(handle.address, handle.bytes);
-      handle.address = 0;
-    },
-
-    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
-      const address = liveAddress(buffer, 'write');
-      if (buffer.dtype === 'bf16' || buffer.dtype === 'f16') {
-        const wide = device.allocate('float', buffer.length);
-        device.write(wide, data);
-        device.run('cast', [buffer, wide], [buffer.length, typeCode(buffer.dtype), typeCode('float')]);
-        device.free(wide);
-        return;
-      }
-      refresh();
-      (buffer.dtype === 'int' ? ints : floats).set(data, address / 4);
-    },
-
-    async read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
-      const from = liveAddress(buffer, 'read') / 4;
-      if (buffer.dtype === 'bf16' || buffer.dtype === 'f16') {
-        const wide = device.allocate('float', buffer.length);
-        device.run('cast', [wide, buffer], [buffer.length, typeCode('float'), typeCode(buffer.dtype)]);
-        const out = await device.read(wide);
-        device.free(wide);
-        return out as Float32Array;
-      }
-      refresh();
-      return (buffer.dtype === 'int' ? ints : floats).slice(from, from + buffer.length);
-    },
-
-    run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
-      if (failure) throw failure;
-      const count = buffers.length;
-      for (let i = 0; i < count; i++) {
-        const buffer = buffers[i] as DeviceBuffer | null;
-        block[i] = buffer ? liveAddress(buffer, kernel, i) : 0;
-      }
-      for (let i = 0; i < args.length; i++) block[count + i] = args[i] as number;
-      block.fill(0, count + args.length);
-      try {
-        api.run(numbers.get(kernel) as number, count);
-      } catch (error) {
-        throw fail(error);
-      }
-    },
-
-    close(): void {
+    allocate,
+    free,
+    write,
+    read,
+    run,
+    memory: () => ({ ...heap.use }),
+    close() {
       api.stop();
       api.start(1, 0);
     },
   };
-  return device;
 }
 
 /** @throws QuasarError tensor.stale_wasm */

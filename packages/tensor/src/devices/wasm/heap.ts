@@ -1,11 +1,15 @@
 /**
  * @file Memory of the wasm device: blocks of a WebAssembly memory that only grows, up to 4 GiB. Freed blocks are kept by
- * size; when the memory cannot grow any more, neighbours are joined. Threads may grow the same memory for themselves.
+ * size; neighbours are joined when too much lies idle or the memory cannot grow any more. Threads may grow the same memory for themselves.
  */
+import type { MemoryUse } from '../../device.ts';
+
 const PAGE = 65536;
 const ALIGN = 64;
 /** Pages asked for at a time, so that small blocks do not each grow the memory. */
 const STEP = 16 * 2 ** 20;
+/** Freed blocks are joined before the memory grows when they hold this much, beside this share of what is in use. */
+const SLACK = { bytes: 2 ** 26, share: 0.25 };
 
 interface Range {
   start: number;
@@ -13,6 +17,7 @@ interface Range {
 }
 
 export class Heap {
+  readonly use: MemoryUse = { usedBytes: 0, spareBytes: 0, peakBytes: 0 };
   readonly #memory: WebAssembly.Memory;
   readonly #spare = new Map<number, number[]>();
   /** Memory that no block of a known size holds, by address. The last is the one that grows. */
@@ -27,7 +32,14 @@ export class Heap {
   /** Address of `blockSize(bytes)` bytes, 64-byte aligned; 0 when there is no room. */
   allocate(bytes: number): number {
     const size = blockSize(bytes);
-    return this.#spare.get(size)?.pop() ?? (this.#carve(size) || this.#grow(size) || this.#joinAndCarve(size));
+    const spare = this.#spare.get(size)?.pop();
+    if (spare !== undefined) this.use.spareBytes -= size;
+    const isWasteful = this.use.spareBytes > SLACK.bytes + SLACK.share * this.use.usedBytes;
+    const address =
+      spare ?? (this.#carve(size) || (isWasteful && this.#join(size)) || this.#grow(size) || this.#join(size));
+    if (address !== 0) this.use.usedBytes += size;
+    this.use.peakBytes = Math.max(this.use.peakBytes, this.use.usedBytes);
+    return address;
   }
 
   /** @param bytes what the block was allocated with. */
@@ -36,6 +48,8 @@ export class Heap {
     const list = this.#spare.get(size);
     if (list) list.push(address);
     else this.#spare.set(size, [address]);
+    this.use.usedBytes -= size;
+    this.use.spareBytes += size;
   }
 
   /** From the newest range on: the oldest ones are what joining left, and stay for when nothing else is there. */
@@ -67,12 +81,14 @@ export class Heap {
     return 0;
   }
 
-  #joinAndCarve(size: number): number {
+  /** Makes ranges of all freed blocks, then carves. */
+  #join(size: number): number {
     const ranges = [...this.#free];
     for (const [bytes, addresses] of this.#spare) {
       for (const start of addresses) ranges.push({ start, end: start + bytes });
     }
     this.#spare.clear();
+    this.use.spareBytes = 0;
     this.#free = [];
     for (const range of ranges.sort((a, b) => a.start - b.start)) {
       const last = this.#free.at(-1);

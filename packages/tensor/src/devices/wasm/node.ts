@@ -25,7 +25,7 @@ function relaxedSimd(): boolean {
 }
 
 function startWorker(setup: WorkerSetup): void {
-  new Worker(new URL('worker.js', FILES), { workerData: setup }).unref();
+  new Worker(new URL('worker.js', FILES), { workerData: setup, execArgv: [] }).unref();
 }
 
 /**
