@@ -53,13 +53,22 @@ static inline __attribute__((always_inline)) void tile(const int R, const int V,
     }
 }
 
+/* WebAssembly computes every address: there packed rows have strides that the compiler knows. */
+#if defined(__wasm__)
+enum { CONSTANT_STRIDES = 1 };
+#else
+enum { CONSTANT_STRIDES = 0 };
+#endif
+
 /* Tiles of 1 .. MR rows; of two vectors, one vector, a part of a vector. */
 typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
                         int mode);
 #define TILE(R, name, V, whole)                                                                                        \
   static void name##R(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc, \
                       int mode) {                                                                                      \
-    tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode);                                                   \
+    if (CONSTANT_STRIDES && rowA == 1 && colA == PA)                                                                   \
+      tile(R, V, whole, part, K, A, 1, PA, B, ldb, C, ldc, mode);                                                      \
+    else tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode);                                              \
   }
 #define TILES(R) TILE(R, wide, 2, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
 #define NAMES4(name) name##1, name##2, name##3, name##4
