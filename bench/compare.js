@@ -14,7 +14,10 @@ const SCALE = { 'GFLOP/s': 1e-9, 'GB/s': 1e-9, 'token/s': 1 };
  * @property {Record<string, object>} [peers] by column: `process` (a name of peers.js), the case it is asked for, and `check`,
  * which throws where the answer to `prepare` shows that the peer does something else
  * @property {'gflops' | 'readGBs' | 'copyGBs'} [bound] the peak that the figure is a share of
- * @property {object[]} [goals] `{peer, ratio}`, `{share}` or `{value}`
+ * @property {import('@quasar/tensor').Tensor[]} [inputs] disposed of when the case is over
+ * @property {number} [rounds] fewer than the usual, for work of many seconds
+ * @property {(ours: {value: number, seconds: number}) => string} [note] for below the table
+ * @property {object[]} [goals] `{peer, ratio}`, `{share}`, `{value}` or, where less is better, `{most}`
  */
 
 /**
@@ -42,7 +45,7 @@ export async function compare(given, { device, peers, plan }) {
         row.peers[column] = { error: error.message };
       }
     }
-    const samples = await interleave(runners, plan);
+    const samples = await interleave(runners, { ...plan, rounds: Math.min(plan.rounds, given.rounds ?? plan.rounds) });
     const figure = (name) => {
       const seconds = samples.get(name);
       if (seconds instanceof Error) return { error: seconds.message };
@@ -58,7 +61,9 @@ export async function compare(given, { device, peers, plan }) {
   } finally {
     for (const peer of prepared) await peer.drop().catch(() => {});
     device.free(fence);
+    for (const tensor of given.inputs ?? []) tensor.dispose();
   }
+  if (given.note) row.note = given.note(row.ours);
   row.bound = given.bound ?? null;
   row.goals = given.goals ?? [];
   return row;
@@ -67,25 +72,17 @@ export async function compare(given, { device, peers, plan }) {
 /** Adds the share of the peak and says which goals are met; a goal against a peer that did not run stays open. */
 export function judge(row, peaks) {
   const share = row.bound ? row.ours.value / peaks[row.bound] : null;
-  const goals = row.goals.map((goal) => {
-    if ('peer' in goal) {
-      const found = row.peers[goal.peer]?.ratio ?? null;
-      return {
-        ...goal,
-        text: `>= ${goal.ratio} x ${goal.peer}`,
-        found,
-        isMet: found === null ? null : found >= goal.ratio,
-      };
-    }
-    if ('share' in goal) {
-      return { ...goal, text: `>= ${100 * goal.share} % of peak`, found: share, isMet: share >= goal.share };
-    }
-    return {
-      ...goal,
-      text: `>= ${goal.value} ${row.unit}`,
-      found: row.ours.value,
-      isMet: row.ours.value >= goal.value,
-    };
-  });
-  return { ...row, share, goals };
+  return { ...row, share, goals: row.goals.map((goal) => ({ ...goal, ...judged(goal, row, share) })) };
+}
+
+function judged(goal, row, share) {
+  const { value } = row.ours;
+  if ('peer' in goal) {
+    const found = row.peers[goal.peer]?.ratio ?? null;
+    const isMet = found === null ? null : found >= goal.ratio;
+    return { text: `>= ${goal.ratio} x ${goal.peer}`, found, isMet };
+  }
+  if ('share' in goal) return { text: `>= ${100 * goal.share} % of peak`, found: share, isMet: share >= goal.share };
+  if ('most' in goal) return { text: `<= ${goal.most} ${row.unit}`, found: value, isMet: value <= goal.most };
+  return { text: `>= ${goal.value} ${row.unit}`, found: value, isMet: value >= goal.value };
 }

@@ -38,7 +38,7 @@ const PAUSE_MS = 40;
  * Samples of every runner, in turn: a, b, c, a, b, c, …
  * @param {Runner[]} runners
  * @param {{rounds: number, sampleS: number, budgetS: number}} plan `sampleS`: shortest sample; `budgetS`: rounds are cut
- * (to no fewer than three) where they would take longer than this
+ * (to no fewer than three, or the rounds asked for) where they would take longer than this
  * @returns {Promise<Map<string, number[] | Error>>} seconds per repeat, one per round, by name; an Error for a runner that failed
  */
 export async function interleave(runners, { rounds, sampleS, budgetS }) {

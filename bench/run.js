@@ -21,6 +21,7 @@ const { measurePeak, nativeDevice } = await import('@quasar/tensor');
 const { Peers } = await import('./peers.js');
 const { compare, judge } = await import('./compare.js');
 const { notes, rate, table } = await import('./table.js');
+const { barPlot } = await import('./plot.js');
 const { cpuSeconds, describeMachine, foreignShare, load } = await import('./machine.js');
 
 const print = options.json ? console.error : console.log;
@@ -46,6 +47,7 @@ process.exit(0);
 async function runArea(name) {
   const { run, title, plot } = await import(`./areas/${name}.js`);
   const rows = [];
+  const remarks = [];
   const context = { device, peers, plan };
   const before = cpuSeconds(peers.pids());
   const startedAtMs = performance.now();
@@ -59,6 +61,8 @@ async function runArea(name) {
       console.error(`bench: ${name}: ${given.name} ${given.shape} ...`);
       rows.push(await compare(given, { ...context, device: on }));
     },
+    /** A line below the table. */
+    remark: (text) => remarks.push(text),
     /** Adds a row that the area measured itself. */
     add: (row) => rows.push({ peers: {}, bound: null, goals: [], ...row }),
   });
@@ -68,11 +72,11 @@ async function runArea(name) {
   const wallS = (performance.now() - startedAtMs) / 1000;
   const foreign = foreignShare(before, cpuSeconds(peers.pids()), wallS);
   const judged = rows.map((row) => judge(row, peaks));
-  result.areas[name] = { title, peaks, otherWork: foreign, rows: judged };
+  result.areas[name] = { title, peaks, otherWork: foreign, rows: judged, remarks };
   print(`\n${title}`);
   print(`peak ${rate(peaks.gflops)} GFLOP/s, read ${rate(peaks.readGBs)} GB/s, copy ${rate(peaks.copyGBs)} GB/s`);
   print(table(judged));
-  for (const note of notes(judged)) print(`  ${note}`);
+  for (const note of [...notes(judged), ...remarks]) print(`  ${note}`);
   if (foreign !== null && foreign > QUIET_SHARE) {
     print(`  Other work took ${(100 * foreign).toFixed(0)} % of the cores meanwhile: the figures are lower bounds.`);
   }
@@ -81,9 +85,9 @@ async function runArea(name) {
     const file = join(here, 'results', `${result.date.slice(0, 10)}-${name}.json`);
     writeFileSync(file, `${JSON.stringify({ ...result, areas: { [name]: result.areas[name] } }, null, 1)}\n`);
   }
-  if (options.plot && plot) {
+  if (options.plot) {
     mkdirSync(options.plot, { recursive: true });
-    writeFileSync(join(options.plot, `${name}.svg`), plot(judged, peaks));
+    writeFileSync(join(options.plot, `${name}.svg`), plot ? plot(judged) : barPlot(title, judged));
   }
 }
 

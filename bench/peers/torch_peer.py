@@ -11,10 +11,13 @@ import traceback
 
 import torch
 
+import torch_attention
 import torch_matmul
+import torch_training
+import torch_vocabulary
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
-CASES = {**torch_matmul.CASES}
+CASES = {**torch_matmul.CASES, **torch_attention.CASES, **torch_training.CASES, **torch_vocabulary.CASES}
 bodies = {}
 
 

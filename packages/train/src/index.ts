@@ -21,4 +21,5 @@ export {
   type TrainRun,
   type TrainSettings,
   train,
+  trainStep,
 } from './trainer.ts';

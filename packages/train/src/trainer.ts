@@ -139,8 +139,11 @@ function isDue(every: number, step: number): boolean {
   return every > 0 && step % every === 0;
 }
 
-async function trainStep(
-  run: TrainRun,
+/**
+ * One step of a run: batch, gradient, clipping, AdamW, expert bias. @throws QuasarError train.diverged, data.*
+ */
+export async function trainStep(
+  run: Pick<TrainRun, 'checkpoint' | 'objective' | 'source' | 'settings' | 'recompute'>,
   optimizer: AdamW,
   lr: number,
 ): Promise<{ metrics: Record<string, number>; gradientNorm: number }> {
