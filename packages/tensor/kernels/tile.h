@@ -98,7 +98,10 @@ static inline void product_lower(long n, long K, const float *A, long lda, const
 
 /* Y[j,i] = X[i,j]; M and N multiples of 16. */
 static inline void transpose(long M, long N, const float *X, long ldx, float *Y, long ldy) {
-  for (long j = 0; j < N; j += TRANSPOSE)
-    for (long i = 0; i < M; i += TRANSPOSE) transpose_square(X + i * ldx + j, ldx, Y + j * ldy + i, ldy);
+  for (long i = 0; i < M; i += TRANSPOSE) {
+    const float *rows[TRANSPOSE];
+    for (int r = 0; r < TRANSPOSE; r++) rows[r] = X + (i + r) * ldx;
+    for (long j = 0; j < N; j += TRANSPOSE) transpose_square(rows, j, Y + j * ldy + i, ldy);
+  }
 }
 #endif
