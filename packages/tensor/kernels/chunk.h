@@ -1,6 +1,7 @@
 /* One chunk of a linear recurrence in scratch memory: its rows, the scores between them, what it writes. */
 #ifndef CHUNK_H
 #define CHUNK_H
+#include "gemm.h"
 #include "recurrence.h"
 #include "scalar.h"
 
@@ -102,7 +103,7 @@ static void scores_channel(chunk *c) {
     if (plain)
       for (long x = s * lk; x < (s + 16) * lk; x++) c->suffix[x] = c->K[x] / c->prefix[x];
     else scores_by_pair(c, s);
-    transpose(16, dk, c->suffix + s * lk, lk, c->KT + s, ln);
+    transpose_small(16, dk, c->suffix + s * lk, lk, c->KT + s, ln);
 #define WORK(nv, j) product_block(nv, 16, dk, c->Qin + s * lk, lk, 1, c->KT + j, ln, c->P + s * ln + j, ln, 0)
     EACH_BLOCK(before, WORK);
 #undef WORK
@@ -137,7 +138,7 @@ static void load_chunk(const recurrence *g, chunk *c, int64_t b, int64_t h, int6
     scores_channel(c);
     return;
   }
-  transpose(n, dk, c->K, lk, c->KT, c->ln);
+  transpose_small(n, dk, c->K, lk, c->KT, c->ln);
   if (g->rule) product_lower(n, dk, c->K, lk, c->KT, c->ln, c->A, c->ln);
   product_lower(n, dk, c->Q, lk, c->KT, c->ln, c->P, c->ln);
   if (g->decay == DECAY_HEAD) {
@@ -158,7 +159,7 @@ INLINE void solve_block(const int nv, long j, const chunk *c, const float *S, co
       vf w = vset(c->write[i + r]), e = vset(c->erase[i + r]), d[TILE_VECTORS];
       EACH_VECTOR(v) {
         vf value = i + r < c->rows ? vload(V + (i + r) * step + j + v * VW) : vset(0.0f);
-        d[v] = vfma(e, y[r][v], vfma(w, value, vset(0.0f)));
+        d[v] = vfma(e, y[r][v], vmul(w, value));
         vstore(c->D + (i + r) * c->lv + j + v * VW, d[v]);
       }
       EACH_ROW(below) if (below > r) {

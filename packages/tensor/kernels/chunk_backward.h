@@ -76,10 +76,10 @@ INLINE void later_rows(const int nv, long j, const adjoint *a, long s, int plain
     tile x;
     tile_zero(nv, x);
     tile_product(nv, x, a->dv, dX + i * c->lv, c->lv, 1, a->ST + j, c->lk);
-    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vfma(vload(a->before + j + v * VW), x[r][v], vset(0.0f));
+    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vmul(vload(a->before + j + v * VW), x[r][v]);
     tile_product(nv, x, plain ? i : s, t, c->ln, 1, c->suffix + j, c->lk);
     if (plain) tile_triangle(nv, x, 1, t + i, c->ln, 1, c->suffix + i * c->lk + j, c->lk);
-    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vfma(vload(c->prefix + (i + r) * c->lk + j + v * VW), x[r][v], vset(0.0f));
+    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vmul(vload(c->prefix + (i + r) * c->lk + j + v * VW), x[r][v]);
     tile_store(nv, x, TILE_ROWS, to + i * c->lk + j, c->lk);
   }
 }
@@ -92,7 +92,7 @@ INLINE void earlier_rows(const int nv, long j, const adjoint *a, long s, long en
     long ln = c->ln, lk = c->lk, from = MAX(s, i + (i < s ? 0 : TILE_ROWS)), rest = s + 16 - from;
     tile x;
     tile_load(nv, x, a->dKout + i * lk + j, lk);
-    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vfma(vload(block + v * VW), x[r][v], vset(0.0f));
+    EACH_ROW(r) EACH_VECTOR(v) x[r][v] = vmul(vload(block + v * VW), x[r][v]);
     if (i >= s) tile_triangle(nv, x, 0, a->dP + i * ln + i, 1, ln, a->X + (i - s) * lk + j, lk);
     tile_product(nv, x, rest, a->dP + from * ln + i, 1, ln, a->X + (from - s) * lk + j, lk);
     if (c->rule) {

@@ -56,23 +56,23 @@ static void run_chunks(const recurrence *g, int64_t item, long first, long width
 INLINE void token_step(const int nv, const recurrence *g, int64_t row, const float *factor, float *S, long first) {
   const float *q = g->q + row * g->dk, *k = g->k + row * g->dk, *v = g->v + row * g->dv + first;
   float w = g->write ? g->write[row] : 1.0f, e = g->rule == RULE_ADD ? 0.0f : g->rule == RULE_ERASE ? g->erase[row] : w;
-  vf d[TOKEN_VECTORS], o[TOKEN_VECTORS], zero = vset(0.0f);
-  EACH_VECTOR(c) d[c] = o[c] = zero;
+  vf d[TOKEN_VECTORS], o[TOKEN_VECTORS];
+  EACH_VECTOR(c) d[c] = o[c] = vset(0.0f);
   if (g->rule)
     for (long i = 0; i < g->dk; i++) {
       vf x = vset(k[i]), f = vset(factor[i]);
       EACH_VECTOR(c) {
         vf s = vload(S + i * g->dv + c * VW);
-        if (g->decay) s = vfma(f, s, zero);
+        if (g->decay) s = vmul(f, s);
         d[c] = vfma(x, s, d[c]);
       }
     }
-  EACH_VECTOR(c) d[c] = vfma(vset(-e), d[c], vfma(vset(w), vload(v + c * VW), zero));
+  EACH_VECTOR(c) d[c] = vfma(vset(-e), d[c], vmul(vset(w), vload(v + c * VW)));
   for (long i = 0; i < g->dk; i++) {
     vf x = vset(k[i]), y = vset(q[i]), f = vset(factor[i]);
     EACH_VECTOR(c) {
       vf s = vload(S + i * g->dv + c * VW);
-      if (g->decay) s = vfma(f, s, zero);
+      if (g->decay) s = vmul(f, s);
       s = vfma(x, d[c], s);
       vstore(S + i * g->dv + c * VW, s);
       o[c] = vfma(y, s, o[c]);
@@ -124,5 +124,6 @@ KERNEL(recurrence) {
                   .gate = F(8), .start = F(9), .position = I(10), .B = L(0), .T = L(1), .H = L(2), .dk = L(3), .dv = L(4),
                   .chunk = L(5), .chunks = L(6), .rule = (int)L(7), .decay = (int)L(8)};
   g.parts = value_parts(&g);
+  g.next = g.chunk;
   parallel_for(g.B * g.H * g.parts, 1, forward_items, &g);
 }

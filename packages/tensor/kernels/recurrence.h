@@ -24,6 +24,7 @@ typedef struct {
   float *out, *end, *saved; /* saved: state at each chunk start [B,H,chunks,dk,dv] */
   float *dq, *dk_out, *dv_out, *dwrite, *derase, *dgate, *dstart;
   long parts; /* forward: value columns of one head are cut into so many parts */
+  long next;  /* tokens from one chunk to the one computed after it */
 } recurrence;
 
 /* Leading dimensions are odd multiples of 16, so that rows spread over all sets of a cache. */
@@ -35,7 +36,7 @@ static inline int64_t token_row(const recurrence *g, int64_t b, int64_t h, int64
 /* Copies rows [t, t + rows) of head h of x[B,T,H,width] and zero rows up to `all`; asks for the next chunk's rows. */
 static inline void load_rows(const recurrence *g, const float *x, int64_t b, int64_t h, int64_t t, long rows, long all,
                              long width, float *to, long ld) {
-  int64_t step = g->H * width, ahead = t + g->chunk + rows <= g->T ? g->chunk * step : 0;
+  int64_t step = g->H * width, ahead = t + g->next >= 0 && t + g->next + rows <= g->T ? g->next * step : 0;
   const float *from = x + token_row(g, b, h, t) * width;
   for (long i = 0; i < rows; i++, from += step) {
     for (long j = 0; j < width; j += 16) __builtin_prefetch(from + ahead + j, 0, 2);

@@ -20,11 +20,11 @@ INLINE void values_block(const int nv, long j, const adjoint *a, float *dv_out, 
       vf e = vset(c->erase[i + r]), w = vset(c->write[i + r]), dy[TILE_VECTORS];
       EACH_VECTOR(v) {
         vstore(a->dD + (i + r) * c->lv + j + v * VW, s[r][v]);
-        if (i + r < c->rows) vstore(dv_out + (i + r) * step + j + v * VW, vfma(w, s[r][v], vset(0.0f)));
+        if (i + r < c->rows) vstore(dv_out + (i + r) * step + j + v * VW, vmul(w, s[r][v]));
       }
       if (c->rule) {
         EACH_VECTOR(v) {
-          dy[v] = vfma(e, s[r][v], vset(0.0f));
+          dy[v] = vmul(e, s[r][v]);
           vstore(a->dY + (i + r) * c->lv + j + v * VW, dy[v]);
         }
         EACH_ROW(above) if (above < r) {
@@ -77,9 +77,9 @@ static void backward_chunk(const recurrence *g, adjoint *a, int64_t b, int64_t h
   load_rows(g, g->d_out, b, h, t, c->rows, c->n, dv, a->dO, c->lv);
   copy_state(dk, dv, S, dv, a->S, c->lv);
   solve(c, a->S, a->V, c->lv, dv, a->Y);
-  transpose(c->n, dv, c->D, c->lv, a->DT, c->ln);
-  transpose(dk, dv, a->S, c->lv, a->ST, c->lk);
-  transpose(dk, dv, a->dS, c->lv, a->dST, c->lk);
+  transpose_small(c->n, dv, c->D, c->lv, a->DT, c->ln);
+  transpose_small(dk, dv, a->S, c->lv, a->ST, c->lk);
+  transpose_small(dk, dv, a->dS, c->lv, a->dST, c->lk);
 
 #define WORK(nv, j) values_block(nv, j, a, g->dv_out + row * dv, g->H * dv)
   EACH_BLOCK(dv, WORK);
@@ -127,5 +127,6 @@ KERNEL(recurrence_backward) {
                   .saved = F(7), .q = F(8), .k = F(9), .v = F(10), .write = F(11), .erase = F(12), .gate = F(13),
                   .position = I(14), .d_out = F(15), .d_end = F(16), .B = L(0), .T = L(1), .H = L(2), .dk = L(3), .dv = L(4),
                   .chunk = L(5), .chunks = L(6), .rule = (int)L(7), .decay = (int)L(8)};
+  g.next = -g.chunk;
   parallel_for(g.B * g.H, 1, backward_items, &g);
 }

@@ -44,7 +44,7 @@ INLINE void tile_store(const int nv, tile s, long rows, float *C, int64_t ld) {
 INLINE void tile_scale(const int nv, tile s, const float *factor) {
   EACH_ROW(r) {
     vf f = vset(factor[r]);
-    EACH_VECTOR(c) s[r][c] = vfma(f, s[r][c], vset(0.0f));
+    EACH_VECTOR(c) s[r][c] = vmul(f, s[r][c]);
   }
 }
 
@@ -94,14 +94,5 @@ static inline void product_lower(long n, long K, const float *A, long lda, const
     product_block(TILE_VECTORS, n - i, K, A + i * lda, lda, 1, B + j, ldb, C + i * ldc + j, ldc, 0);
   }
   if (j < n) product_block(NARROW, n - j, K, A + j * lda, lda, 1, B + j, ldb, C + j * ldc + j, ldc, 0);
-}
-
-/* Y[j,i] = X[i,j]; M and N multiples of 16. */
-static inline void transpose(long M, long N, const float *X, long ldx, float *Y, long ldy) {
-  for (long i = 0; i < M; i += TRANSPOSE) {
-    const float *rows[TRANSPOSE];
-    for (int r = 0; r < TRANSPOSE; r++) rows[r] = X + (i + r) * ldx;
-    for (long j = 0; j < N; j += TRANSPOSE) transpose_square(rows, j, Y + j * ldy + i, ldy);
-  }
 }
 #endif
