@@ -14,11 +14,34 @@ typedef struct {
   const long *first;
 } products;
 
+/* Up to FEW rows of A are few: the time goes into reading B. PIECE numbers of B are widened at a time. */
+enum { FEW = 4, PIECE = 512 };
+
 static long blocks(long extent, long tile) { return (extent + tile - 1) / tile; }
 static const void *stored_at(const void *x, int type, int64_t at) { return (const char *)x + at * TYPE_BYTES(type); }
 
 /* The rows of one expert: the extent of the output (forms 0 and 1), or of the sum (form 2). */
 static long expert_rows(const products *g, long e) { return g->offsets[e + 1] - g->offsets[e]; }
+
+/* C[M,N] = A B of a few rows with B stored [K,N], reading B from front to back; the sums wait in C. Each is the chain over k
+   that gemm_stored computes. */
+static void few_rows_by_rows(long M, long N, long K, const float *A, long rowA, const void *B, int type, long rowB, float *C,
+                             long ldc) {
+  float wide[PIECE];
+  for (long i = 0; i < M; i++) memset(C + i * ldc, 0, N * sizeof(float));
+  for (long k = 0; k < K; k++)
+    for (long at = 0, n; at < N; at += n) {
+      const float *w = stored_at(B, type, k * (int64_t)rowB + at);
+      n = type == TYPE_F32 ? N : MIN(PIECE, N - at);
+      if (type != TYPE_F32) q_load(w, type, n, wide), w = wide;
+      for (long i = 0; i < M; i++) {
+        float *c = C + i * ldc + at, x = A[i * rowA + k];
+        long j = 0;
+        for (vf y = vset(x); j + VW <= n; j += VW) vstore(c + j, vfma(y, vload(w + j), vload(c + j)));
+        for (; j < n; j++) c[j] = q_fma(x, w[j], c[j]);
+      }
+    }
+}
 
 static void run_blocks(void *context, long begin, long end) {
   const products *g = context;
@@ -39,6 +62,11 @@ static void run_blocks(void *context, long begin, long end) {
       a = e * g->stepA, b = e * g->stepB, c = e * g->stepC;
     }
     long i = at / columns * g->tileM, j = at % columns * g->tileN;
+    if (g->offsets && g->form == 0 && M <= FEW) {
+      few_rows_by_rows(M, MIN(g->tileN, g->N - j), K, g->A + a, g->rowA, stored_at(g->B, g->type, b + j), g->type, g->rowB,
+                       g->C + c + j, g->ldc);
+      continue;
+    }
     gemm_stored(MIN(g->tileM, M - i), MIN(g->tileN, g->N - j), K, g->A + a + i * g->rowA, g->rowA, g->colA,
                 stored_at(g->B, g->type, b + j * g->colB), g->type, g->rowB, g->colB, g->C + c + i * g->ldc + j, g->ldc,
                 g->mode);
@@ -64,63 +92,50 @@ static void choose_blocks(products *g, double M, double K) {
     }
 }
 
-/* Rows of dot products that share what is loaded: R rows of x, J rows of W. */
-static inline __attribute__((always_inline)) void dots(const int R, const int J, long n, const float *const *x,
-                                                       const float *const *w, float (*sums)[LANES]) {
+/* The dot products of R rows of x with one row of W, on top of what `sums` holds: 16 lanes each. */
+static inline __attribute__((always_inline)) void dots(const int R, long n, const float *const *x, const float *w,
+                                                       float (*sums)[LANES]) {
   enum { PARTS = LANES / VW };
-  vf s[4][4][PARTS];
+  vf s[4][PARTS];
   for (int r = 0; r < R; r++)
-    for (int j = 0; j < J; j++)
-      for (int c = 0; c < PARTS; c++) s[r][j][c] = vload(sums[r * J + j] + c * VW);
+    for (int c = 0; c < PARTS; c++) s[r][c] = vload(sums[r] + c * VW);
   long k = 0;
   for (; k + LANES <= n; k += LANES)
-    for (int c = 0; c < PARTS; c++)
-      for (int j = 0; j < J; j++) {
-        vf y = vload(w[j] + k + c * VW);
-        for (int r = 0; r < R; r++) s[r][j][c] = vfma(vload(x[r] + k + c * VW), y, s[r][j][c]);
-      }
+    for (int c = 0; c < PARTS; c++) {
+      vf y = vload(w + k + c * VW);
+      for (int r = 0; r < R; r++) s[r][c] = vfma(vload(x[r] + k + c * VW), y, s[r][c]);
+    }
   for (int r = 0; r < R; r++)
-    for (int j = 0; j < J; j++)
-      for (int c = 0; c < PARTS; c++) vstore(sums[r * J + j] + c * VW, s[r][j][c]);
+    for (int c = 0; c < PARTS; c++) vstore(sums[r] + c * VW, s[r][c]);
   for (int r = 0; r < R; r++)
-    for (int j = 0; j < J; j++)
-      for (long t = k; t < n; t++) sums[r * J + j][t - k] = q_fma(x[r][t], w[j][t], sums[r * J + j][t - k]);
+    for (long t = k; t < n; t++) sums[r][t - k] = q_fma(x[r][t], w[t], sums[r][t - k]);
 }
 
-/* A few rows times W^T, the shape of decoding: reads W once, a fixed 16-lane tree per output. */
-enum { FEW = 4, PIECE = 512 };
-static inline __attribute__((always_inline)) void few_rows(const int R, const int J, const products *g, long begin, long end) {
-  float wide[4 * PIECE];
-  for (long n = begin; n < end; n += J) {
-    float sums[16][LANES] = {{0}};
+/* A few rows times W^T, the shape of decoding: a fixed 16-lane tree per output. W is read once and from front to back, one
+   row at a time: several rows at once would be several streams, at half the speed from memory. */
+static inline __attribute__((always_inline)) void few_rows(const int R, const products *g, long begin, long end) {
+  float wide[PIECE];
+  for (long n = begin; n < end; n++) {
+    float sums[4][LANES];
+    memset(sums, 0, R * sizeof *sums);
     long step = g->type == TYPE_F32 ? g->K : PIECE;
     for (long k = 0; k < g->K; k += step) {
       long count = MIN(step, g->K - k);
-      const float *x[4], *w[4];
+      const void *row = stored_at(g->B, g->type, n * (int64_t)g->colB + k);
+      const float *x[4];
       for (int r = 0; r < R; r++) x[r] = g->A + r * g->rowA + k;
-      for (int j = 0; j < J; j++) {
-        const void *row = stored_at(g->B, g->type, MIN(n + j, end - 1) * (int64_t)g->colB + k);
-        w[j] = row;
-        if (g->type == TYPE_F32) continue;
-        w[j] = wide + j * PIECE;
-        q_load(row, g->type, count, wide + j * PIECE);
-      }
-      dots(R, J, count, x, w, sums);
+      if (g->type != TYPE_F32) q_load(row, g->type, count, wide);
+      dots(R, count, x, g->type == TYPE_F32 ? row : wide, sums);
     }
-    for (int r = 0; r < R; r++)
-      for (int j = 0; j < J && n + j < end; j++) {
-        float y = lane_sum(sums[r * J + j]), *c = g->C + r * g->ldc + n + j;
-        *c = g->mode == GEMM_ADD ? *c + y : y;
-      }
+    for (int r = 0; r < R; r++) {
+      float y = lane_sum(sums[r]), *c = g->C + r * g->ldc + n;
+      *c = g->mode == GEMM_ADD ? *c + y : y;
+    }
   }
 }
-#define FEW_ROWS(R, J) \
-  static void few_rows##R(void *g, long begin, long end) { few_rows(R, J, g, begin, end); }
-#if defined(__AVX512F__)
-FEW_ROWS(1, 4) FEW_ROWS(2, 4) FEW_ROWS(3, 4) FEW_ROWS(4, 4)
-#else
-FEW_ROWS(1, 4) FEW_ROWS(2, 2) FEW_ROWS(3, 2) FEW_ROWS(4, 1)
-#endif
+#define FEW_ROWS(R) \
+  static void few_rows##R(void *g, long begin, long end) { few_rows(R, g, begin, end); }
+FEW_ROWS(1) FEW_ROWS(2) FEW_ROWS(3) FEW_ROWS(4)
 static const range_fn few[FEW] = {few_rows1, few_rows2, few_rows3, few_rows4};
 
 /* C[M,N] (+)= op(A) op(B), a transposed operand stored [K,M] or [N,K]; B is stored as typeB.
