@@ -1,9 +1,10 @@
 /** @file Command lists: the bits of the ordinary path, what is carried, what is refused, whose memory it is. */
 import { describe, expect, it } from 'vitest';
+import { gradients } from './autograd.ts';
 import { type Recorded, recordCommands } from './commands.ts';
 import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { referenceDevice } from './devices/reference/device.ts';
-import { add, linear, multiply, scale, silu } from './ops/index.ts';
+import { add, deltaRule, l2Norm, linear, multiply, reshape, scale, silu, weightedSum } from './ops/index.ts';
 import { scope } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
 import { Draw } from './testing/case.ts';
@@ -66,6 +67,41 @@ describe.each(Object.entries(DEVICES))('%s', (_, open) => {
     }
     list.dispose();
     expect(await state[1].read()).toEqual(await t.read());
+  });
+
+  it('repeats a step of training, forward and back, with the bits of the ordinary one', async () => {
+    const draw = new Draw('step');
+    const [B, T, H, E] = [2, 70, 2, 16];
+    const w = Tensor.from(device, [H * E, H * E], draw.normal(H * H * E * E, 0.2));
+    w.requiresGrad = true;
+    const x = Tensor.from(device, [B, T, H * E], draw.normal(B * T * H * E));
+    const step = () =>
+      scope(() => {
+        const found = gradients([w], () => {
+          const q = l2Norm(reshape(linear(x, w), [B, T, H, E]));
+          const { out } = deltaRule(
+            q,
+            q,
+            reshape(silu(x), [B, T, H, E]),
+            Tensor.filled(device, [B, T, H], 0.5),
+            null,
+            null,
+          );
+          return { loss: weightedSum(out, Tensor.filled(device, out.shape, 0.1)) };
+        });
+        return [found.value.loss, found.gradients[0] as Tensor] as const;
+      });
+    const list = recordCommands(device, () => ({ value: step() }));
+    for (let n = 0; n < 3; n++) {
+      if (n > 0) {
+        x.write(draw.normal(x.size));
+        list.run();
+      }
+      const [loss, gradient] = step();
+      expect(await list.value[0].read()).toEqual(await loss.read());
+      expect(await list.value[1].read()).toEqual(await gradient.read());
+    }
+    list.dispose();
   });
 
   it('outlives the scope it was recorded in', async () => {

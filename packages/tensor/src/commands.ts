@@ -34,7 +34,8 @@ export interface CommandList<T> {
 
 /**
  * Runs `body` and records the kernels it runs on `device`. What it computes must follow from tensors alone: numbers that
- * it writes itself (`Tensor.from`) are written once, now. It may not free tensors made before it, nor write to a tensor that
+ * it writes itself (`Tensor.from`) are written once, now, and so are those that go to a kernel, like the number of
+ * chunks that `Positions` cut: where segments differ from run to run, record anew. It may not free tensors made before it, nor write to a tensor that
  * it has computed with. Replay gives the bits that running the body again would give.
  */
 export function recordCommands<T>(device: Device, body: () => Recorded<T>): CommandList<T> {
