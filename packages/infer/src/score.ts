@@ -1,7 +1,7 @@
 /** @file Scoring of given tokens: how far a model is from what a teacher thought at each of them. */
 import { QuasarError } from '@quasar/base';
-import { forward, type Parameters, type QuasarConfig, vocabularyLogits } from '@quasar/model';
-import { klTopK, scope, Tensor } from '@quasar/tensor';
+import { forward, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import { headLoss, scope, Tensor } from '@quasar/tensor';
 import { concatTop } from './top-k.ts';
 import type { Trace } from './types.ts';
 
@@ -29,16 +29,18 @@ export async function scoreBatch(
   if (rows.length === 0) return traces.map(() => new Float64Array(0));
   const loss = scope(() => {
     const { hidden } = forward(config, parameters, { tokens, B: traces.length, T });
-    const logits = vocabularyLogits(parameters, hidden, Int32Array.from(rows));
+    const operands = vocabularyOperands(parameters, hidden, Int32Array.from(rows));
+    const { device } = hidden;
     const all = concatTop(
       k,
       traces.map((trace) => trace.top),
     );
-    return klTopK(logits, {
-      ids: Tensor.from(logits.device, [rows.length, k], all.ids, 'int'),
-      logprobs: Tensor.from(logits.device, [rows.length, k], all.logprobs),
-      tail: Tensor.from(logits.device, [rows.length], all.tail),
-    });
+    const teacher = {
+      ids: Tensor.from(device, [rows.length, k], all.ids, 'int'),
+      logprobs: Tensor.from(device, [rows.length, k], all.logprobs),
+      tail: Tensor.from(device, [rows.length], all.tail),
+    };
+    return headLoss(operands.rows, operands.head, undefined, teacher).kl;
   });
   const values = await loss.read();
   loss.dispose();

@@ -29,6 +29,7 @@ export {
   forward,
   forwardBlock,
   vocabularyLogits,
+  vocabularyOperands,
 } from './families/quasar.ts';
 export { type SmebuSettings, smebuUpdate } from './layers/smebu.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';

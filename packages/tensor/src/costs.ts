@@ -61,6 +61,10 @@ const RULES: Partial<Record<KernelName, Rule>> = {
   attention_backward: times(2.5, attention),
   short_conv: { flops: ([B, T, D, W]) => 2 * B * T * D * W },
   short_conv_backward: { flops: ([B, T, D, W]) => 6 * B * T * D * W },
+  // Products of hidden rows with the head; backward without making the logits again.
+  head_loss: { flops: ([N, V, d]) => 2 * N * V * d },
+  head_loss_backward: { flops: ([N, V, d], [dHidden, dHead]) => 2 * N * V * d * (Number(!!dHidden) + Number(!!dHead)) },
+  head_top_k: { flops: ([N, V, d]) => 2 * N * V * d },
   embedding: { bytes: someRows },
   gather_rows: { bytes: someRows },
   dot: { flops: ([count]) => 2 * count },

@@ -228,11 +228,11 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(3, 9)],
   },
   'headLoss, both': {
-    op: (x, w) => Object.values(headLoss(x, w, { targets: ints([3], 2, -1, 8), teacher })) as Tensor[],
+    op: (x, w) => Object.values(headLoss(x, w, ints([3], 2, -1, 8), teacher)) as Tensor[],
     inputs: [normal(3, 5), normal(9, 5)],
   },
   'headLoss, one of two outputs used': {
-    op: (x, w) => [headLoss(x, w, { targets: ints([3], 2, 1, 8), teacher }).kl as Tensor],
+    op: (x, w) => [headLoss(x, w, ints([3], 2, 1, 8), teacher).kl],
     inputs: [normal(3, 5), normal(9, 5)],
   },
   'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },

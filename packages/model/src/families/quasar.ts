@@ -196,15 +196,28 @@ function selectionBias(config: QuasarConfig, parameters: Parameters, layer: numb
 }
 
 /**
- * Logits [M, V] of the given rows of hidden [B, T, D] (row index b·T + t); all rows when absent.
- * @throws QuasarError model.row_out_of_range
+ * What logits are made of: the given rows of hidden [B, T, D] (row index b·T + t; all when absent), [M, D], and the head
+ * [V, D]. @throws QuasarError model.row_out_of_range
  */
-export function vocabularyLogits(parameters: Parameters, hidden: Tensor, rows?: Int32Array): Tensor {
+export function vocabularyOperands(
+  parameters: Parameters,
+  hidden: Tensor,
+  rows?: Int32Array,
+): { rows: Tensor; head: Tensor } {
   const D = hidden.dim(-1);
   const flat = reshape(hidden, [hidden.size / D, D]); // [B, T, D] -> [B·T, D]
-  if (rows) checkRows('vocabularyLogits', rows, flat.dim(0));
+  if (rows) checkRows('vocabularyOperands', rows, flat.dim(0));
   const chosen = rows ? gatherRows(flat, Tensor.from(hidden.device, [rows.length], rows, 'int')) : flat;
-  return linear(chosen, weight(parameters, 'lm_head.weight'));
+  return { rows: chosen, head: weight(parameters, 'lm_head.weight') };
+}
+
+/**
+ * Logits [M, V] of rows as in `vocabularyOperands`. Where a loss or the best few are wanted, `headLoss` and `headTopK` make
+ * them without the logits. @throws QuasarError model.row_out_of_range
+ */
+export function vocabularyLogits(parameters: Parameters, hidden: Tensor, rows?: Int32Array): Tensor {
+  const operands = vocabularyOperands(parameters, hidden, rows);
+  return linear(operands.rows, operands.head);
 }
 
 function weight(parameters: Parameters, name: string): Tensor {

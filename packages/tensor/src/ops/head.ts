@@ -15,21 +15,23 @@ function sizes(op: string, hidden: Tensor, head: Tensor): { N: number; V: number
   return { N: hidden.size / d, V, d };
 }
 
-export interface HeadTargets {
-  /** [N] int; a row with a negative one gives no cross-entropy. */
-  targets?: Tensor | undefined;
-  teacher?: TopK | undefined;
+/** Per row [N], where asked for. */
+export interface HeadLosses<Targets, Teacher> {
+  crossEntropy: Targets extends Tensor ? Tensor : null;
+  kl: Teacher extends TopK ? Tensor : null;
 }
 
 /**
- * Of the logits hidden [N, d] · head [V, d]ᵀ, per row: cross-entropy with the targets, as `crossEntropy`, and KL from the
- * teacher's top k plus tail, as `klTopK`; either or both. Backward makes the logits a second time.
+ * Of the logits hidden [N, d] · head [V, d]ᵀ, per row: cross-entropy with the targets [N] (int; negative: none), as
+ * `crossEntropy`, and KL from the teacher's top k plus tail, as `klTopK`; either or both. Backward makes the logits a second
+ * time.
  */
-export function headLoss(
+export function headLoss<Targets extends Tensor | undefined, Teacher extends TopK | undefined>(
   hidden: Tensor,
   head: Tensor,
-  { targets, teacher }: HeadTargets,
-): { crossEntropy: Tensor | null; kl: Tensor | null } {
+  targets: Targets,
+  teacher: Teacher,
+): HeadLosses<Targets, Teacher> {
   const { N, V, d } = sizes('headLoss', hidden, head);
   const K = teacher ? teacher.ids.dim(-1) : 0;
   if (targets && targets.size !== N) throw new ShapeError(`headLoss: ${targets.size} targets for ${N} rows`);
@@ -53,7 +55,7 @@ export function headLoss(
       return [dHidden, dHead];
     });
   }
-  return { crossEntropy, kl };
+  return { crossEntropy, kl } as HeadLosses<Targets, Teacher>;
 }
 
 /** As `topK` on the logits hidden [N, d] · head [V, d]ᵀ. Not differentiable. */

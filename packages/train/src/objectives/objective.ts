@@ -1,7 +1,17 @@
 /** @file What a batch is trained to do: a loss from hidden states, built from rows that count. */
 import { QuasarError } from '@quasar/base';
-import { type ForwardOutput, forward, type Parameters, type QuasarConfig, vocabularyLogits } from '@quasar/model';
-import { add, axpby, crossEntropy, klTopK, noGrad, Tensor, type TopK, topK, weightedSum } from '@quasar/tensor';
+import { type ForwardOutput, forward, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import {
+  add,
+  axpby,
+  type HeadLosses,
+  headLoss,
+  headTopK,
+  noGrad,
+  Tensor,
+  type TopK,
+  weightedSum,
+} from '@quasar/tensor';
 import type { Batch } from '../data/batch.ts';
 
 export interface ObjectiveResult {
@@ -31,8 +41,7 @@ export function crossEntropyObjective(): Objective {
     evaluate(config, parameters, batch, options) {
       const out = forward(config, parameters, { ...batch, ...options });
       const rows = countedRows(batch, config.vocab_size);
-      const logits = vocabularyLogits(parameters, out.hidden, rows.index);
-      const ce = meanCrossEntropy(logits, batch, rows);
+      const ce = weightedMean(rowLosses(parameters, out, batch, rows, undefined).crossEntropy, rows.weights);
       return { loss: withRouter(ce, out), metrics: { ce }, counts: out.aux.counts };
     },
   };
@@ -57,16 +66,14 @@ export function distilObjective(teacher: Teacher, settings: DistilOptions): Obje
     name: `distil(topK ${topIds}, ceShare ${settings.ceShare})`,
     evaluate(config, parameters, batch, options) {
       const rows = countedRows(batch, config.vocab_size);
-      const view: TopK = noGrad(() =>
-        topK(
-          vocabularyLogits(teacher.parameters, forward(teacher.config, teacher.parameters, batch).hidden, rows.index),
-          topIds,
-        ),
-      );
+      const view = noGrad(() => {
+        const { hidden } = forward(teacher.config, teacher.parameters, batch);
+        const operands = vocabularyOperands(teacher.parameters, hidden, rows.index);
+        return headTopK(operands.rows, operands.head, topIds);
+      });
       const out = forward(config, parameters, { ...batch, ...options });
-      const logits = vocabularyLogits(parameters, out.hidden, rows.index);
-      const ce = meanCrossEntropy(logits, batch, rows);
-      const kl = weightedMean(klTopK(logits, view), rows.weights);
+      const losses = rowLosses(parameters, out, batch, rows, view);
+      const [ce, kl] = [weightedMean(losses.crossEntropy, rows.weights), weightedMean(losses.kl, rows.weights)];
       const loss = axpby(settings.ceShare, ce, 1 - settings.ceShare, kl);
       return { loss: withRouter(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
     },
@@ -93,14 +100,17 @@ function countedRows(batch: Batch, vocabulary: number): Rows {
   return { index: Int32Array.from(index), weights: Float32Array.from(index, (i) => batch.weights[i] as number) };
 }
 
-function meanCrossEntropy(logits: Tensor, batch: Batch, rows: Rows): Tensor {
-  const targets = Tensor.from(
-    logits.device,
-    [rows.index.length],
-    Int32Array.from(rows.index, (i) => batch.targets[i] as number),
-    'int',
-  );
-  return weightedMean(crossEntropy(logits, targets), rows.weights);
+/** Losses of the rows; from a teacher too where one is given. */
+function rowLosses<T extends TopK | undefined>(
+  parameters: Parameters,
+  { hidden }: ForwardOutput,
+  batch: Batch,
+  { index }: Rows,
+  teacher: T,
+): HeadLosses<Tensor, T> {
+  const { rows, head } = vocabularyOperands(parameters, hidden, index);
+  const ids = Int32Array.from(index, (i) => batch.targets[i] as number);
+  return headLoss(rows, head, Tensor.from(rows.device, [ids.length], ids, 'int'), teacher);
 }
 
 function weightedMean(values: Tensor, weights: Float32Array): Tensor {

@@ -2,13 +2,14 @@
 import type { DType } from '../../device.ts';
 import { type Argument, type Case, Draw, outputs } from '../case.ts';
 
-/** [rows, vocabulary, width, top k]. Blocks hold 112 entries, a tile 64 of them where the width is small, chunks 512 rows. */
+/** [rows, vocabulary, width, top k]. Blocks hold 112 entries, tiles 16 blocks, sums 384 at once, chunks 512 rows. */
 const SHAPES = [
   [1, 1, 1, 1],
   [3, 113, 5, 4],
   [70, 230, 40, 12],
-  [40, 7300, 16, 8],
-  [530, 30, 300, 3],
+  [20, 1900, 8, 8],
+  [17, 20, 400, 3],
+  [530, 10, 33, 3],
 ] as const;
 
 export async function headCases(): Promise<Case[]> {
