@@ -79,14 +79,7 @@ describe.each(Object.entries(DEVICES))('%s', (_, open) => {
       scope(() => {
         const found = gradients([w], () => {
           const q = l2Norm(reshape(linear(x, w), [B, T, H, E]));
-          const { out } = deltaRule(
-            q,
-            q,
-            reshape(silu(x), [B, T, H, E]),
-            Tensor.filled(device, [B, T, H], 0.5),
-            null,
-            null,
-          );
+          const { out } = deltaRule(q, q, reshape(silu(x), [B, T, H, E]), Tensor.filled(device, [B, T, H], 0.5));
           return { loss: weightedSum(out, Tensor.filled(device, out.shape, 0.1)) };
         });
         return [found.value.loss, found.gradients[0] as Tensor] as const;

@@ -27,14 +27,14 @@ function runAll(
   });
 }
 
-describe.skipIf(!nativeAvailable())('native results, bit for bit', () => {
+describe.skipIf(!nativeAvailable())('native results, bit for bit', { timeout: 240_000 }, () => {
   let cases: Case[];
   let expected: Result;
 
   beforeAll(async () => {
     cases = await allCases();
     [expected] = (await runAll(cases, { threads: 1, isa: 'plain' })) as [Result];
-  }, 60_000);
+  }, 240_000);
 
   function differing(result: Result): string[] {
     return cases.filter((_, i) => result.digests[i] !== expected.digests[i]).map((one) => one.name);
