@@ -111,7 +111,8 @@ describe.skipIf(!wasmAvailable())('wasm memory', () => {
       DeviceBuffer,
     ];
     fill(device, 1024);
-    const product = () => device.run('gemm', [a, b, c], [512, 512, 512, 0, 0, 0, 1, 0, 0, 0]);
+    // Transposed operands are packed.
+    const product = () => device.run('gemm', [a, b, c], [512, 512, 512, 1, 1, 0, 1, 0, 0, 0]);
     expect(product).toThrow(outOfMemory);
     expect(product).toThrow(outOfMemory);
     device.close();
