@@ -1,7 +1,7 @@
 /**
  * @file Compiles kernels/*.c into build/quasar.node with the C compiler it finds: once per instruction set, linked
  * into one addon that picks at run time. Incremental by a hash of sources, flags and compiler. Without a compiler it
- * says so and exits 0: the reference device still works.
+ * says so and exits 0: the kernels then run in WebAssembly.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -70,7 +70,7 @@ export async function buildKernels() {
       ok: false,
       compiler: null,
       message:
-        'no C compiler found (tried cc, gcc, clang): using the slow reference device; install gcc or clang to train at speed',
+        'no C compiler found (tried cc, gcc, clang): the kernels run in WebAssembly, several times slower; install gcc or clang to train at speed',
     };
   }
   const include = require('node-api-headers').include_dir;
@@ -122,7 +122,7 @@ export async function buildKernels() {
     return {
       ok: false,
       compiler: compiler.version,
-      message: `kernels do not compile (${error.message.split('\n')[0]}): using the slow reference device`,
+      message: `kernels do not compile (${error.message.split('\n')[0]}): the kernels run in WebAssembly, several times slower`,
     };
   } finally {
     rmSync(work, { recursive: true, force: true });
