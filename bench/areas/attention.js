@@ -1,38 +1,35 @@
 /**
- * @file The linear-attention recurrences alone, forward and with the gradients of every input. FLOP counted as the chunk form
- * of architecture §3.5.10 at chunks of 64, whatever a kernel really does: delta rule 6 dk dv + 64 (5 dk + 3 dv) per token and
- * head, GLA 4 dk dv + 128 (dk + dv); a backward pass counts twice its forward pass.
+ * @file The linear recurrences alone, forward and with the gradients of every input. FLOP counted as the chunk form needs them
+ * at chunks of 64, triangles as halves (kernels/recurrence.h), per token and head: with the delta rule 6 dk dv + 128 (dk + dv)
+ * and, backward, 14 dk dv + 64 (6 dk + 5 dv); without it 4 dk dv + 64 (dk + dv) and 8 dk dv + 64 (3 dk + 2 dv).
  */
-import { deltaRule, gla, gradients, scope, weightedSum } from '@quasar/tensor';
+import { deltaRule, gla, gradients, scope, simpleGla, weightedSum } from '@quasar/tensor';
 import { Exchange, requireEqual } from '../exchange.js';
 import { filled } from '../inputs.js';
 
 export const title = 'Linear attention, one sequence';
 
 const C = 64;
+const perHead = (T, H) => [1, T, H];
+const perChannel = (T, H, d) => [1, T, H, d];
+const strength = { shape: perHead, of: (x) => 0.5 + 0.4 * x };
+const decay = (shape) => ({ shape, of: (x) => -0.05 * (1 + x) });
+const delta = { forward: (d) => 6 * d * d + 4 * C * d, backward: (d) => 14 * d * d + 11 * C * d };
+const add = { forward: (d) => 4 * d * d + 2 * C * d, backward: (d) => 8 * d * d + 5 * C * d };
+const decaying = (q, k, v, alpha, gate) => deltaRule(q, k, v, alpha, { decay: gate });
+/** By the name that the PyTorch peer knows, where it has the rule. */
 const RULES = {
-  delta_rule: {
-    name: 'Quasar',
-    op: deltaRule,
-    gate: (T, H) => [1, T, H],
-    gateValue: (x) => 0.5 + 0.4 * x,
-    flop: (d) => 6 * d * d + 8 * C * d,
-  },
-  gla: {
-    name: 'GLA',
-    op: gla,
-    gate: (T, H, d) => [1, T, H, d],
-    gateValue: (x) => -0.05 * (1 + x),
-    flop: (d) => 4 * d * d + 4 * C * d,
-  },
+  delta_rule: { name: 'Quasar', op: deltaRule, gates: [strength], flop: delta, hasPeer: true },
+  gated_delta: { name: 'gated delta net', op: decaying, gates: [strength, decay(perHead)], flop: delta },
+  kda: { name: 'KDA', op: decaying, gates: [strength, decay(perChannel)], flop: delta },
+  gla: { name: 'GLA', op: gla, gates: [decay(perChannel)], flop: add, hasPeer: true },
+  simple_gla: { name: 'simple GLA', op: simpleGla, gates: [decay(perHead)], flop: add },
 };
 
 export async function run({ device, measure, isQuick }) {
   const cases = isQuick
     ? [['delta_rule', 128, 2, 16, true]]
-    : [64, 128].flatMap((d) =>
-        ['delta_rule', 'gla'].flatMap((rule) => [false, true].map((b) => [rule, 8192, 8, d, b])),
-      );
+    : [64, 128].flatMap((d) => Object.keys(RULES).flatMap((rule) => [false, true].map((b) => [rule, 8192, 8, d, b])));
   for (const [rule, T, H, d, backward] of cases) {
     const exchange = new Exchange();
     try {
@@ -44,7 +41,7 @@ export async function run({ device, measure, isQuick }) {
 }
 
 async function attentionCase(device, exchange, { rule, T, H, d, backward }) {
-  const { name, op, gate, gateValue, flop } = RULES[rule];
+  const { name, op, gates, flop, hasPeer } = RULES[rule];
   const shape = [1, T, H, d];
   // Keys of unit length on average; queries with the usual scale.
   const length = Math.sqrt(3 / d);
@@ -52,12 +49,14 @@ async function attentionCase(device, exchange, { rule, T, H, d, backward }) {
     q: filled(device, shape, { seed: 1, of: (x) => (x * length) / Math.sqrt(d) }),
     k: filled(device, shape, { seed: 2, of: (x) => x * length }),
     v: filled(device, shape, { seed: 3 }),
-    gate: filled(device, gate(T, H, d), { seed: 4, of: gateValue }),
   };
+  gates.forEach((gate, i) => {
+    inputs[i ? `gate${i}` : 'gate'] = filled(device, gate.shape(T, H, d), { seed: 4 + 2 * i, of: gate.of });
+  });
   const given = filled(device, shape, { seed: 5 });
   const tensors = Object.values(inputs);
   for (const t of tensors) t.requiresGrad = backward;
-  const forward = () => op(...tensors, null, null);
+  const forward = () => op(...tensors);
   const both = () => gradients(tensors, () => ({ loss: weightedSum(forward().out, given) })).gradients;
   const files = {};
   for (const [key, tensor] of Object.entries({ ...inputs, given }))
@@ -76,11 +75,11 @@ async function attentionCase(device, exchange, { rule, T, H, d, backward }) {
     name: `${name}, ${backward ? 'forward and backward' : 'forward'}`,
     shape: `T ${T}, ${H} heads of ${d}`,
     unit: 'GFLOP/s',
-    work: T * H * flop(d) * (backward ? 3 : 1),
+    work: T * H * (flop.forward(d) + (backward ? flop.backward(d) : 0)),
     bound: 'gflops',
     inputs: [...tensors, given],
     ours: () => scope(() => void (backward ? both() : forward())),
-    peers: { 'torch eager': peer('eager'), 'torch compiled': peer('compiled') },
+    peers: hasPeer ? { 'torch eager': peer('eager'), 'torch compiled': peer('compiled') } : {},
     goals:
       rule === 'delta_rule'
         ? [{ share: backward ? 0.4 : 0.5 }, { peer: 'torch eager', ratio: 5 }, { peer: 'torch compiled', ratio: 5 }]
