@@ -1,9 +1,7 @@
 /* KL between the whole distributions of a teacher and a student, either way round, with its gradient (architecture 6.1).
    One reading of both rows of logits leaves what the gradient needs in the gradient's row and in one row of scratch, so that
    no exponential is computed twice and memory is touched once. */
-#include "softmax.h"
-
-enum { FORWARD_KL, REVERSE_KL };
+#include "divergence.h"
 
 typedef struct {
   const float *student, *teacher, *weight;
@@ -12,20 +10,6 @@ typedef struct {
   int direction;
   float temperature;
 } divergence;
-
-/* Of the rows so far: the sums of e^((x - ref)/temperature), and the sum of first's terms times (first - second) + second's
-   ref - first's ref. First is whose expectation the divergence is: the teacher of forward KL, the student of reverse KL. */
-typedef struct {
-  float ref[2], sum[2], distance;
-} pair;
-
-static void raise(pair *p, int which, float ref, float inverse) {
-  float change = ref - p->ref[which], shift = which == 0 ? -change : change, factor = q_exp(-change * inverse);
-  if (p->sum[0] > 0.0f) p->distance = q_fma(p->sum[0], shift, p->distance);
-  if (which == 0) p->distance *= factor;
-  p->sum[which] *= factor;
-  p->ref[which] = ref;
-}
 
 /* Entries [at, end) of both rows. `kept` gets e^x of the student; `other` e^x of the teacher (forward) or the difference
    (reverse). Returns 0 with new refs where a row rises too far above the one it has. */
@@ -64,7 +48,7 @@ static inline __attribute__((always_inline)) int read_block(const int direction,
   for (int w = 0; w < 2; w++) {
     top[w] = vectors_max(most[w]);
     if (!(top[w] > all->ref[w] + RISE * temperature)) continue;
-    raise(all, w, top[w], inverse);
+    pair_raise(all, w, top[w], inverse);
     fits = 0;
   }
   if (!fits) return 0;
@@ -123,9 +107,7 @@ static void divergence_rows(void *context, long b, long e) {
       while (!block(g, &all, first, second, at, MIN(V, at + SOFTMAX_BLOCK), gradient, other)) continue;
       refs[n] = all;
     }
-    /* sum_v a_v (log a_v - log b_v), where a is first's softmax and b second's */
-    float kl = q_fma(all.distance / all.sum[0], 1.0f / temperature, q_log(all.sum[1] / all.sum[0]));
-    g->loss[i] = weight * temperature * temperature * kl;
+    g->loss[i] = weight * temperature * temperature * pair_kl(&all, 1.0f / temperature);
     if (!gradient) continue;
     for (int64_t at = 0, n = 0; at < V; n++, at += SOFTMAX_BLOCK)
       gradient_block(g, &all, &refs[n], weight, MIN(V - at, SOFTMAX_BLOCK), gradient + at, other + at);

@@ -65,6 +65,10 @@ const RULES: Partial<Record<KernelName, Rule>> = {
   head_loss: { flops: ([N, V, d]) => 2 * N * V * d },
   head_loss_backward: { flops: ([N, V, d], [dHidden, dHead]) => 2 * N * V * d * (Number(!!dHidden) + Number(!!dHead)) },
   head_top_k: { flops: ([N, V, d]) => 2 * N * V * d },
+  head_divergence: { flops: ([N, V, d, dt]) => 2 * N * V * (d + dt) },
+  head_divergence_backward: {
+    flops: ([N, V, d], [dHidden, dHead]) => 2 * N * V * d * (Number(!!dHidden) + Number(!!dHead)),
+  },
   embedding: { bytes: someRows },
   gather_rows: { bytes: someRows },
   dot: { flops: ([count]) => 2 * count },

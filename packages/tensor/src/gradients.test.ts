@@ -16,6 +16,7 @@ import {
   gatedNorm,
   gatherRows,
   gla,
+  headDivergence,
   headLoss,
   klTopK,
   l2Norm,
@@ -53,6 +54,8 @@ const T = 11;
 const positions = new Positions(oracle, 2, T, draw.positions(2, T));
 const teacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 4);
 const fullTeacher = topK(Tensor.from(oracle, [3, 9], draw.normal(27)), 9);
+const storedHead = Tensor.from(oracle, [9, 5], draw.normal(45), 'bf16');
+const [given, givenHead] = [Tensor.from(oracle, [3, 2], draw.normal(6)), Tensor.from(oracle, [9, 2], draw.normal(18))];
 const likely = Tensor.from(oracle, [3, 9], draw.normal(27));
 const rowWeights = Tensor.from(oracle, [3], [0.5, 0, 2]);
 const weights = Tensor.from(oracle, [6], draw.normal(6));
@@ -227,12 +230,27 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     op: (x) => [divergence(x, likely, { direction: 'reverse', temperature: 0.7 })],
     inputs: [normal(3, 9)],
   },
-  'headLoss, both': {
+  'headLoss, small vocabulary': {
     op: (x, w) => Object.values(headLoss(x, w, ints([3], 2, -1, 8), teacher)) as Tensor[],
     inputs: [normal(3, 5), normal(9, 5)],
   },
+  'headLoss, both': {
+    op: (x) => Object.values(headLoss(x, storedHead, ints([3], 2, -1, 8), teacher)) as Tensor[],
+    inputs: [normal(3, 5)],
+  },
   'headLoss, one of two outputs used': {
-    op: (x, w) => [headLoss(x, w, ints([3], 2, 1, 8), teacher).kl],
+    op: (x) => [headLoss(x, storedHead, ints([3], 2, 1, 8), teacher).kl],
+    inputs: [normal(3, 5)],
+  },
+  headDivergence: {
+    op: (x, w) => [
+      headDivergence(
+        { hidden: x, head: w },
+        { hidden: given, head: givenHead },
+        { direction: 'forward', temperature: 2 },
+      ),
+      headDivergence({ hidden: x, head: w }, { hidden: given, head: givenHead }, { direction: 'reverse' }),
+    ],
     inputs: [normal(3, 5), normal(9, 5)],
   },
   'klTopK, no tail': { op: (x) => [klTopK(x, fullTeacher)], inputs: [normal(3, 9)] },

@@ -60,6 +60,8 @@ export const KERNEL_NAMES = [
   'head_loss',
   'head_loss_backward',
   'head_top_k',
+  'head_divergence',
+  'head_divergence_backward',
   'cast',
   'sum_squares',
   'adamw',

@@ -16,7 +16,7 @@ export {
   weightedSum,
 } from './elementwise.ts';
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
-export { type HeadLosses, headLoss, headTopK } from './head.ts';
+export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
 export { linear } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';

@@ -1,6 +1,6 @@
 /** @file Reference losses and top k from hidden rows and a vocabulary head: the logits, then what is done with given ones. */
 import { gemm } from './gemm.ts';
-import { cross_entropy, cross_entropy_backward, kl_top_k, kl_top_k_backward, top_k } from './loss.ts';
+import { cross_entropy, cross_entropy_backward, divergence, kl_top_k, kl_top_k_backward, top_k } from './loss.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
 const numbers = (count: number): Numbers => new Float64Array(count);
@@ -50,4 +50,26 @@ export const head_top_k: ReferenceKernel = (p, n) => {
   const [ids, logp, tail, hidden, head] = p as Numbers[];
   const [N, V, d, K] = n;
   top_k([ids, logp, tail, logitsOf(hidden, head, N, V, d)], [N, V, K]);
+};
+
+export const head_divergence: ReferenceKernel = (p, n) => {
+  const [loss, lse, lseTeacher, hidden, head, hiddenTeacher, headTeacher] = p as Numbers[];
+  const [N, V, d, dt, direction, temperature] = n;
+  const student = logitsOf(hidden, head, N, V, d);
+  const teacher = logitsOf(hiddenTeacher, headTeacher, N, V, dt);
+  divergence([loss, null, student, teacher, null], [N, V, direction, temperature]);
+  const none = new Int32Array(N);
+  for (const [logits, to] of [[student, lse] as const, [teacher, lseTeacher] as const]) {
+    cross_entropy([numbers(N), to, logits.map((x) => x / temperature), none], [N, V]);
+  }
+};
+
+export const head_divergence_backward: ReferenceKernel = (p, n) => {
+  const [, , hidden, head, hiddenTeacher, headTeacher, , , , dloss] = p as Numbers[];
+  const [N, V, d, dt, direction, temperature] = n;
+  const student = logitsOf(hidden, head, N, V, d);
+  const teacher = logitsOf(hiddenTeacher, headTeacher, N, V, dt);
+  const dlogits = numbers(N * V);
+  divergence([numbers(N), dlogits, student, teacher, dloss], [N, V, direction, temperature]);
+  productBackward(p as Numbers[], dlogits, N, V, d);
 };

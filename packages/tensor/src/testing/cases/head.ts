@@ -82,6 +82,32 @@ export async function headCases(): Promise<Case[]> {
       });
     }
   }
+  for (const [N, V, d, dt] of [
+    [1, 1, 1, 1],
+    [70, 230, 12, 40],
+    [20, 1900, 8, 5],
+  ]) {
+    const student = [draw.normal(N * d), draw.normal(V * d, 2 / Math.sqrt(d))];
+    const teacher: Argument[] = [draw.normal(N * dt), { input: draw.normal(V * dt, 2 / Math.sqrt(dt)), type: 'bf16' }];
+    const dloss = draw.normal(N);
+    if (N > 2) dloss[1] = 0;
+    for (const [direction, temperature] of [
+      [0, 1],
+      [1, 2],
+    ]) {
+      const numbers = [N, V, d, dt, direction, temperature, 0, 1];
+      const buffers = [...[0, 1, 2].map(() => ({ output: N })), ...student, ...teacher];
+      const shape = `${numbers.slice(0, 6)}`;
+      cases.push({ name: `head_divergence ${shape}`, kernel: 'head_divergence', buffers, numbers });
+      const saved = await outputs('head_divergence', buffers, numbers);
+      cases.push({
+        name: `head_divergence_backward ${shape}`,
+        kernel: 'head_divergence_backward',
+        buffers: [{ output: N * d }, { output: V * d }, ...student, ...teacher, ...saved, dloss],
+        numbers,
+      });
+    }
+  }
   const [N, V, d] = [5, 20, 8];
   const [hidden, head, lse] = [draw.normal(N * d), draw.normal(V * d), draw.normal(N)];
   const none = new Int32Array(N).fill(-1);
