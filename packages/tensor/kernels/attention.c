@@ -2,7 +2,6 @@
    maximum and sum over tiles of keys (Milakov and Gimelshein 2018; Dao et al. 2022), so that no row of scores exists
    whole. Architecture §3.3. */
 #include "attention.h"
-#include "scalar.h"
 
 static const float LOWEST = -3.402823466e38f; /* finite, so that a maximum over nothing subtracts cleanly */
 
@@ -66,34 +65,65 @@ static void attend_tiles(void *context, long begin, long end) {
    their maximum, sum and unnormalised output per head; the parts are joined in order. */
 enum { PART = 128 };
 
+enum { GROUP = 4, VALUES = 8, AHEAD = 4096 /* floats of keys that are on their way from memory */ };
+
+/* lanes[h] = q_h x in LANES partial sums for `heads` queries that share the key x. */
+static inline void score_heads(long D, const float *q, int heads, const float *x, float *lanes) {
+  enum { NV = LANES / VW };
+  vf s[GROUP][NV];
+  for (int h = 0; h < heads; h++)
+    for (int c = 0; c < NV; c++) s[h][c] = vset(0.0f);
+  for (long d = 0; d < D; d += LANES) {
+    __builtin_prefetch(x + d + AHEAD, 0, 2);
+    for (int c = 0; c < NV; c++) {
+      vf y = vload(x + d + c * VW);
+      for (int h = 0; h < heads; h++) s[h][c] = vfma(vload(q + h * D + d + c * VW), y, s[h][c]);
+    }
+  }
+  for (int h = 0; h < heads; h++)
+    for (int c = 0; c < NV; c++) vstore(lanes + h * LANES + c * VW, s[h][c]);
+}
+static inline void score_key(long D, const float *q, long heads, const float *x, float *lanes) {
+  for (; heads >= GROUP; heads -= GROUP, q += GROUP * D, lanes += GROUP * LANES) score_heads(D, q, GROUP, x, lanes);
+  for (; heads > 0; heads--, q += D, lanes += LANES) score_heads(D, q, 1, x, lanes);
+}
+
 static void decode_parts(void *context, long begin, long end) {
   const attention *g = context;
-  long D = g->D, H = g->H, parts = (g->S + PART - 1) / PART, row = g->Hk * D;
-  float *P = scratch(SCRATCH_PACK_A, H * PART * sizeof(float)); /* the caller's SCRATCH_KERNEL holds the parts */
+  long D = g->D, H = g->H, G = g->G, parts = (g->S + PART - 1) / PART, row = g->Hk * D, width = pad_to_16(H);
+  /* The caller's SCRATCH_KERNEL holds the parts. P is [PART, width], heads along vector lanes. */
+  float *P = scratch(SCRATCH_PACK_A, width * (PART + LANES + 2) * sizeof(float)), *lanes = P + width * PART;
+  float *top = lanes + width * LANES, *total = top + width;
+  memset(lanes, 0, width * LANES * sizeof(float));
   for (long item = begin; item < end; item++) {
     long b = item / parts, from = first_key(g, b, 0) + item % parts * PART, n = MIN(PART, g->S - from);
-    float *part = g->parts + item * H * (D + 2);
-    if (n <= 0) {
-      for (long h = 0; h < H; h++) part[h * (D + 2)] = LOWEST, part[h * (D + 2) + 1] = 0.0f;
-      continue;
-    }
+    float *part = g->parts + item * H * (D + 2), *out = part + 2 * H; /* tops [H], sums [H], outputs [H,D] */
+    for (long h = 0; h < width; h++) top[h] = LOWEST, total[h] = 0.0f;
     const float *k = g->k + (b * g->room + from) * row, *v = g->v + (b * g->room + from) * row, *q = g->q + b * H * D;
-    for (long j = 0; j < n; j++)
-      for (long h = 0; h < H; h++) P[h * PART + j] = g->scale * dot_fixed(q + h * D, k + j * row + h / g->G * D, D);
-    for (long h = 0; h < H; h++) {
-      float *p = P + h * PART, top = LOWEST, sum = 0.0f;
-      for (long j = 0; j < n; j++) top = p[j] > top ? p[j] : top;
-      for (long j = 0; j < n; j++) p[j] = q_exp(p[j] - top);
-      for (long j = 0; j < n; j++) sum += p[j];
-      part[h * (D + 2)] = top;
-      part[h * (D + 2) + 1] = sum;
-      memset(part + h * (D + 2) + 2, 0, D * sizeof(float));
+    for (long j = 0; j < n; j++) {
+      float *p = P + j * width;
+      for (long head = 0; head < g->Hk; head++)
+        score_key(D, q + head * G * D, G, k + j * row + head * D, lanes + head * G * LANES);
+      for (long h = 0; h < width; h += LANES) lane_sums(lanes + h * LANES, p + h);
+      for (long h = 0; h < width; h++) {
+        p[h] *= g->scale;
+        top[h] = p[h] > top[h] ? p[h] : top[h];
+      }
     }
     for (long j = 0; j < n; j++)
-      for (long h = 0; h < H; h++) {
-        float p = P[h * PART + j], *o = part + h * (D + 2) + 2;
-        const float *x = v + j * row + h / g->G * D;
-        for (long d = 0; d < D; d++) o[d] = q_fma(p, x[d], o[d]);
+      for (long h = 0; h < width; h++) {
+        float p = q_exp(P[j * width + h] - top[h]);
+        P[j * width + h] = p;
+        total[h] += p;
+      }
+    memcpy(part, top, H * sizeof(float));
+    memcpy(part + H, total, H * sizeof(float));
+    for (long j = 0; j < n; j += VALUES)
+      for (long head = 0; head < g->Hk; head++) {
+        for (long i = VALUES; i < 2 * VALUES; i++)
+          for (long d = 0; d < D; d += LANES) __builtin_prefetch(v + (j + i) * row + head * D + d, 0, 2);
+        small_gemm(G, D, MIN(VALUES, n - j), P + j * width + head * G, 1, width, v + j * row + head * D, row,
+                   out + head * G * D, D, j ? GEMM_ADD : GEMM_SET);
       }
   }
 }
@@ -103,7 +133,7 @@ static void join_parts(void *context, long begin, long end) {
   long D = g->D, parts = (g->S + PART - 1) / PART;
   for (long item = begin; item < end; item++) {
     long b = item / g->H, h = item % g->H;
-    const float *first = g->parts + (b * parts * g->H + h) * (D + 2);
+    const float *first = g->parts + b * parts * g->H * (D + 2) + h; /* per part: tops [H], sums [H], outputs [H,D] */
     float *out = g->out + item * D, top = LOWEST, total = 0.0f;
     for (long i = 0; i < parts; i++) {
       float x = first[i * g->H * (D + 2)];
@@ -112,10 +142,11 @@ static void join_parts(void *context, long begin, long end) {
     memset(out, 0, D * sizeof(float));
     for (long i = 0; i < parts; i++) {
       const float *part = first + i * g->H * (D + 2);
-      if (part[1] == 0.0f) continue;
+      if (part[g->H] == 0.0f) continue;
       float factor = q_exp(part[0] - top);
-      total = q_fma(part[1], factor, total);
-      for (long d = 0; d < D; d++) out[d] = q_fma(part[2 + d], factor, out[d]);
+      const float *o = part - h + 2 * g->H + h * D;
+      total = q_fma(part[g->H], factor, total);
+      for (long d = 0; d < D; d++) out[d] = q_fma(o[d], factor, out[d]);
     }
     float inverse = 1.0f / total;
     for (long d = 0; d < D; d++) out[d] *= inverse;

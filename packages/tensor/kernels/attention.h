@@ -3,7 +3,6 @@
    product needs transposing but the queries, once per tile. */
 #ifndef ATTENTION_H
 #define ATTENTION_H
-#include "gemm.h"
 #include "rows.h"
 
 enum { COLUMNS = 64, KEYS = 64 };

@@ -1,7 +1,6 @@
 /* Gradients of softmax attention: P is recomputed from the row's log-sum-exp, dS = P (dO V^T - D), D_t = o_t do_t. One
    (batch, key head) is one task: its query tiles in order add to dK and dV, so that each sum has one order. */
 #include "attention.h"
-#include "scalar.h"
 
 typedef struct {
   float *QT, *dOT, *Q, *dO, *dQ, *P, *dS, *k, *v, *dk, *dv;

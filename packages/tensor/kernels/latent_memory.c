@@ -51,7 +51,7 @@ static void read_pieces(void *context, long begin, long end) {
     }
     for (long i = 0; i < n; i++) {
       for (long k = 0; k < K; k++) P[i * K + k] *= 2.0f;
-      softmax(P + i * K, K);
+      softmax_row(P + i * K, K);
     }
     if (n < 4) {
       memset(C, 0, n * D * sizeof(float));

@@ -5,9 +5,7 @@
    A block of tokens is handled in pieces: a piece ends with its segment. */
 #ifndef LATENT_MEMORY_H
 #define LATENT_MEMORY_H
-#include "gemm.h"
 #include "rows.h"
-#include "scalar.h"
 
 enum { SEGMENT = 64 };
 
@@ -46,15 +44,6 @@ static inline const float *segment_row(const memory *g, long b, long last, long 
   return *eta < 0.0f ? NULL : row;
 }
 
-static inline void softmax(float *x, long n) {
-  float top = x[0], sum = 0.0f;
-  for (long i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
-  for (long i = 0; i < n; i++) x[i] = q_exp(x[i] - top);
-  for (long i = 0; i < n; i++) sum += x[i];
-  float inverse = 1.0f / sum;
-  for (long i = 0; i < n; i++) x[i] *= inverse;
-}
-
 /* What a completed segment writes: weights of its rows, Z, eta and the row that has it, addresses, strengths per channel. */
 typedef struct {
   float weight[SEGMENT], eta, *Z, *address, *strength; /* [D], [K], [D] */
@@ -72,7 +61,7 @@ static inline void summarise(const memory *g, long b, long last, const float *M,
     s->weight[r] = row ? root * dot_fixed(g->query, row, D) : -Q_INF;
     if (eta > s->eta) s->eta = eta, s->strongest = r;
   }
-  softmax(s->weight, SEGMENT);
+  softmax_row(s->weight, SEGMENT);
   memset(s->Z, 0, D * sizeof(float));
   for (long r = 0; r < SEGMENT; r++) {
     float eta;
@@ -81,7 +70,7 @@ static inline void summarise(const memory *g, long b, long last, const float *M,
       for (long d = 0; d < D; d++) s->Z[d] = q_fma(s->weight[r], row[d], s->Z[d]);
   }
   for (long k = 0; k < g->K; k++) s->address[k] = scale * dot_fixed(s->Z, M + k * D, D);
-  softmax(s->address, g->K);
+  softmax_row(s->address, g->K);
   for (long d = 0; d < D; d++) s->strength[d] = s->eta * q_sigmoid(g->channels[d]);
 }
 #endif

@@ -22,7 +22,7 @@ static void read_backward_pieces(void *context, long begin, long end) {
     for (long i = 0; i < padded; i++) {
       float *p = P + i * K, *d = dP + i * K;
       for (long k = 0; k < K; k++) p[k] *= 2.0f;
-      softmax(p, K);
+      softmax_row(p, K);
       float mean = dot_fixed(p, d, K);
       for (long k = 0; k < K; k++) d[k] = 2.0f * p[k] * (d[k] - mean);
     }

@@ -19,7 +19,8 @@ static inline void cos_sin_turns(double x, float *cosine, float *sine) {
   double quarters = (4.0 * x + 6755399441055744.0) - 6755399441055744.0; /* to the nearest integer */
   double y = (x - 0.25 * quarters) * 6.283185307179586, z = y * y;
   double s = y + y * z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 - z * (1.0 / 39916800)))));
-  double c = 1.0 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
+  double tail = z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600)));
+  double c = 1.0 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + tail)));
   int32_t n = (int32_t)quarters;
   double a = n & 1 ? s : c, b = n & 1 ? c : s;
   *cosine = (float)((n + 1) & 2 ? -a : a);

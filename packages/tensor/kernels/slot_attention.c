@@ -7,7 +7,7 @@ static void slot_steps(const slots *g, long b, long h, float *K, float *V) {
   for (long t = 0; t < g->T; t++) {
     const float *q = g->q + query_row(g, b, t, h) * dk, *k = g->k + key_row(g, b, t, h) * dk;
     const float *v = g->v + key_row(g, b, t, h) * dv, *gate = g->g + query_row(g, b, t, h) * M;
-    float *o = g->out + query_row(g, b, t, h) * dv, top = -Q_INF, total = 0.0f;
+    float *o = g->out + query_row(g, b, t, h) * dv, top, total;
     if (slot_resets(g, b, t)) {
       memset(K, 0, M * dk * sizeof(float));
       memset(V, 0, M * dv * sizeof(float));
@@ -19,10 +19,8 @@ static void slot_steps(const slots *g, long b, long h, float *K, float *V) {
         for (long d = 0; d < dv; d++) V[m * dv + d] = q_fma(s, v[d], e * V[m * dv + d]);
       }
       p[m] = dot_fixed(K + m * dk, q, dk);
-      top = p[m] > top ? p[m] : top;
     }
-    for (long m = 0; m < M; m++) p[m] = q_exp(p[m] - top);
-    for (long m = 0; m < M; m++) total += p[m];
+    total = exp_row(p, M, &top);
     for (long d = 0; d < dv; d++) o[d] = 0.0f;
     for (long m = 0; m < M; m++) {
       float w = p[m] / total;

@@ -7,9 +7,7 @@
    so nothing overflows. K is held transposed, [dk, M]. */
 #ifndef SLOT_ATTENTION_H
 #define SLOT_ATTENTION_H
-#include "gemm.h"
 #include "rows.h"
-#include "scalar.h"
 
 enum { SLOT_CHUNK = 64, BLOCK = 16 };
 
@@ -28,15 +26,15 @@ typedef struct {
   float *E, *S, *L, *R;         /* [BLOCK, M]: e^g, s, L, R */
   float *A, *C;                 /* [BLOCK, BLOCK]: q_i k_j and P_i W_ij, j <= i */
   float *Z, *P, *X;             /* [BLOCK, M]: Z, P, L P */
-  float *W;                     /* [M, BLOCK] */
+  float *KT;                    /* [dk, BLOCK] */
 } block;
 
-static inline long block_floats(long M, long dk, long dv) { return BLOCK * (2 * dk + dv + 8 * M) + 2 * BLOCK * BLOCK; }
+static inline long block_floats(long M, long dk, long dv) { return BLOCK * (3 * dk + dv + 7 * M) + 2 * BLOCK * BLOCK; }
 static inline block take_block(float **at, long M, long dk, long dv) {
   block c = {.M = M, .dk = dk, .dv = dv, .Q = take(at, BLOCK * dk), .K = take(at, BLOCK * dk), .V = take(at, BLOCK * dv),
              .E = take(at, BLOCK * M), .S = take(at, BLOCK * M), .L = take(at, BLOCK * M), .R = take(at, BLOCK * M),
              .A = take(at, BLOCK * BLOCK), .C = take(at, BLOCK * BLOCK), .Z = take(at, BLOCK * M), .P = take(at, BLOCK * M),
-             .X = take(at, BLOCK * M), .W = take(at, BLOCK * M)};
+             .X = take(at, BLOCK * M), .KT = take(at, BLOCK * dk)};
   return c;
 }
 
@@ -78,9 +76,8 @@ static inline void load_block(const slots *g, long b, long h, long t, long n, bl
 /* From the state at the block's start to A, Z, P, C and X = L P. */
 static inline void read_slots(block *c, const float *KT) {
   long M = c->M;
-  memset(c->A, 0, BLOCK * BLOCK * sizeof(float));
-  for (long i = 0; i < c->n; i++)
-    for (long j = 0; j <= i; j++) c->A[i * BLOCK + j] = dot_fixed(c->Q + i * c->dk, c->K + j * c->dk, c->dk);
+  transpose_small(BLOCK, c->dk, c->K, c->dk, c->KT, BLOCK);
+  small_gemm(BLOCK, BLOCK, c->dk, c->Q, c->dk, 1, c->KT, BLOCK, c->A, BLOCK, GEMM_SET);
   small_gemm(BLOCK, M, c->dk, c->Q, c->dk, 1, KT, M, c->Z, M, 0);
   for (long x = 0; x < BLOCK * M; x++) c->Z[x] *= c->L[x];
   for (long m = 0; m < M; m += LANES)
@@ -96,29 +93,26 @@ static inline void read_slots(block *c, const float *KT) {
       }
     }
   for (long i = 0; i < BLOCK; i++) {
-    const float *z = c->Z + i * M;
-    float *p = c->P + i * M, top = z[0], sum[LANES] = {0};
-    for (long m = 1; m < M; m++) top = z[m] > top ? z[m] : top;
-    for (long m = 0; m < M; m++) p[m] = q_exp(z[m] - top);
-    for (long m = 0; m < M; m += LANES)
-      for (int l = 0; l < LANES; l++) sum[l] += p[m + l];
-    float inverse = 1.0f / lane_sum(sum);
-    for (long m = 0; m < M; m++) {
-      p[m] *= inverse;
-      c->X[i * M + m] = p[m] * c->L[i * M + m];
-    }
+    float *p = c->P + i * M;
+    memcpy(p, c->Z + i * M, M * sizeof(float));
+    softmax_row(p, M);
+    for (long m = 0; m < M; m++) c->X[i * M + m] = p[m] * c->L[i * M + m];
   }
-  memset(c->W, 0, M * BLOCK * sizeof(float)); /* row i of W [M, j], step by step in i */
-  for (long i = 0; i < BLOCK; i++) {
-    float sum[BLOCK] = {0};
-    for (long m = 0; m < M; m++) {
-      float *w = c->W + m * BLOCK, e = c->E[i * M + m], p = c->P[i * M + m];
-      for (int j = 0; j < BLOCK; j++) w[j] *= e;
-      w[i] = c->S[i * M + m];
-      for (int j = 0; j < BLOCK; j++) sum[j] = q_fma(p, w[j], sum[j]);
+  float lanes[BLOCK * BLOCK * LANES];
+  memset(lanes, 0, sizeof lanes);
+  for (long m = 0; m < M; m += LANES)
+    for (long j = 0; j < c->n; j++) {
+      float w[LANES];
+      memcpy(w, c->S + j * M + m, sizeof w);
+      for (long i = j; i < c->n; i++) {
+        float *sum = lanes + (i * BLOCK + j) * LANES;
+        const float *e = c->E + i * M + m, *p = c->P + i * M + m;
+        if (i > j)
+          for (int l = 0; l < LANES; l++) w[l] *= e[l];
+        for (int l = 0; l < LANES; l++) sum[l] = q_fma(p[l], w[l], sum[l]);
+      }
     }
-    memcpy(c->C + i * BLOCK, sum, sizeof sum);
-  }
+  for (long i = 0; i < BLOCK; i++) lane_sums(lanes + i * BLOCK * LANES, c->C + i * BLOCK);
 }
 
 /* The states after the block. A slot whose g is 0 in every row keeps its bits: it is multiplied by 1, and 0 is added. */

@@ -45,7 +45,7 @@ static void pairs_to_dP(const block *c, const work *w) {
 }
 static void pairs_to_dA_dS(const block *c, const work *w) {
   long M = c->M;
-  float sums[BLOCK * BLOCK][LANES];
+  float sums[BLOCK * BLOCK * LANES];
   memset(sums, 0, sizeof sums);
   for (long m = 0; m < M; m += LANES)
     for (long j = 0; j < c->n; j++) {
@@ -54,7 +54,7 @@ static void pairs_to_dA_dS(const block *c, const work *w) {
       for (int l = 0; l < LANES; l++) decay[l] = 1.0f, ds[l] = w->dS[j * M + m + l];
       for (long i = j; i < c->n; i++) {
         const float *e = c->E + i * M + m, *dz = w->dZ + i * M + m, *p = c->P + i * M + m;
-        float a = c->A[i * BLOCK + j], d = w->D[j * BLOCK + i], *sum = sums[i * BLOCK + j];
+        float a = c->A[i * BLOCK + j], d = w->D[j * BLOCK + i], *sum = sums + (i * BLOCK + j) * LANES;
         if (i > j)
           for (int l = 0; l < LANES; l++) decay[l] *= e[l];
         for (int l = 0; l < LANES; l++) sum[l] = q_fma(dz[l], s[l] * decay[l], sum[l]);
@@ -62,7 +62,7 @@ static void pairs_to_dA_dS(const block *c, const work *w) {
       }
       memcpy(w->dS + j * M + m, ds, sizeof ds);
     }
-  for (long x = 0; x < BLOCK * BLOCK; x++) w->dA[x] = lane_sum(sums[x]);
+  for (long i = 0; i < BLOCK; i++) lane_sums(sums + i * BLOCK * LANES, w->dA + i * BLOCK);
 }
 
 /* One block: KT, V are the states at its start, KT1, V1 at its end. Turns dKT, dV from the end to the start. */
@@ -178,8 +178,8 @@ static void slot_backward_heads(void *context, long begin, long end) {
   work w = {.dKT = take(&at, M * dk), .dV = take(&at, M * dv), .dO = take(&at, BLOCK * dv), .dOT = take(&at, BLOCK * dv),
             .VT = take(&at, BLOCK * dv), .T = take(&at, BLOCK * tall), .U = take(&at, BLOCK * tall), .dP = take(&at, BLOCK * M),
             .dZ = take(&at, BLOCK * M), .Y = take(&at, BLOCK * M), .dR = take(&at, BLOCK * M), .dS = take(&at, BLOCK * M),
-            .D = take(&at, BLOCK * BLOCK), .dA = take(&at, BLOCK * BLOCK), .dQ = take(&at, BLOCK * dk), .dK = take(&at, BLOCK * dk),
-            .dVr = take(&at, BLOCK * dv), .carry = take(&at, M), .left = take(&at, M)};
+            .D = take(&at, BLOCK * BLOCK), .dA = take(&at, BLOCK * BLOCK), .dQ = take(&at, BLOCK * dk),
+            .dK = take(&at, BLOCK * dk), .dVr = take(&at, BLOCK * dv), .carry = take(&at, M), .left = take(&at, M)};
   float *KTs = take(&at, (BLOCKS + 1) * M * dk), *Vs = take(&at, (BLOCKS + 1) * M * dv);
   for (long item = begin; item < end; item++)
     for (long h = 0; h < group; h++)

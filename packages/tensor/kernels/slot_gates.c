@@ -19,8 +19,7 @@ static void choose(const gates *g, long row, float *p, float *key, int32_t *chos
   memset(chosen, 0, M * sizeof(int32_t));
   for (long j = 0; j < M; j++) {
     float x = key[j];
-    for (long m = 0; m < j; m++) chosen[m] += x > key[m];
-    for (long m = j + 1; m < M; m++) chosen[m] += x >= key[m];
+    for (int32_t m = 0; m < M; m++) chosen[m] += (x > key[m]) | ((x == key[m]) & (m > j));
   }
   for (long m = 0; m < M; m++) chosen[m] = chosen[m] < g->K;
 }
