@@ -5,52 +5,60 @@
 #include "half.h"
 
 /* A tile holds MR rows of NV vectors in registers. Packed rows of A lie PA apart: a multiple of the transposed square. */
-#if defined(__AVX512F__)
-enum { MR = 14, PA = 16 };
-#elif defined(__aarch64__)
-enum { MR = 8, PA = 8 };
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { MR = 8, NV = 3, PA = 8 };
 #elif defined(__AVX2__)
-enum { MR = 6, PA = 8 };
+enum { MR = 6, NV = 2, PA = 8 };
 #else /* V8 spills what 5 rows need, for half the speed */
-enum { MR = 4, PA = 4 };
+enum { MR = 4, NV = 2, PA = 4 };
 #endif
-enum { NV = 2, NR = NV * VW, KC = 512, MC = 8 * MR };
+enum { NR = NV * VW, KC = 512, MC = 14 * MR };
+
+/* Compilers of machine code hold the address of every row of C in registers unless told to step from row to row. */
+#if defined(__wasm__)
+#define KEEP_POINTER(p) ((void)0)
+#else
+#define KEEP_POINTER(p) __asm__("" : "+r"(p))
+#endif
 
 /* C[R, V vectors] by A[R,K] B[K, V vectors]; the last vector holds `part` floats. */
 static inline __attribute__((always_inline)) void tile(const int R, const int V, const int whole, int part, long K,
                                                        const float *A, long rowA, long colA, const float *B, long ldb,
                                                        float *C, long ldc, int mode) {
   vf s[MR][NV];
-#pragma GCC unroll 14
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 2
+  const float *c = C;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++, c += ldc) {
+    KEEP_POINTER(c);
+#pragma GCC unroll 3
     for (int j = 0; j < V; j++) {
-      const float *c = C + r * ldc + j * VW;
-      s[r][j] = mode == GEMM_SET ? vset(0.0f) : whole ? vload(c) : vload_part(c, part);
+      s[r][j] = mode == GEMM_SET ? vset(0.0f) : whole ? vload(c + j * VW) : vload_part(c + j * VW, part);
       if (mode == GEMM_SUBTRACT) s[r][j] = vsub(vset(-0.0f), s[r][j]);
     }
+  }
   for (long k = 0; k < K; k++, B += ldb, A += colA) {
     vf b[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < V; j++) b[j] = whole ? vload(B + j * VW) : vload_part(B + j * VW, part);
     const float *a = A;
-#pragma GCC unroll 14
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       vf x = vset(a[r % 4 * rowA]);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int j = 0; j < V; j++) s[r][j] = vfma(x, b[j], s[r][j]);
       if (r % 4 == 3) a += 4 * rowA;
     }
   }
-#pragma GCC unroll 14
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 2
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++, C += ldc) {
+    KEEP_POINTER(C);
+#pragma GCC unroll 3
     for (int j = 0; j < V; j++) {
-      float *c = C + r * ldc + j * VW;
       if (mode == GEMM_SUBTRACT) s[r][j] = vsub(vset(-0.0f), s[r][j]);
-      if (whole) vstore(c, s[r][j]);
-      else vstore_part(c, s[r][j], part);
+      if (whole) vstore(C + j * VW, s[r][j]);
+      else vstore_part(C + j * VW, s[r][j], part);
     }
+  }
 }
 
 /* WebAssembly computes every address: there packed rows have strides that the compiler knows. */
@@ -60,7 +68,7 @@ enum { CONSTANT_STRIDES = 1 };
 enum { CONSTANT_STRIDES = 0 };
 #endif
 
-/* Tiles of 1 .. MR rows; of two vectors, one vector, a part of a vector. */
+/* Tiles of 1 .. MR rows; of NV vectors, one vector, a part of a vector. */
 typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
                         int mode);
 #define TILE(R, name, V, whole)                                                                                        \
@@ -70,19 +78,14 @@ typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, 
       tile(R, V, whole, part, K, A, 1, PA, B, ldb, C, ldc, mode);                                                      \
     else tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode);                                              \
   }
-#define TILES(R) TILE(R, wide, 2, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
+#define TILES(R) TILE(R, wide, NV, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
 #define NAMES4(name) name##1, name##2, name##3, name##4
-#define NAMES6(name) NAMES4(name), name##5, name##6
-#define NAMES8(name) NAMES6(name), name##7, name##8
 TILES(1) TILES(2) TILES(3) TILES(4)
-#if defined(__AVX512F__)
-#define NAMES(name) {NAMES8(name), name##9, name##10, name##11, name##12, name##13, name##14}
-TILES(5) TILES(6) TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
-#elif defined(__aarch64__)
-#define NAMES(name) {NAMES8(name)}
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define NAMES(name) {NAMES4(name), name##5, name##6, name##7, name##8}
 TILES(5) TILES(6) TILES(7) TILES(8)
 #elif defined(__AVX2__)
-#define NAMES(name) {NAMES6(name)}
+#define NAMES(name) {NAMES4(name), name##5, name##6}
 TILES(5) TILES(6)
 #else
 #define NAMES(name) {NAMES4(name)}
@@ -97,7 +100,7 @@ static void any_tile(long m, long n, long K, const float *A, long rowA, long col
     tiles[WIDE][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
     return;
   }
-  if (n >= VW) {
+  while (n >= VW) {
     tiles[NARROW][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
     B += VW, C += VW, n -= VW;
   }

@@ -3,6 +3,7 @@
 #ifndef HALF_H
 #define HALF_H
 #include "scalar.h"
+#include "simd.h"
 
 static inline float q_bf16_to_float(uint16_t h) { return q_bits_float((int32_t)((uint32_t)h << 16)); }
 
@@ -41,5 +42,23 @@ static inline void q_store(const float *from, int type, long count, void *to) {
   if (type == TYPE_F32) memcpy(to, from, (size_t)count * sizeof *from);
   else if (type == TYPE_BF16) for (long i = 0; i < count; i++) h[i] = q_float_to_bf16(from[i]);
   else for (long i = 0; i < count; i++) h[i] = q_float_to_f16(from[i]);
+}
+
+/* VW stored numbers as a vector. */
+static inline __attribute__((always_inline)) vf vload_stored(const void *from, const int type) {
+  if (type == TYPE_F32) return vload(from);
+#if defined(__AVX512F__)
+  __m256i h = _mm256_loadu_si256(from);
+  if (type == TYPE_F16) return _mm512_cvtph_ps(h);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+#else
+#if defined(__AVX2__)
+  if (type == TYPE_BF16)
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(from)), 16));
+#endif
+  float lanes[VW];
+  q_load(from, type, VW, lanes);
+  return vload(lanes);
+#endif
 }
 #endif

@@ -1,6 +1,7 @@
 /* The matrix products as kernels: cut into blocks of the output for the threads, never along k. */
 #include "gemm.h"
 #include "half.h"
+#include "scalar.h"
 
 /* `count` products of one shape, or of one shape but for the rows that belong to each expert. */
 typedef struct {
@@ -9,7 +10,8 @@ typedef struct {
   const float *A;
   const void *B;
   float *C;
-  int type, mode;
+  const float *bias; /* of the columns, or NULL */
+  int type, mode, few;
   const int32_t *offsets; /* of experts; then `form` as in gemm_grouped and `first`, the number of each one's first block */
   const long *first;
 } products;
@@ -43,6 +45,41 @@ static void few_rows_by_rows(long M, long N, long K, const float *A, long rowA, 
     }
 }
 
+/* R rows of x[K] times W[N,K]^T, the shape of decoding: a fixed 16-lane tree per output. W is read once and from front to
+   back, one row at a time: several rows at once would be several streams, at half the speed from memory. */
+static inline __attribute__((always_inline)) void rows_times(const int R, const int type, long N, long K, const float *x,
+                                                             const void *W, float *y, long ldy, int mode) {
+  enum { PARTS = LANES / VW };
+  for (long n = 0; n < N; n++) {
+    const char *w = stored_at(W, type, n * (int64_t)K);
+    vf s[FEW][PARTS];
+    for (int r = 0; r < R; r++)
+      for (int c = 0; c < PARTS; c++) s[r][c] = vset(0.0f);
+    long k = 0;
+    for (; k + LANES <= K; k += LANES)
+      for (int c = 0; c < PARTS; c++) {
+        vf v = vload_stored(w + (k + c * VW) * TYPE_BYTES(type), type);
+        for (int r = 0; r < R; r++) s[r][c] = vfma(vload(x + r * K + k + c * VW), v, s[r][c]);
+      }
+    float rest[LANES];
+    q_load(w + k * TYPE_BYTES(type), type, K - k, rest);
+    for (int r = 0; r < R; r++) {
+      float sums[LANES], *c = y + r * ldy + n;
+      for (int p = 0; p < PARTS; p++) vstore(sums + p * VW, s[r][p]);
+      for (long t = k; t < K; t++) sums[t - k] = q_fma(x[r * K + t], rest[t - k], sums[t - k]);
+      *c = mode == GEMM_ADD ? *c + lane_sum(sums) : lane_sum(sums);
+    }
+  }
+}
+#define FEW_ROWS(R, type)                                                                                  \
+  static void rows##R##type(long N, long K, const float *x, const void *W, float *y, long ldy, int mode) { \
+    rows_times(R, type, N, K, x, W, y, ldy, mode);                                                         \
+  }
+#define FEW_TYPES(R) FEW_ROWS(R, 0) FEW_ROWS(R, 1) FEW_ROWS(R, 2)
+FEW_TYPES(1) FEW_TYPES(2) FEW_TYPES(3) FEW_TYPES(4)
+static void (*const few_rows[FEW][3])(long N, long K, const float *x, const void *W, float *y, long ldy, int mode) = {
+    {rows10, rows11, rows12}, {rows20, rows21, rows22}, {rows30, rows31, rows32}, {rows40, rows41, rows42}};
+
 static void run_blocks(void *context, long begin, long end) {
   const products *g = context;
   long columns = blocks(g->N, g->tileN), e = 0;
@@ -67,9 +104,13 @@ static void run_blocks(void *context, long begin, long end) {
                        g->C + c + j, g->ldc);
       continue;
     }
-    gemm_stored(MIN(g->tileM, M - i), MIN(g->tileN, g->N - j), K, g->A + a + i * g->rowA, g->rowA, g->colA,
-                stored_at(g->B, g->type, b + j * g->colB), g->type, g->rowB, g->colB, g->C + c + i * g->ldc + j, g->ldc,
-                g->mode);
+    long m = MIN(g->tileM, M - i), n = MIN(g->tileN, g->N - j);
+    const void *B = stored_at(g->B, g->type, b + j * g->colB);
+    float *C = g->C + c + i * g->ldc + j;
+    if (g->few) few_rows[m - 1][g->type](n, K, g->A, B, C, g->ldc, g->mode);
+    else gemm_stored(m, n, K, g->A + a + i * g->rowA, g->rowA, g->colA, B, g->type, g->rowB, g->colB, C, g->ldc, g->mode);
+    for (long r = 0; g->bias && r < m; r++)
+      for (long t = 0; t < n; t++) C[r * g->ldc + t] += g->bias[j + t];
   }
 }
 
@@ -92,68 +133,64 @@ static void choose_blocks(products *g, double M, double K) {
     }
 }
 
-/* The dot products of R rows of x with one row of W, on top of what `sums` holds: 16 lanes each. */
-static inline __attribute__((always_inline)) void dots(const int R, long n, const float *const *x, const float *w,
-                                                       float (*sums)[LANES]) {
-  enum { PARTS = LANES / VW };
-  vf s[4][PARTS];
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < PARTS; c++) s[r][c] = vload(sums[r] + c * VW);
-  long k = 0;
-  for (; k + LANES <= n; k += LANES)
-    for (int c = 0; c < PARTS; c++) {
-      vf y = vload(w + k + c * VW);
-      for (int r = 0; r < R; r++) s[r][c] = vfma(vload(x[r] + k + c * VW), y, s[r][c]);
-    }
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < PARTS; c++) vstore(sums[r] + c * VW, s[r][c]);
-  for (int r = 0; r < R; r++)
-    for (long t = k; t < n; t++) sums[r][t - k] = q_fma(x[r][t], w[t], sums[r][t - k]);
+/* Calls body on all blocks of one kernel's products, none with more than `most` rows or columns. */
+static void share_out(products *g, long most, range_fn body) {
+  if (g->few) {
+    g->tileM = g->M;
+    g->tileN = 8 + 32768 / (g->K + 1) / 8 * 8;
+  } else choose_blocks(g, g->M, g->K);
+  g->tileM = MIN(g->tileM, most), g->tileN = MIN(g->tileN, most);
+  double each = (double)MIN(g->M, g->tileM) * MIN(g->N, g->tileN) * g->K;
+  parallel_for(g->count * blocks(g->M, g->tileM) * blocks(g->N, g->tileN), 1 + (long)(50000 / (each + 1)), body, g);
 }
 
-/* A few rows times W^T, the shape of decoding: a fixed 16-lane tree per output. W is read once and from front to back, one
-   row at a time: several rows at once would be several streams, at half the speed from memory. */
-static inline __attribute__((always_inline)) void few_rows(const int R, const products *g, long begin, long end) {
-  float wide[PIECE];
-  for (long n = begin; n < end; n++) {
-    float sums[4][LANES];
-    memset(sums, 0, R * sizeof *sums);
-    long step = g->type == TYPE_F32 ? g->K : PIECE;
-    for (long k = 0; k < g->K; k += step) {
-      long count = MIN(step, g->K - k);
-      const void *row = stored_at(g->B, g->type, n * (int64_t)g->colB + k);
-      const float *x[4];
-      for (int r = 0; r < R; r++) x[r] = g->A + r * g->rowA + k;
-      if (g->type != TYPE_F32) q_load(row, g->type, count, wide);
-      dots(R, count, x, g->type == TYPE_F32 ? row : wide, sums);
-    }
-    for (int r = 0; r < R; r++) {
-      float y = lane_sum(sums[r]), *c = g->C + r * g->ldc + n;
-      *c = g->mode == GEMM_ADD ? *c + y : y;
-    }
-  }
-}
-#define FEW_ROWS(R) \
-  static void few_rows##R(void *g, long begin, long end) { few_rows(R, g, begin, end); }
-FEW_ROWS(1) FEW_ROWS(2) FEW_ROWS(3) FEW_ROWS(4)
-static const range_fn few[FEW] = {few_rows1, few_rows2, few_rows3, few_rows4};
-
-/* C[M,N] (+)= op(A) op(B), a transposed operand stored [K,M] or [N,K]; B is stored as typeB.
-   p: A, B, C; n: M N K transA transB accumulate batch stepA stepB stepC typeB */
+/* C[M,N] (+)= op(A) op(B) + bias, a transposed operand stored [K,M] or [N,K]; B is stored as typeB.
+   p: A, B, C, bias?[N]; n: M N K transA transB accumulate batch stepA stepB stepC typeB */
 KERNEL(gemm) {
   long M = L(0), N = L(1), K = L(2);
   int ta = (int)a->n[3], tb = (int)a->n[4];
   products g = {.count = L(6), .M = M, .N = N, .K = K, .rowA = ta ? 1 : K, .colA = ta ? M : 1, .rowB = tb ? 1 : N,
                 .colB = tb ? K : 1, .ldc = N, .stepA = (int64_t)a->n[7], .stepB = (int64_t)a->n[8],
-                .stepC = (int64_t)a->n[9], .A = F(0), .B = a->p[1], .C = F(2), .type = (int)a->n[10], .mode = (int)a->n[5]};
+                .stepC = (int64_t)a->n[9], .A = F(0), .B = a->p[1], .C = F(2), .bias = F(3), .type = (int)a->n[10],
+                .mode = (int)a->n[5]};
   if (M <= 0 || N <= 0) return;
-  if (M <= FEW && tb && !ta && g.count == 1) {
-    parallel_for(N, 1 + 32768 / (K + 1), few[M - 1], &g);
-    return;
+  g.few = M <= FEW && tb && !ta && g.count == 1;
+  share_out(&g, 1 << 30, run_blocks);
+}
+
+typedef struct {
+  products g; /* C is y */
+  float *gate, *up;
+  const void *W_up;
+} gated;
+
+static void gated_blocks(void *context, long begin, long end) {
+  const gated *s = context;
+  const products *g = &s->g;
+  long columns = blocks(g->N, g->tileN);
+  for (long t = begin; t < end; t++) {
+    long i = t / columns * g->tileM, j = t % columns * g->tileN, m = MIN(g->tileM, g->M - i), n = MIN(g->tileN, g->N - j);
+    long kept = i * g->N + j, ld = s->gate ? g->N : n;
+    float *y = g->C + kept, *gate = s->gate ? s->gate + kept : scratch(SCRATCH_KERNEL, 2 * m * n * sizeof(float));
+    float *up = s->gate ? s->up + kept : gate + m * n;
+    const float *x = g->A + i * g->K;
+    const void *W[] = {stored_at(g->B, g->type, j * (int64_t)g->K), stored_at(s->W_up, g->type, j * (int64_t)g->K)};
+    for (int w = 0; w < 2; w++)
+      if (g->few) few_rows[m - 1][g->type](n, g->K, x, W[w], w ? up : gate, ld, GEMM_SET);
+      else gemm_stored(m, n, g->K, x, g->K, 1, W[w], g->type, 1, g->K, w ? up : gate, ld, GEMM_SET);
+    for (long r = 0; r < m; r++)
+      for (long c = 0; c < n; c++) y[r * g->N + c] = q_silu(gate[r * ld + c]) * up[r * ld + c];
   }
-  choose_blocks(&g, M, K);
-  double each = (double)MIN(M, g.tileM) * MIN(N, g.tileN) * K;
-  parallel_for(g.count * blocks(M, g.tileM) * blocks(N, g.tileN), 1 + (long)(50000 / (each + 1)), run_blocks, &g);
+}
+/* y = silu(x Wg^T) * (x Wu^T), Wg and Wu [N,K] stored as typeW; what the two products were is kept where asked for.
+   p: y[M,N], gate? up?[M,N], x[M,K], Wg, Wu; n: M N K typeW */
+KERNEL(gemm_swiglu) {
+  gated s = {.g = {.count = 1, .M = L(0), .N = L(1), .K = L(2), .rowA = L(2), .colA = 1, .rowB = 1, .colB = L(2), .ldc = L(1),
+                   .A = F(3), .B = a->p[4], .C = F(0), .type = (int)a->n[3]},
+             .gate = F(1), .up = F(2), .W_up = a->p[5]};
+  if (s.g.M <= 0 || s.g.N <= 0) return;
+  s.g.few = s.g.M <= FEW;
+  share_out(&s.g, 256, gated_blocks);
 }
 
 /* Rows sorted by expert, W stored as typeW; p: x, w, y, offsets[E+1]; n: form E in out typeW.
@@ -173,7 +210,7 @@ KERNEL(gemm_grouped) {
     g.M = in, g.N = out, g.K = rows, g.rowA = 1, g.colA = in, g.rowB = out, g.colB = 1, g.ldc = out, g.stepA = in, g.stepB = out,
     g.stepC = (int64_t)in * out;
   choose_blocks(&g, form == 2 ? in : (double)rows / E, form == 2 ? (double)rows / E : g.K);
-  g.tileM = MAX(4 * 14, g.tileM); /* of few rows, more time goes into the weights than into the product */
+  g.tileM = MAX(56, g.tileM); /* of few rows, more time goes into the weights than into the product */
   g.tileN = MAX(1, g.tileN);
   first[0] = 0;
   for (long e = 0; e < E; e++)

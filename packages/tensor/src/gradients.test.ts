@@ -22,6 +22,7 @@ import {
   l2Norm,
   latentMemory,
   linear,
+  linearSwiglu,
   logSigmoid,
   multiply,
   Positions,
@@ -104,6 +105,8 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   'swiglu, apart': { op: (x, y) => [swiglu(x, y)], inputs: [normal(3, 4), normal(3, 4)] },
   weightedSum: { op: (x) => [weightedSum(x, weights, 0.5)], inputs: [normal(2, 3)] },
   linear: { op: (x, w) => [linear(x, w)], inputs: [normal(2, 3, 5), normal(7, 5)] },
+  'linear, bias': { op: (x, w, b) => [linear(x, w, b)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7)] },
+  linearSwiglu: { op: (x, g, u) => [linearSwiglu(x, g, u)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)] },
   rmsNorm: { op: (x, w) => [rmsNorm(x, w, 1e-6)], inputs: [normal(3, 8), normal(8)] },
   'gatedNorm, sigmoid': {
     op: (x, w, g) => [gatedNorm(x, w, g, 'sigmoid', 1e-6)],

@@ -6,6 +6,7 @@ import type { DType } from './device.ts';
 
 export const KERNEL_NAMES = [
   'gemm',
+  'gemm_swiglu',
   'gemm_grouped',
   'fill',
   'axpby',

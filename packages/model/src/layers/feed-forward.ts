@@ -1,9 +1,9 @@
 /** @file Dense SwiGLU (Shazeer 2020): W_down(silu(W_gate x) ⊙ W_up x). */
-import { linear, swiglu, type Tensor } from '@quasar/tensor';
+import { linear, linearSwiglu, type Tensor } from '@quasar/tensor';
 import type { LayerContext } from './context.ts';
 
 /** @param at name prefix of the three matrices under the layer. */
 export function feedForward(x: Tensor, c: LayerContext, at: string): Tensor {
-  const inner = swiglu(linear(x, c.weight(`${at}.gate.weight`)), linear(x, c.weight(`${at}.up.weight`)));
+  const inner = linearSwiglu(x, c.weight(`${at}.gate.weight`), c.weight(`${at}.up.weight`));
   return linear(inner, c.weight(`${at}.down.weight`));
 }

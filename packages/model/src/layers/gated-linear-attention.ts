@@ -2,7 +2,7 @@
  * @file Gated linear attention (Yang et al. 2023, as in Quasar-3B): a decaying sum of k vᵀ with one gate per key channel.
  *   S_t = diag(e^(g_t)) S_{t-1} + k_t v_tᵀ,  g = logσ(W1 W0 u + b)/16,  o_t = S_tᵀ q_t / sqrt(dk). No positions.
  */
-import { addBias, gatedNorm, gla, linear, logSigmoid, reshape, scale, type Tensor } from '@quasar/tensor';
+import { gatedNorm, gla, linear, logSigmoid, reshape, scale, type Tensor } from '@quasar/tensor';
 import { glaKeyDim } from '../config.ts';
 import type { LayerContext } from './context.ts';
 
@@ -19,7 +19,7 @@ export function gatedLinearAttention(u: Tensor, c: LayerContext): Tensor {
   const k = linear(u, c.weight('attn.k_proj.weight'));
   const v = linear(u, c.weight('attn.v_proj.weight'));
   const low = linear(u, c.weight('attn.gk_proj.0.weight'));
-  const raw = addBias(linear(low, c.weight('attn.gk_proj.1.weight')), c.weight('attn.gk_proj.1.bias'));
+  const raw = linear(low, c.weight('attn.gk_proj.1.weight'), c.weight('attn.gk_proj.1.bias'));
   const decay = scale(logSigmoid(raw), 1 / GATE_NORMALIZER);
   const heads = (x: Tensor, width: number) => reshape(x, [B, T, H, width]);
   const { out, state } = gla(heads(q, dk), heads(k, dk), heads(v, E), heads(decay, dk), {

@@ -5,7 +5,6 @@
  * belong to other public variants: they are in the checkpoint and unused here.
  */
 import {
-  addBias,
   deltaRule,
   exactGate,
   gatedNorm,
@@ -41,7 +40,7 @@ export function quasarAttention(u: Tensor, c: LayerContext): Tensor {
   const { out, state } = deltaRule(q, k, v, alpha, { state: c.load('S'), positions: c.positions });
   c.save('S', state);
   const low = linear(u, c.weight('attn.g_proj.0.weight'));
-  const gate = addBias(linear(low, c.weight('attn.g_proj.1.weight')), c.weight('attn.g_proj.1.bias'));
+  const gate = linear(low, c.weight('attn.g_proj.1.weight'), c.weight('attn.g_proj.1.bias'));
   const y = gatedNorm(out, c.weight('attn.o_norm.weight'), gate, 'sigmoid', OUTPUT_NORM_EPS);
   return linear(reshape(y, [B, T, H * E]), c.weight('attn.o_proj.weight'));
 }

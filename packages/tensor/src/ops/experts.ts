@@ -1,5 +1,6 @@
 /** @file Mixture of experts: routing, rows sorted by expert, grouped products, weighted return. Dropless. */
 import { record, recording } from '../autograd.ts';
+import { typeCode } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
 export interface Routing {
@@ -59,13 +60,17 @@ export function dispatch(x: Tensor, routing: Routing): Tensor {
   return out;
 }
 
-/** Sorted rows x [N·K, in] times each one's expert, w [E, in, out] -> [N·K, out]. */
+/** Sorted rows x [N·K, in] times each one's expert, w [E, in, out] in any storage type -> [N·K, out]. */
 export function expertLinear(x: Tensor, w: Tensor, routing: Routing): Tensor {
   const [E, inner, outer] = w.shape as [number, number, number];
   if (x.dim(-1) !== inner) throw new ShapeError(`expertLinear: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
   const rows = x.size / inner;
   const run = (form: number, a: Tensor, b: Tensor, to: Tensor) =>
-    x.device.run('gemm_grouped', [a.buffer, b.buffer, to.buffer, routing.offsets.buffer], [form, E, inner, outer]);
+    x.device.run(
+      'gemm_grouped',
+      [a.buffer, b.buffer, to.buffer, routing.offsets.buffer],
+      [form, E, inner, outer, typeCode(b.dtype)],
+    );
   const y = Tensor.empty(x.device, [rows, outer]);
   run(0, x, w, y);
   if (recording([x, w])) {

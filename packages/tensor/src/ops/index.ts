@@ -17,7 +17,7 @@ export {
 } from './elementwise.ts';
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
 export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
-export { linear } from './linear.ts';
+export { linear, linearSwiglu } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';

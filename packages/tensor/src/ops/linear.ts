@@ -1,46 +1,96 @@
-/** @file y = x Wᵀ, with weights stored [out, in] as checkpoints store them. */
+/** @file y = x Wᵀ, with weights stored [out, in] as checkpoints store them, in any storage type; gradients are floats. */
 import { record, recording } from '../autograd.ts';
+import { typeCode } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
-/** x [..., in] · w [out, in] -> [..., out]; an optional bias is `addBias`. */
-export function linear(x: Tensor, w: Tensor): Tensor {
-  const [out, inner] = [w.dim(0), w.dim(1)];
-  if (x.dim(-1) !== inner) throw new ShapeError(`linear: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
-  const rows = x.size / inner;
+/** x [..., in] · w [out, in], plus an optional bias [out] -> [..., out]. @throws ShapeError */
+export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor {
+  const { rows, inner, out } = extents('linear', x, w);
+  if (bias && bias.size !== out) throw new ShapeError(`linear: bias [${bias.shape}] for weights [${w.shape}]`);
   const y = Tensor.empty(x.device, [...x.shape.slice(0, -1), out]);
-  gemm(x, w, y, rows, out, inner, false, true);
-  if (recording([x, w])) {
-    record([x, w], [y], ([d]) => {
+  gemm([x, w, y, bias], [rows, out, inner], { transposeB: true });
+  if (recording([x, w, bias])) {
+    record([x, w, bias], [y], ([d]) => {
       const dy = d as Tensor;
       let dx: Tensor | null = null;
-      let dw: Tensor | null = null;
+      let db: Tensor | null = null;
       if (x.requiresGrad) {
         dx = Tensor.empty(x.device, x.shape);
-        gemm(dy, w, dx, rows, inner, out, false, false);
+        gemm([dy, w, dx], [rows, inner, out]);
       }
-      if (w.requiresGrad) {
-        dw = Tensor.empty(x.device, w.shape);
-        gemm(dy, x, dw, out, inner, rows, true, false);
+      if (bias?.requiresGrad) {
+        db = Tensor.empty(x.device, bias.shape);
+        x.device.run('sum_rows', [db.buffer, dy.buffer], [rows, out]);
       }
-      return [dx, dw];
+      return [dx, w.requiresGrad ? weightGradient(dy, x, w) : null, db];
     });
   }
   return y;
 }
 
-function gemm(
-  a: Tensor,
-  b: Tensor,
-  c: Tensor,
-  m: number,
-  n: number,
-  k: number,
-  transposeA: boolean,
-  transposeB: boolean,
-): void {
-  a.device.run(
-    'gemm',
-    [a.buffer, b.buffer, c.buffer],
-    [m, n, k, Number(transposeA), Number(transposeB), 0, 1, 0, 0, 0],
+/**
+ * silu(x Wgᵀ) ⊙ (x Wuᵀ) in one kernel: x [..., in], Wg and Wu [out, in] of one storage type -> [..., out]. The two products
+ * are kept only where a backward pass will need them. Source: SwiGLU (Shazeer 2020). @throws ShapeError
+ */
+export function linearSwiglu(x: Tensor, wGate: Tensor, wUp: Tensor): Tensor {
+  const { rows, inner, out } = extents('linearSwiglu', x, wGate);
+  if (wUp.dim(0) !== out || wUp.dim(1) !== inner || wUp.dtype !== wGate.dtype)
+    throw new ShapeError(
+      `linearSwiglu: gate is ${wGate.dtype} [${wGate.shape}], up is ${wUp.dtype} [${wUp.shape}]; they must agree`,
+    );
+  const device = x.device;
+  const shape = [...x.shape.slice(0, -1), out];
+  const kept = recording([x, wGate, wUp])
+    ? { gate: Tensor.empty(device, shape), up: Tensor.empty(device, shape) }
+    : null;
+  const y = Tensor.empty(device, shape);
+  device.run(
+    'gemm_swiglu',
+    [y.buffer, kept?.gate.buffer ?? null, kept?.up.buffer ?? null, x.buffer, wGate.buffer, wUp.buffer],
+    [rows, out, inner, typeCode(wGate.dtype)],
   );
+  if (kept) {
+    const { gate, up } = kept;
+    record([x, wGate, wUp], [y], ([d]) => {
+      const [dGate, dUp] = [Tensor.empty(device, shape), Tensor.empty(device, shape)];
+      const buffers = [dGate, dUp, gate, up, d as Tensor].map((t) => t.buffer);
+      device.run('swiglu_backward', buffers, [rows, out]);
+      let dx: Tensor | null = null;
+      if (x.requiresGrad) {
+        dx = Tensor.empty(device, x.shape);
+        gemm([dGate, wGate, dx], [rows, inner, out]);
+        gemm([dUp, wUp, dx], [rows, inner, out], { accumulate: true });
+      }
+      return [
+        dx,
+        wGate.requiresGrad ? weightGradient(dGate, x, wGate) : null,
+        wUp.requiresGrad ? weightGradient(dUp, x, wUp) : null,
+      ];
+    });
+  }
+  return y;
+}
+
+function extents(op: string, x: Tensor, w: Tensor): { rows: number; inner: number; out: number } {
+  const [out, inner] = [w.dim(0), w.dim(1)];
+  if (x.dim(-1) !== inner) throw new ShapeError(`${op}: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
+  return { rows: x.size / inner, inner, out };
+}
+
+/** dyᵀ x, in the shape of w. */
+function weightGradient(dy: Tensor, x: Tensor, w: Tensor): Tensor {
+  const dw = Tensor.empty(x.device, w.shape);
+  const [out, inner] = [w.dim(0), w.dim(1)];
+  gemm([dy, x, dw], [out, inner, x.size / inner], { transposeA: true });
+  return dw;
+}
+
+function gemm(
+  [a, b, c, bias]: [Tensor, Tensor, Tensor, (Tensor | null)?],
+  [m, n, k]: [number, number, number],
+  { transposeA = false, transposeB = false, accumulate = false } = {},
+): void {
+  const forms = [transposeA, transposeB, accumulate].map(Number);
+  const buffers = [a.buffer, b.buffer, c.buffer, bias?.buffer ?? null];
+  a.device.run('gemm', buffers, [m, n, k, ...forms, 1, 0, 0, 0, typeCode(b.dtype)]);
 }

@@ -1,9 +1,10 @@
 /** @file Reference matrix products. */
+import { silu } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
-/** C[M,N] (+)= op(A) op(B); a transposed operand is stored [K,M] or [N,K]. Steps separate the matrices of a batch. */
+/** C[M,N] (+)= op(A) op(B) + bias; a transposed operand is stored [K,M] or [N,K]. Steps separate the matrices of a batch. */
 export const gemm: ReferenceKernel = (p, n) => {
-  const [A, B, C] = p as Numbers[];
+  const [A, B, C, bias] = p as [Numbers, Numbers, Numbers, Numbers?];
   const [M, N, K, transA, transB, accumulate, batch, stepA, stepB, stepC] = n;
   for (let b = 0; b < batch; b++) {
     for (let i = 0; i < M; i++) {
@@ -15,10 +16,20 @@ export const gemm: ReferenceKernel = (p, n) => {
           sum += x * y;
         }
         const at = b * stepC + i * N + j;
-        C[at] = accumulate ? C[at] + sum : sum;
+        C[at] = (accumulate ? C[at] + sum : sum) + (bias ? bias[j] : 0);
       }
     }
   }
+};
+
+/** y = silu(x Wg^T) (x Wu^T); keeps both products where asked for. */
+export const gemm_swiglu: ReferenceKernel = (p, n) => {
+  const [y, keptGate, keptUp, x, Wg, Wu] = p as [Numbers, Numbers | null, Numbers | null, Numbers, Numbers, Numbers];
+  const [M, N, K] = n;
+  const [gate, up] = [keptGate ?? new Float64Array(M * N), keptUp ?? new Float64Array(M * N)];
+  gemm([x, Wg, gate], [M, N, K, 0, 1, 0, 1, 0, 0, 0]);
+  gemm([x, Wu, up], [M, N, K, 0, 1, 0, 1, 0, 0, 0]);
+  for (let i = 0; i < M * N; i++) y[i] = silu(gate[i]) * up[i];
 };
 
 /**

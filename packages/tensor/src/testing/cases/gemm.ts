@@ -51,6 +51,28 @@ export async function gemmCases(): Promise<Case[]> {
     add(2, 33, 17, 0, 1, 1, 2, type);
     add(40, 130, 70, 1, 1, 1, 1, type);
   }
+  for (const [M, N, K] of [
+    [1, 40, 33],
+    [5, 70, 33],
+    [300, 20, 100],
+    [1, 1, 0],
+  ] as const) {
+    const [x, gate, up] = [draw.normal(M * K), draw.normal(N * K), draw.normal(N * K)];
+    const output = { output: M * N };
+    cases.push({
+      name: `gemm ${M}x${N}x${K} bias`,
+      kernel: 'gemm',
+      buffers: [x, gate, output, draw.normal(N)],
+      numbers: [M, N, K, 0, 1, 0, 1, 0, 0, 0, 0],
+    });
+    for (const type of ['float', 'bf16'] as const) {
+      const weights = [gate, up].map((input) => ({ input, type }));
+      const kernel = 'gemm_swiglu';
+      const [name, numbers] = [`gemm_swiglu ${M}x${N}x${K} ${type}`, [M, N, K, typeCode(type)]];
+      cases.push({ name, kernel, buffers: [output, null, null, x, ...weights], numbers });
+      cases.push({ name: `${name} kept`, kernel, buffers: [output, output, output, x, ...weights], numbers });
+    }
+  }
   add(3, 5, 0, 0, 0);
   add(3, 5, 0, 0, 0, 1);
 
