@@ -24,18 +24,22 @@ const DEVICES = {
     'wasm without relaxed SIMD': () => wasmDevice({ threads: 1, relaxed: false }),
   }),
 };
+/** Products that are rounded before they are added lose a little more than fused ones. */
+const UNFUSED = 4;
+
 const runs = Object.entries(DEVICES).flatMap(([name, open]) => {
   const device = open();
-  return groups.map((group) => ({ device, ...group, name: `${name}: ${group.name}` }));
+  const slack = device.isa === 'simd128' ? UNFUSED : 1;
+  return groups.map((group) => ({ device, slack, ...group, name: `${name}: ${group.name}` }));
 });
 
-describe.each(runs)('$name', ({ device, cases }) => {
+describe.each(runs)('$name', ({ device, slack, cases }) => {
   const oracle = referenceDevice({ precision: 'f64' });
   it.each(cases)('$name', async (one) => {
     const actual = await runCase(device, one);
     const expected = await runCase(oracle, one);
     const errors = errorsOf(one, actual, expected);
-    expect(Math.max(...errors), `relative error per buffer: ${errors}`).toBeLessThanOrEqual(toleranceOf(one));
+    expect(Math.max(...errors), `relative error per buffer: ${errors}`).toBeLessThanOrEqual(slack * toleranceOf(one));
     one.buffers.forEach((argument, i) => {
       if (argument instanceof Float64Array || argument instanceof Int32Array) {
         expect(relativeError(actual[i] as Float32Array, argument), `input ${i} was written`).toBe(0);
