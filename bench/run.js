@@ -47,7 +47,6 @@ process.exit(0);
 async function runArea(name) {
   const { run, title, plot } = await import(`./areas/${name}.js`);
   const rows = [];
-  const remarks = [];
   const context = { device, peers, plan };
   const before = cpuSeconds(peers.pids());
   const startedAtMs = performance.now();
@@ -61,8 +60,6 @@ async function runArea(name) {
       console.error(`bench: ${name}: ${given.name} ${given.shape} ...`);
       rows.push(await compare(given, { ...context, device: on }));
     },
-    /** A line below the table. */
-    remark: (text) => remarks.push(text),
     /** Adds a row that the area measured itself. */
     add: (row) => rows.push({ peers: {}, bound: null, goals: [], ...row }),
   });
@@ -72,11 +69,11 @@ async function runArea(name) {
   const wallS = (performance.now() - startedAtMs) / 1000;
   const foreign = foreignShare(before, cpuSeconds(peers.pids()), wallS);
   const judged = rows.map((row) => judge(row, peaks));
-  result.areas[name] = { title, peaks, otherWork: foreign, rows: judged, remarks };
+  result.areas[name] = { title, peaks, otherWork: foreign, rows: judged };
   print(`\n${title}`);
   print(`peak ${rate(peaks.gflops)} GFLOP/s, read ${rate(peaks.readGBs)} GB/s, copy ${rate(peaks.copyGBs)} GB/s`);
   print(table(judged));
-  for (const note of [...notes(judged), ...remarks]) print(`  ${note}`);
+  for (const note of notes(judged)) print(`  ${note}`);
   if (foreign !== null && foreign > QUIET_SHARE) {
     print(`  Other work took ${(100 * foreign).toFixed(0)} % of the cores meanwhile: the figures are lower bounds.`);
   }

@@ -1,5 +1,4 @@
 /** @file Matrix products: squares, the shapes of training and decoding, many small ones. A product counts 2 M N K FLOP. */
-import { wasmAvailable, wasmDevice } from '@quasar/tensor';
 import { filled } from '../inputs.js';
 
 export const title = 'Matrix products';
@@ -15,7 +14,7 @@ const TRAINING = [
   ['decode, 8 rows', 8, 512, 512, 0, 1],
 ];
 
-export async function run({ device, measure, remark, isQuick }) {
+export async function run({ device, measure, isQuick }) {
   const squares = (isQuick ? [48] : SQUARES).map((n) => ['square', n, n, n, 0, 0]);
   for (const [name, M, N, K, transA, transB] of [...squares, ...(isQuick ? [] : TRAINING)]) {
     const request = { case: 'gemm', M, N, K, transA, transB };
@@ -33,10 +32,6 @@ export async function run({ device, measure, remark, isQuick }) {
       goals: isSquare ? [{ peer: 'openblas', ratio: 0.95 }] : [],
     });
   }
-  if (wasmAvailable()) {
-    const wasm = wasmDevice({ threads: device.threads });
-    for (const n of isQuick ? [48] : SQUARES) await wasmSquare(wasm, measure, n);
-  } else remark('WebAssembly: missing: run node packages/tensor/scripts/build-wasm.js');
   const [batches, M, N, K] = isQuick ? [4, 16, 16, 16] : [128, 64, 64, 128];
   const request = { case: 'batched', batches, M, N, K };
   const matrices = [M * K, K * N, M * N].map((size) => filled(device, [batches * size]));
@@ -51,23 +46,6 @@ export async function run({ device, measure, remark, isQuick }) {
     peers: { libxsmm: { process: 'libxsmm', ...request }, torch: { process: 'torch', ...request } },
     goals: [{ peer: 'libxsmm', ratio: 1 }],
   });
-}
-
-async function wasmSquare(wasm, measure, n) {
-  const matrices = [1, 2, 3].map((seed) => filled(wasm, [n * n], { seed }));
-  await measure(
-    {
-      name: 'square, WebAssembly',
-      shape: `${n}x${n}x${n}`,
-      unit: 'GFLOP/s',
-      work: 2 * n ** 3,
-      inputs: matrices,
-      ours: () => product(wasm, matrices, [n, n, n, 0, 0, 0, 1, 0, 0, 0]),
-      peers: { tfjs: { process: 'tfjs', case: 'gemm', M: n, N: n, K: n, transA: 0, transB: 0 } },
-      goals: [{ value: 60 }],
-    },
-    wasm,
-  );
 }
 
 function product(device, [a, b, c], numbers) {

@@ -1,0 +1,4 @@
+/** @file Scoring one sequence of up to a million tokens. */
+import { longSequences } from '../long.js';
+
+export const { title, run, plot } = longSequences('scoring');
