@@ -17,7 +17,9 @@ import {
 } from '@quasar/model';
 import { type Device, type DeviceName, openDevice, scope, type Tensor } from '@quasar/tensor';
 import { groupRows, paddedBlocks } from './batches.ts';
+import { breathe } from './breathe.ts';
 import { Decoder } from './decoder.ts';
+import { tokenLogprobs } from './logprobs.ts';
 import { sampleToken } from './sample.ts';
 import { scoreBatch } from './score.ts';
 import { concatTop, topOfRows } from './top-k.ts';
@@ -125,6 +127,14 @@ export class Engine {
       await breathe();
     }
     return scores;
+  }
+
+  /**
+   * ln p(token | tokens before it), nats, for every token but the first; texts of any length.
+   * @throws QuasarError model.token_out_of_range, infer.cancelled, infer.disposed
+   */
+  async logprobs(tokens: Int32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return tokenLogprobs(this.config, this.#live(), tokens, options.signal);
   }
 
   async #generateBatch(prompts: Int32Array[], rngs: Rng[], options: GenerateOptions): Promise<Completion[]> {
@@ -236,10 +246,4 @@ function checkPrompts(prompts: readonly Int32Array[]): void {
 function disposeStep(step: Step): void {
   step.logits.dispose();
   step.state.dispose();
-}
-
-/** Lets timers and sockets through between blocks. @throws QuasarError infer.cancelled */
-async function breathe(signal?: AbortSignal): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-  if (signal?.aborted) throw new QuasarError('infer.cancelled', 'generation was cancelled', { retry: 'later' });
 }

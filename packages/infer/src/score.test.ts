@@ -2,6 +2,7 @@
 import { forward, vocabularyLogits } from '@quasar/model';
 import { scope } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
+import { BLOCK_TOKENS } from './batches.ts';
 import { randomPrompt, TINY, tinyEngine } from './testing/tiny-engine.ts';
 import { makeTraces } from './traces.ts';
 import type { Trace } from './types.ts';
@@ -130,4 +131,13 @@ describe('makeTraces', () => {
     await expect(run({ topK: 0 })).rejects.toMatchObject({ code: 'infer.bad_top_k' });
     await expect(run({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'infer.cancelled' });
   });
+});
+
+it('reads a trace longer than a block with a carried state', async () => {
+  const prompt = randomPrompt(BLOCK_TOKENS - 7, 'longer than a block');
+  const [trace] = (await makeTraces(teacher, [prompt], { ...OPTIONS, continuationTokens: 20 })) as [Trace];
+  const [scores] = (await student.scoreTopK([trace])) as [Float64Array];
+  const expected = await plainKl(trace);
+  expect(scores).toHaveLength(expected.length);
+  for (const [j, kl] of expected.entries()) expect(scores[j]).toBeCloseTo(kl, 4);
 });

@@ -1,0 +1,50 @@
+/** @file How likely a given text is, token by token, for texts of any length: blocks with a carried state. */
+import { QuasarError } from '@quasar/base';
+import { forward, type ModelState, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import { headLoss, scope, Tensor } from '@quasar/tensor';
+import { BLOCK_TOKENS } from './batches.ts';
+import { breathe } from './breathe.ts';
+
+/**
+ * ln p(token | tokens before it), nats, for every token but the first. Beside the result, memory does not grow with the
+ * length. @throws QuasarError model.token_out_of_range, infer.cancelled
+ */
+export async function tokenLogprobs(
+  config: QuasarConfig,
+  parameters: Parameters,
+  tokens: Int32Array,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  checkTokens(tokens, config.vocab_size);
+  const predicted = Math.max(0, tokens.length - 1);
+  const logprobs = new Float32Array(predicted);
+  let state: ModelState | undefined;
+  try {
+    for (let from = 0; from < predicted; from += BLOCK_TOKENS) {
+      await breathe(signal);
+      const T = Math.min(BLOCK_TOKENS, predicted - from);
+      const { loss, after } = scope(() => {
+        const block = { tokens: tokens.subarray(from, from + T), B: 1, T, state };
+        const { hidden, state: after } = forward(config, parameters, block);
+        const { rows, head } = vocabularyOperands(parameters, hidden);
+        const next = Tensor.from(hidden.device, [T], tokens.subarray(from + 1, from + T + 1), 'int');
+        return { loss: headLoss(rows, head, next, undefined).crossEntropy, after };
+      });
+      state?.dispose();
+      state = after;
+      logprobs.set(await loss.read(), from);
+      loss.dispose();
+    }
+  } finally {
+    state?.dispose();
+  }
+  return logprobs.map((loss) => -loss);
+}
+
+/** Kernels read targets unchecked, and the last token is only ever a target. */
+function checkTokens(tokens: Int32Array, vocabulary: number): void {
+  const at = tokens.findIndex((id) => id < 0 || id >= vocabulary);
+  if (at < 0) return;
+  const what = `logprobs: token ${tokens[at]} at index ${at}, the vocabulary has ${vocabulary}`;
+  throw new QuasarError('model.token_out_of_range', what, { hint: 'use the tokenizer of this model' });
+}
