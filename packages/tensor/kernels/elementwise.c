@@ -53,7 +53,7 @@ static void unary_range(void *context, long b, long e) {
     case SILU: for (long i = b; i < e; i++) out[i] = q_silu(x[i]); break;
     case SIGMOID: for (long i = b; i < e; i++) out[i] = q_sigmoid(x[i]); break;
     case SOFTPLUS: for (long i = b; i < e; i++) out[i] = q_softplus(x[i]); break;
-    case LOG_SIGMOID: for (long i = b; i < e; i++) out[i] = -q_softplus(-x[i]); break;
+    case LOG_SIGMOID: for (long i = b; i < e; i++) out[i] = q_log_sigmoid(x[i]); break;
   }
 }
 /* p: out x; n: count op */

@@ -15,7 +15,7 @@ const ENVIRONMENT = {
 };
 
 /** The widest set that this processor runs. */
-function widest() {
+export function widest() {
   let flags = '';
   try {
     flags = readFileSync('/proc/cpuinfo', 'utf8').match(/^flags.*$/m)?.[0] ?? '';
