@@ -120,7 +120,7 @@ static void divergence_rows(void *context, long b, long e) {
 KERNEL(divergence) {
   divergence g = {.loss = F(0), .gradient = F(1), .student = F(2), .teacher = F(3), .weight = F(4), .V = L(1),
                   .direction = (int)a->n[2], .temperature = (float)a->n[3]};
-  parallel_for(L(0), 1 + 2048 / g.V, divergence_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), divergence_rows, &g);
 }
 
 static void scale_each(void *context, long b, long e) {
@@ -134,5 +134,5 @@ static void scale_each(void *context, long b, long e) {
 /* x[i] *= s[i] in place; a row times one is not touched. p: x[M,V] s[M]; n: M V */
 KERNEL(scale_rows) {
   divergence g = {.gradient = F(0), .weight = F(1), .V = L(1)};
-  parallel_for(L(0), 1 + 8192 / g.V, scale_each, &g);
+  parallel_for(L(0), 1 + 8192 / (g.V + 1), scale_each, &g);
 }

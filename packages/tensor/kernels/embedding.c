@@ -18,7 +18,7 @@ static void embedding_rows(void *context, long b, long e) {
 }
 KERNEL(embedding) {
   row_table g = {.out = F(0), .x = F(1), .ids = I(2), .D = L(1), .type = (int)a->n[3]};
-  parallel_for(L(0), 1 + 8192 / g.D, embedding_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), embedding_rows, &g);
 }
 /* dtable[ids[i]] += dout[i], rows in order; columns split between threads. p: dtable[V,D] dout[M,D] ids; n: M D V */
 static void embedding_columns(void *context, long b, long e) {
@@ -37,7 +37,7 @@ KERNEL(embedding_backward) {
 /* out[i] = x[rows[i]]. p: out[M,D] x rows; n: M D */
 KERNEL(gather_rows) {
   row_table g = {.out = F(0), .x = F(1), .ids = I(2), .D = L(1)};
-  parallel_for(L(0), 1 + 8192 / g.D, embedding_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), embedding_rows, &g);
 }
 /* out = 0; out[rows[i]] += x[i]. p: out[N,D] x[M,D] rows[M]; n: M D N */
 KERNEL(scatter_rows) {

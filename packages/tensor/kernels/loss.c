@@ -21,7 +21,7 @@ static void ce_rows(void *context, long b, long e) {
 /* loss_i = logsumexp(x_i) - x_i[target_i]; a negative target gives 0. p: loss[M] lse[M] logits[M,V] target[M]; n: M V */
 KERNEL(cross_entropy) {
   losses g = {.out = F(0), .out2 = F(1), .x = F(2), .ids = I(3), .V = L(1)};
-  parallel_for(L(0), 1 + 2048 / g.V, ce_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), ce_rows, &g);
 }
 
 /* dx = scale e^(x - lse) */
@@ -49,7 +49,7 @@ static void ce_backward_rows(void *context, long b, long e) {
 /* p: dlogits logits lse target dloss[M]; n: M V */
 KERNEL(cross_entropy_backward) {
   losses g = {.out = F(0), .x = F(1), .lse = F(2), .ids = I(3), .scale = F(4), .V = L(1)};
-  parallel_for(L(0), 1 + 2048 / g.V, ce_backward_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), ce_backward_rows, &g);
 }
 
 enum { MAX_TOP_K = 1024 };
@@ -85,7 +85,7 @@ static void kl_rows(void *context, long b, long e) {
    p: loss[M] lse[M] lseTail[M] logits[M,V] ids[M,K] logp[M,K] tail[M]; n: M V K */
 KERNEL(kl_top_k) {
   losses g = {.out = F(0), .out2 = F(1), .out3 = F(2), .x = F(3), .ids = I(4), .logp = F(5), .tail = F(6), .V = L(1), .K = L(2)};
-  parallel_for(L(0), 1 + 2048 / g.V, kl_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), kl_rows, &g);
 }
 static void kl_backward_rows(void *context, long b, long e) {
   losses *g = context;
@@ -111,5 +111,5 @@ static void kl_backward_rows(void *context, long b, long e) {
 KERNEL(kl_top_k_backward) {
   losses g = {.out = F(0), .x = F(1), .lse = F(2), .lse_tail = F(3), .ids = I(4), .logp = F(5), .tail = F(6), .scale = F(7),
              .V = L(1), .K = L(2)};
-  parallel_for(L(0), 1 + 2048 / g.V, kl_backward_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), kl_backward_rows, &g);
 }

@@ -40,7 +40,7 @@ static void route_rows(void *context, long begin, long end) {
    p: ids[N,K] gates[N,K] logits[N,E] bias[E]; n: N E K */
 KERNEL(route) {
   moe g = {.ids = I(0), .out = F(1), .x = F(2), .bias = F(3), .N = L(0), .E = L(1), .K = L(2)};
-  parallel_for(g.N, 1 + 2048 / (g.E * g.K), route_rows, &g);
+  parallel_for(g.N, 1 + 2048 / (g.E * g.K + 1), route_rows, &g);
 }
 
 static void route_backward_rows(void *context, long begin, long end) {
@@ -88,7 +88,7 @@ static void moe_gather_rows(void *context, long begin, long end) {
 /* out[i] = x[order[i] / K]. p: out[NK,D] x[N,D] order; n: NK K D */
 KERNEL(moe_gather) {
   moe g = {.out = F(0), .x = F(1), .order = I(2), .K = L(1), .D = L(2)};
-  parallel_for(L(0), 1 + 8192 / g.D, moe_gather_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), moe_gather_rows, &g);
 }
 
 static void moe_gather_backward_rows(void *context, long begin, long end) {
@@ -105,7 +105,7 @@ static void moe_gather_backward_rows(void *context, long begin, long end) {
 /* dx[n] = sum_k dout[inverse[nK+k]]. p: dx[N,D] dout[NK,D] inverse; n: N K D */
 KERNEL(moe_gather_backward) {
   moe g = {.out = F(0), .x = F(1), .order = I(2), .K = L(1), .D = L(2)};
-  parallel_for(L(0), 1 + 8192 / g.D, moe_gather_backward_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), moe_gather_backward_rows, &g);
 }
 
 static void moe_combine_rows(void *context, long begin, long end) {
@@ -123,7 +123,7 @@ static void moe_combine_rows(void *context, long begin, long end) {
 /* out[n] = sum_k gates[n,k] y[inverse[nK+k]]. p: out[N,D] y[NK,D] gates inverse; n: N K D */
 KERNEL(moe_combine) {
   moe g = {.out = F(0), .x = F(1), .gates = F(2), .order = I(3), .K = L(1), .D = L(2)};
-  parallel_for(L(0), 1 + 8192 / g.D, moe_combine_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), moe_combine_rows, &g);
 }
 
 static void moe_combine_backward_rows(void *context, long begin, long end) {
@@ -140,7 +140,7 @@ static void moe_combine_backward_rows(void *context, long begin, long end) {
 /* p: dy[NK,D] dgates[N,K] y gates inverse dout[N,D]; n: N K D */
 KERNEL(moe_combine_backward) {
   moe g = {.out = F(0), .dout = F(1), .y = F(2), .gates = F(3), .order = I(4), .x = F(5), .K = L(1), .D = L(2)};
-  parallel_for(L(0), 1 + 8192 / g.D, moe_combine_backward_rows, &g);
+  parallel_for(L(0), 1 + 8192 / (g.D + 1), moe_combine_backward_rows, &g);
 }
 
 /* out[0] = aux sum_e f_e P_e + z mean(logit^2), f_e = count_e/(N K), P_e = mean_n sigmoid.

@@ -44,7 +44,7 @@ static float *transposed_weight(const float *w, long D, long W) {
 KERNEL(short_conv) {
   seq g = {.y = F(0), .next = F(1), .x = F(2), .state = F(4), .position = I(5), .B = L(0), .T = L(1), .D = L(2), .W = L(3)};
   g.w = transposed_weight(F(3), g.D, g.W);
-  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_rows, &g);
+  parallel_for(g.B * g.T, 1 + 2048 / (g.D + 1), conv_rows, &g);
   if (g.next)
     for (long b = 0; b < g.B; b++)
       for (long s = 0; s < g.W - 1; s++) {
@@ -98,8 +98,8 @@ KERNEL(short_conv_backward) {
   seq g = {.dx = F(0), .dw = F(1), .x = F(2), .state = F(4), .position = I(5), .dy = F(6), .work = F(7),
            .B = L(0), .T = L(1), .D = L(2), .W = L(3)};
   g.w = transposed_weight(F(3), g.D, g.W);
-  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_slope_rows, &g);
-  parallel_for(g.B * g.T, 1 + 2048 / g.D, conv_input_rows, &g);
+  parallel_for(g.B * g.T, 1 + 2048 / (g.D + 1), conv_slope_rows, &g);
+  parallel_for(g.B * g.T, 1 + 2048 / (g.D + 1), conv_input_rows, &g);
   parallel_for(g.D, 16, conv_weight_columns, &g);
 }
 
@@ -118,7 +118,7 @@ static void gate_rows(void *context, long b, long e) {
 /* alpha = phi(softplus(z), |k|^2). p: alpha z[rows] k[rows,E]; n: rows E */
 KERNEL(exact_gate) {
   seq g = {.y = F(0), .z = F(1), .k = F(2), .E = L(1)};
-  parallel_for(L(0), 1 + 4096 / g.E, gate_rows, &g);
+  parallel_for(L(0), 1 + 4096 / (g.E + 1), gate_rows, &g);
 }
 static void gate_backward_rows(void *context, long b, long e) {
   seq *g = context;
@@ -135,5 +135,5 @@ static void gate_backward_rows(void *context, long b, long e) {
 /* p: dz dk z k dalpha; n: rows E */
 KERNEL(exact_gate_backward) {
   seq g = {.dw = F(0), .dx = F(1), .z = F(2), .k = F(3), .dy = F(4), .E = L(1)};
-  parallel_for(L(0), 1 + 4096 / g.E, gate_backward_rows, &g);
+  parallel_for(L(0), 1 + 4096 / (g.E + 1), gate_backward_rows, &g);
 }

@@ -59,5 +59,5 @@ static void best_rows(void *context, long b, long e) {
    which is summed, not 1 - kept: a light tail would be rounding error. p: ids[M,K] logp[M,K] tail[M] logits[M,V]; n: M V K */
 KERNEL(top_k) {
   top_rows g = {.ids = I(0), .logp = F(1), .tail = F(2), .x = F(3), .V = L(1), .K = L(2)};
-  parallel_for(L(0), 1 + 2048 / g.V, best_rows, &g);
+  parallel_for(L(0), 1 + 2048 / (g.V + 1), best_rows, &g);
 }

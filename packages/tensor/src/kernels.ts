@@ -2,6 +2,7 @@
  * @file The kernels that every device has. What buffers and numbers each one takes stands above its C source in
  * `kernels/*.c` (`p:` buffers in order, `n:` numbers in order); the reference device implements the same list.
  */
+import { QuasarError } from '@quasar/base';
 import type { DType } from './device.ts';
 
 export const KERNEL_NAMES = [
@@ -73,8 +74,9 @@ export type KernelName = (typeof KERNEL_NAMES)[number];
 
 const TYPE_CODES = { float: 0, bf16: 1, f16: 2 } as const;
 
-/** How kernels are told, among their numbers, the storage type of an operand. @throws TypeError for ints */
+/** How kernels are told, among their numbers, the storage type of an operand. @throws QuasarError tensor.bad_kernel_call for ints */
 export function typeCode(dtype: DType): number {
-  if (dtype === 'int') throw new TypeError('typeCode: a kernel takes floats here, got ints');
+  if (dtype === 'int')
+    throw new QuasarError('tensor.bad_kernel_call', 'typeCode: a kernel takes floats here, got ints');
   return TYPE_CODES[dtype];
 }

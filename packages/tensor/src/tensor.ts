@@ -73,6 +73,11 @@ export class Tensor {
     return extent;
   }
 
+  /** Extents of all axes but the last, multiplied. */
+  get rows(): number {
+    return sizeOf(this.shape.slice(0, -1));
+  }
+
   /** Values in row-major order, after every kernel that writes them. */
   read(): Promise<Float32Array | Float64Array | Int32Array> {
     return this.device.read(this.buffer);

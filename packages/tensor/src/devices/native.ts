@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { QuasarError } from '@quasar/base';
+import { checkCall } from '../check-call.ts';
 import { ELEMENT_BYTES } from '../costs.ts';
 import type { Command, Device, DeviceBuffer, DType } from '../device.ts';
 import { type KernelName, typeCode } from '../kernels.ts';
@@ -111,6 +112,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
     },
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
+      checkCall(kernel, buffers, args);
       const count = buffers.length;
       block[0] = numbers.get(kernel) as number;
       block[1] = count;

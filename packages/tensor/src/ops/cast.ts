@@ -6,7 +6,7 @@ import { Tensor } from '../tensor.ts';
 
 /**
  * x rounded to `dtype` (nearest, ties to even), in memory of its own. Gradients are floats and pass as they are.
- * @throws TypeError for ints
+ * @throws QuasarError tensor.bad_kernel_call for ints
  */
 export function cast(x: Tensor, dtype: Exclude<DType, 'int'>): Tensor {
   const y = Tensor.empty(x.device, x.shape, dtype);

@@ -74,7 +74,7 @@ export const logSigmoid = (x: Tensor): Tensor => unary('logSigmoid', x);
 export function addBias(x: Tensor, bias: Tensor): Tensor {
   const n = bias.size;
   if (x.dim(-1) !== n) throw new ShapeError(`addBias: last axis of [${x.shape}] is not bias [${bias.shape}]`);
-  const rows = x.size / n;
+  const { rows } = x;
   const out = Tensor.empty(x.device, x.shape);
   x.device.run('add_bias', [out.buffer, x.buffer, bias.buffer], [rows, n]);
   if (recording([x, bias])) {
@@ -98,8 +98,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 /** silu(gate) ⊙ up, where one tensor [..., 2F] holds gate then up, or two of [..., F] hold one each. */
 export function swiglu(gate: Tensor, up: Tensor | null = null): Tensor {
   const width = up ? gate.dim(-1) : gate.dim(-1) / 2;
+  if (!Number.isInteger(width)) throw new ShapeError(`swiglu: [${gate.shape}] has no two halves`);
   if (up) sameSize('swiglu', gate, up);
-  const rows = gate.size / gate.dim(-1);
+  const { rows } = gate;
   const out = Tensor.empty(gate.device, [...gate.shape.slice(0, -1), width]);
   gate.device.run('swiglu', [out.buffer, gate.buffer, up?.buffer ?? null], [rows, width]);
   if (recording([gate, up])) {

@@ -21,7 +21,7 @@ export interface Routing {
 /** The K best experts by σ(logit) + bias; ties go to the lowest index; the bias steers the choice, never the gate. logits [N, E]. */
 export function route(logits: Tensor, bias: Tensor, K: number): Routing {
   const E = logits.dim(-1);
-  const N = logits.size / E;
+  const N = logits.rows;
   if (bias.size !== E || K > E)
     throw new ShapeError(`route: bias [${bias.shape}], top ${K} of logits [${logits.shape}]`);
   const device = logits.device;
@@ -63,8 +63,9 @@ export function dispatch(x: Tensor, routing: Routing): Tensor {
 /** Sorted rows x [N·K, in] times each one's expert, w [E, in, out] in any storage type -> [N·K, out]. */
 export function expertLinear(x: Tensor, w: Tensor, routing: Routing): Tensor {
   const [E, inner, outer] = w.shape as [number, number, number];
-  if (x.dim(-1) !== inner) throw new ShapeError(`expertLinear: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
-  const rows = x.size / inner;
+  if (x.dim(-1) !== inner || x.rows !== routing.ids.size || E !== routing.counts.size)
+    throw new ShapeError(`expertLinear: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
+  const { rows } = x;
   const run = (form: number, a: Tensor, b: Tensor, to: Tensor) =>
     x.device.run(
       'gemm_grouped',
@@ -105,7 +106,7 @@ export function combine(y: Tensor, routing: Routing): Tensor {
 /** aux·Σ_e f_e P_e + z·mean(logit²), one element; f_e is the share of assignments, P_e the mean of σ(logit). */
 export function routerLoss(logits: Tensor, counts: Tensor, K: number, aux: number, z: number): Tensor {
   const E = logits.dim(-1);
-  const numbers = [logits.size / E, E, K, aux, z];
+  const numbers = [logits.rows, E, K, aux, z];
   const out = Tensor.empty(logits.device, [1]);
   logits.device.run('router_loss', [out.buffer, logits.buffer, counts.buffer], numbers);
   if (recording([logits])) {

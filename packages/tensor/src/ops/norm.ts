@@ -3,6 +3,7 @@ import { record, recording } from '../autograd.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
 function rowsOf(op: string, x: Tensor, width: number): number {
+  if (width === 0 && x.size === 0) return x.rows;
   if (x.size % width !== 0) throw new ShapeError(`${op}: [${x.shape}] is not rows of ${width}`);
   return x.size / width;
 }
@@ -54,7 +55,7 @@ export function gatedNorm(x: Tensor, w: Tensor, gate: Tensor, activation: 'sigmo
 /** factor·x / max(|x|, 1e-12) over the last axis. */
 export function l2Norm(x: Tensor, factor = 1): Tensor {
   const width = x.dim(-1);
-  const numbers = [x.size / width, width, factor];
+  const numbers = [x.rows, width, factor];
   const y = Tensor.empty(x.device, x.shape);
   x.device.run('l2_norm', [y.buffer, x.buffer], numbers);
   if (recording([x])) {

@@ -2,7 +2,7 @@
 import { record, recording } from '../autograd.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 import { addBias, reshape } from './elementwise.ts';
-import type { Positions } from './sequence.ts';
+import { checkPositions, type Positions } from './sequence.ts';
 
 export interface Recurrence {
   /** [B, T, H, dv] */
@@ -62,6 +62,7 @@ function recurrence(
     throw new ShapeError(`${name}: the chunk length must be a multiple of 16, got ${chunk}`);
   if (state && state.size !== B * H * dk * dv)
     throw new ShapeError(`${name}: state [${state.shape}], expected [${[B, H, dk, dv]}]`);
+  checkPositions(name, positions, B, T);
   const chunks = positions?.chunks(chunk) ?? Math.ceil(T / chunk);
   const numbers = [B, T, H, dk, dv, chunk, chunks, RULES[rule], DECAYS[decay]];
   const inputs = [q, k, v, write, erase, gate, state];

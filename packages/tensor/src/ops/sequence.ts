@@ -65,6 +65,12 @@ export class Positions {
   }
 }
 
+/** @throws ShapeError where positions belong to another batch */
+export function checkPositions(op: string, positions: Positions | null, B: number, T: number): void {
+  if (positions && (positions.B !== B || positions.T !== T))
+    throw new ShapeError(`${op}: positions [${[positions.B, positions.T]}] for [${[B, T]}] tokens`);
+}
+
 /**
  * silu of a causal depthwise convolution: x [B, T, D], w [D, 1, W] -> y [B, T, D].
  * @param state the last W-1 inputs of the block before, [B, W-1, D], or null for zeros.
@@ -77,8 +83,9 @@ export function shortConv(
   positions: Positions | null,
 ): { y: Tensor; state: Tensor } {
   const [B, T, D] = x.shape as [number, number, number];
-  const width = w.size / D;
-  if (w.dim(0) !== D) throw new ShapeError(`shortConv: weight [${w.shape}] for x [${x.shape}]`);
+  const width = w.dim(-1);
+  if (w.dim(0) !== D || width < 1) throw new ShapeError(`shortConv: weight [${w.shape}] for x [${x.shape}]`);
+  checkPositions('shortConv', positions, B, T);
   const numbers = [B, T, D, width];
   const y = Tensor.empty(x.device, x.shape);
   const next = Tensor.empty(x.device, [B, width - 1, D]);

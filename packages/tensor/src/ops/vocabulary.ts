@@ -21,7 +21,7 @@ export function embedding(table: Tensor, ids: Tensor): Tensor {
 /** Rows of x [N, D] by index (int): [M, D]; an index may repeat. */
 export function gatherRows(x: Tensor, rows: Tensor): Tensor {
   const D = x.dim(-1);
-  const N = x.size / D;
+  const N = x.rows;
   const out = Tensor.empty(x.device, [rows.size, D]);
   x.device.run('gather_rows', [out.buffer, x.buffer, rows.buffer], [rows.size, D]);
   if (recording([x])) {
@@ -37,7 +37,7 @@ export function gatherRows(x: Tensor, rows: Tensor): Tensor {
 /** −log softmax(logits)[target] per row: logits [M, V], targets [M] int -> [M]. A negative target gives 0 and no gradient. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   const V = logits.dim(-1);
-  const M = logits.size / V;
+  const M = logits.rows;
   if (targets.size !== M) throw new ShapeError(`crossEntropy: ${targets.size} targets for logits [${logits.shape}]`);
   const [loss, lse] = [Tensor.empty(logits.device, [M]), Tensor.empty(logits.device, [M])];
   logits.device.run(
@@ -72,7 +72,7 @@ export interface TopK {
  */
 export function klTopK(logits: Tensor, teacher: TopK): Tensor {
   const V = logits.dim(-1);
-  const M = logits.size / V;
+  const M = logits.rows;
   const K = teacher.ids.dim(-1);
   if (teacher.ids.size !== M * K || teacher.tail.size !== M)
     throw new ShapeError(`klTopK: ids [${teacher.ids.shape}] for logits [${logits.shape}]`);
@@ -110,7 +110,7 @@ export interface DivergenceOptions {
  */
 export function divergence(logits: Tensor, teacher: Tensor, options: DivergenceOptions): Tensor {
   const V = logits.dim(-1);
-  const M = logits.size / V;
+  const M = logits.rows;
   const { direction, temperature = 1, weights } = options;
   if (teacher.size !== logits.size || teacher.dim(-1) !== V)
     throw new ShapeError(`divergence: teacher [${teacher.shape}] for logits [${logits.shape}]`);
@@ -134,7 +134,7 @@ export function divergence(logits: Tensor, teacher: Tensor, options: DivergenceO
 /** The K largest log-probabilities of each row of logits [M, V], best first, and the mass outside them. Not differentiable. */
 export function topK(logits: Tensor, K: number): TopK {
   const V = logits.dim(-1);
-  const M = logits.size / V;
+  const M = logits.rows;
   if (K < 1 || K > V) throw new ShapeError(`topK: ${K} of ${V}`);
   const ids = Tensor.empty(logits.device, [M, K], 'int');
   const logprobs = Tensor.empty(logits.device, [M, K]);

@@ -3,6 +3,7 @@
  * Fresh memory holds NaN, so that reading what nothing wrote shows up.
  */
 import { QuasarError } from '@quasar/base';
+import { checkCall } from '../../check-call.ts';
 import type { Device, DeviceBuffer, DType } from '../../device.ts';
 import { type KernelName, typeCode } from '../../kernels.ts';
 import * as attention from './attention.ts';
@@ -90,6 +91,7 @@ export function referenceDevice(options: { precision: 'f64' | 'f32' }): Device {
     },
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void {
+      checkCall(kernel, buffers, numbers);
       kernels[kernel](
         buffers.map((buffer, i) => buffer && live(buffer, `${kernel} (argument ${i})`)),
         numbers,

@@ -3,6 +3,7 @@
  * differs between Node and a browser comes in through `Host`. Kernels run at once on the calling thread and the workers.
  */
 import { QuasarError } from '@quasar/base';
+import { checkCall } from '../../check-call.ts';
 import type { Device, DeviceBuffer, DType } from '../../device.ts';
 import { KERNEL_NAMES, type KernelName, typeCode } from '../../kernels.ts';
 import { Heap } from './heap.ts';
@@ -143,6 +144,7 @@ export function createWasmDevice(
 
   function run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
     if (failure) throw failure;
+    checkCall(kernel, buffers, args);
     const count = buffers.length;
     for (let i = 0; i < count; i++) {
       const buffer = buffers[i] as DeviceBuffer | null;

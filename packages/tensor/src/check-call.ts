@@ -1,0 +1,145 @@
+/**
+ * @file What each kernel needs of its buffers: how many, of which type, how long. Devices whose kernels touch raw memory
+ * check every call against it, so that a wrong shape is an error and never a write beyond a buffer.
+ */
+import { QuasarError } from '@quasar/base';
+import type { DeviceBuffer, DType } from './device.ts';
+import type { KernelName } from './kernels.ts';
+
+interface Need {
+  length: number;
+  dtype: DType;
+  optional: boolean;
+}
+
+type Buffers = readonly (DeviceBuffer | null | undefined)[];
+/** Needs of the buffers in order, from the numbers of the call. */
+type Signature = (n: readonly number[], p: Buffers) => Need[];
+
+const f = (length: number): Need => ({ length, dtype: 'float', optional: false });
+const i = (length: number): Need => ({ length, dtype: 'int', optional: false });
+const maybe = (need: Need): Need => ({ ...need, optional: true });
+const TYPES: readonly DType[] = ['float', 'bf16', 'f16'];
+/** A float buffer stored as the type with this code (see `typeCode`). */
+const stored = (length: number, code = 0): Need => ({ ...f(length), dtype: TYPES[code] ?? 'float' });
+/** `count` matrices of `size` elements, `step` apart. */
+const strided = (count: number, step: number, size: number) => (count > 0 && size > 0 ? (count - 1) * step + size : 0);
+
+/** The same need `times` times. */
+const all = (times: number, need: Need): Need[] => new Array(times).fill(need);
+
+/** What the recurrence kernels share: operands q to gate by the rule and the kind of decay. */
+function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[]) {
+  const [rows, state] = [B * T * H, B * H * dk * dv];
+  const [key, value, strength] = [f(rows * dk), f(rows * dv), f(rows)];
+  const gate = f(decay === 2 ? rows * dk : rows);
+  const erase = rule === 2 ? strength : maybe(strength);
+  const operands = [key, key, value, maybe(strength), erase, decay ? gate : maybe(gate)];
+  return { value, operands, made: [key, key, value, ...all(2, maybe(strength)), maybe(gate), maybe(f(state))], state: f(state), saved: f(state * chunks), position: maybe(i(B * T)) };
+}
+
+/** In the order of `KERNEL_NAMES`. */
+export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
+  gemm: ([M, N, K, , , , batch, stepA, stepB, stepC]) => [
+    f(strided(batch, stepA, M * K)),
+    f(strided(batch, stepB, K * N)),
+    f(strided(batch, stepC, M * N)),
+  ],
+  gemm_grouped: ([form, E, inner, outer], p) => {
+    const [from, to] = form === 1 ? [outer, inner] : [inner, outer];
+    const rows = from > 0 ? (p[0]?.length ?? 0) / from : 0;
+    const weights = f(E * inner * outer);
+    return [f(rows * from), form === 2 ? f(rows * to) : weights, form === 2 ? weights : f(rows * to), i(E + 1)];
+  },
+  fill: ([count]) => [f(count)],
+  axpby: ([count]) => [f(count), f(count), maybe(f(count))],
+  multiply: ([count]) => all(3, f(count)),
+  unary: ([count]) => all(2, f(count)),
+  unary_backward: ([count]) => all(3, f(count)),
+  add_bias: ([M, N]) => [f(M * N), f(M * N), f(N)],
+  sum_rows: ([M, N]) => [f(N), f(M * N)],
+  swiglu: ([M, F], p) => [f(M * F), f(M * F * (p[2] ? 1 : 2)), maybe(f(M * F))],
+  swiglu_backward: ([M, F], p) => {
+    const [gate, up] = [f(M * F * (p[3] ? 1 : 2)), f(M * F)];
+    return [gate, p[3] ? up : maybe(up), gate, maybe(up), f(M * F)];
+  },
+  rms_norm: ([M, N]) => [f(M * N), f(M * N), f(N)],
+  rms_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(N), f(M * N), f(M)],
+  gated_norm: ([M, N]) => [f(M * N), f(M * N), f(N), f(M * N)],
+  gated_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(M * N), f(N), f(M * N), f(M * N), f(M)],
+  l2_norm: ([M, N]) => all(2, f(M * N)),
+  l2_norm_backward: ([M, N]) => all(3, f(M * N)),
+  rope: ([rows, H, E]) => [f(rows * H * E), f(rows * H * E), i(rows)],
+  short_conv: ([B, T, D, W]) => {
+    const [x, state] = [f(B * T * D), maybe(f(B * (W - 1) * D))];
+    return [x, state, x, f(D * W), state, maybe(i(B * T))];
+  },
+  short_conv_backward: ([B, T, D, W]) => {
+    const x = f(B * T * D);
+    return [x, f(D * W), x, f(D * W), maybe(f(B * (W - 1) * D)), maybe(i(B * T)), x, x];
+  },
+  exact_gate: ([rows, E]) => [f(rows), f(rows), f(rows * E)],
+  exact_gate_backward: ([rows, E]) => [f(rows), f(rows * E), f(rows), f(rows * E), f(rows)],
+  recurrence: (n) => {
+    const { value, operands, state, saved, position } = recurrence(n);
+    return [value, state, maybe(saved), ...operands, maybe(state), position];
+  },
+  recurrence_backward: (n) => {
+    const { value, operands, made, state, saved, position } = recurrence(n);
+    return [...made, saved, ...operands, position, value, maybe(state)];
+  },
+  attention: ([B, T, , room, H, Hk, D]) => {
+    const [query, key] = [f(B * T * H * D), f(B * room * Hk * D)];
+    return [query, maybe(f(B * T * H)), query, key, key, maybe(i(B * T))];
+  },
+  attention_backward: ([B, T, , room, H, Hk, D]) => {
+    const [query, key] = [f(B * T * H * D), f(B * room * Hk * D)];
+    return [query, key, key, query, key, key, maybe(i(B * T)), query, f(B * T * H), query];
+  },
+  route: ([N, E, K]) => [i(N * K), f(N * K), f(N * E), f(E)],
+  route_backward: ([N, E, K]) => [f(N * E), i(N * K), f(N * K), f(N * K)],
+  moe_plan: ([total, E]) => [i(total), i(total), i(E + 1), f(E), i(total)],
+  moe_gather: ([total, K, D]) => [f(total * D), f(Math.ceil(total / K) * D), i(total)],
+  moe_gather_backward: ([N, K, D]) => [f(N * D), f(N * K * D), i(N * K)],
+  moe_combine: ([N, K, D]) => [f(N * D), f(N * K * D), f(N * K), i(N * K)],
+  moe_combine_backward: ([N, K, D]) => [f(N * K * D), f(N * K), f(N * K * D), f(N * K), i(N * K), f(N * D)],
+  router_loss: ([N, E]) => [f(1), f(N * E), f(E)],
+  router_loss_backward: ([N, E]) => [f(N * E), f(N * E), f(E), f(1)],
+  embedding: ([M, D, V, type]) => [f(M * D), stored(V * D, type), i(M)],
+  embedding_backward: ([M, D, V]) => [f(V * D), f(M * D), i(M)],
+  gather_rows: ([M, D]) => [f(M * D), f(0), i(M)],
+  scatter_rows: ([M, D, N]) => [f(N * D), f(M * D), i(M)],
+  cross_entropy: ([M, V]) => [f(M), f(M), f(M * V), i(M)],
+  cross_entropy_backward: ([M, V]) => [f(M * V), f(M * V), f(M), i(M), f(M)],
+  kl_top_k: ([M, V, K]) => [f(M), f(M), f(M), f(M * V), i(M * K), f(M * K), f(M)],
+  kl_top_k_backward: ([M, V, K]) => [f(M * V), f(M * V), f(M), f(M), i(M * K), f(M * K), f(M), f(M)],
+  top_k: ([M, V, K]) => [i(M * K), f(M * K), f(M), f(M * V)],
+  divergence: ([M, V]) => [f(M), maybe(f(M * V)), f(M * V), f(M * V), maybe(f(M))],
+  scale_rows: ([M, V]) => [f(M * V), f(M)],
+  cast: ([count, to, from], p) =>
+    p[0]?.dtype === 'int' && to === from ? all(2, i(count)) : [stored(count, to), stored(count, from)],
+  sum_squares: ([count]) => [f(1), f(count)],
+  adamw: ([count, , , , , , , , , type]) => {
+    const master = f(count);
+    return [stored(count, type), ...all(3, f(count)), type ? master : maybe(master)];
+  },
+  dot: ([count]) => [f(1), f(count), f(count)],
+};
+
+/** @throws QuasarError tensor.bad_kernel_call when a buffer is missing, of another type, or shorter than the kernel needs */
+export function checkCall(kernel: KernelName, buffers: Buffers, numbers: readonly number[]): void {
+  const needs = SIGNATURES[kernel]?.(numbers, buffers);
+  if (!needs) return;
+  for (let at = 0; at < needs.length; at++) {
+    const { length, dtype, optional } = needs[at] as Need;
+    const buffer = buffers[at];
+    if (!buffer && optional && length >= 0) continue;
+    if (buffer && buffer.dtype === dtype && length >= 0 && buffer.length >= length) continue;
+    const found = buffer ? `${buffer.length} of ${buffer.dtype}` : 'nothing';
+    throw new QuasarError(
+      'tensor.bad_kernel_call',
+      `${kernel} (${numbers}): argument ${at} needs ${length} of ${dtype}, got ${found}`,
+      { hint: 'check the shapes and types of the tensors that reach this op' },
+    );
+  }
+}
