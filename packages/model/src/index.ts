@@ -31,7 +31,6 @@ export {
   vocabularyLogits,
   vocabularyOperands,
 } from './families/quasar.ts';
-export { type SmebuSettings, smebuUpdate } from './layers/smebu.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
 export { parseConfig } from './parse-config.ts';
 export { ModelState } from './state.ts';

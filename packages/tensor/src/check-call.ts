@@ -123,6 +123,14 @@ export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
     const master = f(count);
     return [stored(count, type), ...all(3, f(count)), type ? master : maybe(master)];
   },
+  momentum: ([count]) => all(3, f(count)),
+  unit_frobenius: ([batch, size]) => [f(batch * size)],
+  matrix_polynomial: ([batch, N]) => all(3, f(batch * N * N)),
+  sparse_adam: ([M, D, V]) => [...all(3, f(V * D)), f(M * D), i(M)],
+  smebu: ([layer, E, loops]) => {
+    const layers = layer + 1;
+    return [f(layers * E), f(layers * E), f(layers), ...all(loops, f(E))];
+  },
   dot: ([count]) => [f(1), f(count), f(count)],
 };
 

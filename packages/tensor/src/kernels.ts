@@ -68,6 +68,11 @@ export const KERNEL_NAMES = [
   'sum_squares',
   'adamw',
   'dot',
+  'momentum',
+  'unit_frobenius',
+  'matrix_polynomial',
+  'sparse_adam',
+  'smebu',
 ] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];

@@ -10,6 +10,8 @@ export {
   type Teacher,
 } from './objectives/objective.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
+export { Muon } from './optim/muon.ts';
+export type { Optimizer } from './optim/optimizer.ts';
 export { learningRate, type Schedule } from './optim/schedule.ts';
 export { clearResume } from './resume.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';

@@ -15,7 +15,7 @@ import {
   writeSafetensors,
 } from '@quasar/model';
 import type { Tensor } from '@quasar/tensor';
-import type { AdamW } from './optim/adamw.ts';
+import type { Optimizer } from './optim/optimizer.ts';
 import type { Evaluation, TrainRun } from './trainer.ts';
 
 const RESUME_FILE = 'resume.safetensors';
@@ -28,7 +28,7 @@ export function clearResume(directory: string): void {
 export async function saveResume(
   directory: string,
   run: TrainRun,
-  optimizer: AdamW,
+  optimizer: Optimizer,
   evaluations: readonly Evaluation[],
 ): Promise<void> {
   const tensors = new Map<string, TensorToWrite>();
@@ -47,7 +47,7 @@ export async function saveResume(
  * @returns the evaluations before it
  * @throws QuasarError train.resume_mismatch
  */
-export function restoreResume(directory: string, run: TrainRun, optimizer: AdamW): Evaluation[] {
+export function restoreResume(directory: string, run: TrainRun, optimizer: Optimizer): Evaluation[] {
   const path = join(directory, RESUME_FILE);
   if (!existsSync(path)) return [];
   const refuse = (why: string) =>
@@ -85,7 +85,7 @@ function identity({ checkpoint, settings, source, objective }: TrainRun): string
 }
 
 /** Parameters and router buffers as `p.<name>`, and the state of the optimizer. */
-function resumedTensors({ config, parameters }: Checkpoint, optimizer: AdamW): Map<string, Tensor> {
+function resumedTensors({ config, parameters }: Checkpoint, optimizer: Optimizer): Map<string, Tensor> {
   const names = [...tensorTable(config).keys()];
   return new Map([
     ...names.map((name) => [`p.${name}`, parameters.get(name) as Tensor] as const),

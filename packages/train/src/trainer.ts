@@ -12,6 +12,8 @@ import { updateExpertBias } from './expert-bias.ts';
 import { heldOutMetrics, readMetrics } from './held-out.ts';
 import type { Objective } from './objectives/objective.ts';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, squaredNorm } from './optim/adamw.ts';
+import { Muon } from './optim/muon.ts';
+import type { Optimizer } from './optim/optimizer.ts';
 import { learningRate } from './optim/schedule.ts';
 import { restoreResume, saveResume } from './resume.ts';
 
@@ -27,6 +29,8 @@ export interface TrainSettings {
   decayShare: number;
   seed: string;
   optimizer: AdamWSettings;
+  /** What moves hidden matrices and experts. Default: AdamW, like the rest. */
+  matrices?: 'adamw' | 'muon';
   /** Steps between saves of the resume point; 0: none. */
   saveEvery: number;
   /** Steps between held-out evaluations; 0: only at the start and the end. */
@@ -88,7 +92,8 @@ export interface TrainRun {
 export async function train(run: TrainRun): Promise<{ evaluations: Evaluation[] }> {
   const { checkpoint, settings, directory } = run;
   const { steps, warmupSteps, decayShare, saveEvery, evaluateEvery } = settings;
-  const optimizer = new AdamW(checkpoint.parameters, tensorTable(checkpoint.config), settings.optimizer);
+  const Kind = settings.matrices === 'muon' ? Muon : AdamW;
+  const optimizer: Optimizer = new Kind(checkpoint.parameters, tensorTable(checkpoint.config), settings.optimizer);
   try {
     if (directory) mkdirSync(directory, { recursive: true });
     const evaluations = directory ? restoreResume(directory, run, optimizer) : [];
@@ -144,7 +149,7 @@ function isDue(every: number, step: number): boolean {
  */
 export async function trainStep(
   run: Pick<TrainRun, 'checkpoint' | 'objective' | 'source' | 'settings' | 'recompute'>,
-  optimizer: AdamW,
+  optimizer: Optimizer,
   lr: number,
 ): Promise<{ metrics: Record<string, number>; gradientNorm: number }> {
   const { checkpoint, objective, source, settings } = run;
@@ -171,7 +176,7 @@ export async function trainStep(
       );
     }
     optimizer.update(out.found, lr, gradientNorm);
-    if (out.counts.length > 0) await updateExpertBias(checkpoint, out.counts);
+    if (out.counts.length > 0) updateExpertBias(checkpoint, out.counts);
     return { metrics, gradientNorm };
   } finally {
     disposeAll([...Object.values(out.metrics), ...out.counts, ...out.found, out.norm]);

@@ -20,6 +20,7 @@ export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK 
 export { linear, linearSwiglu } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
+export { orthogonalize, type SmebuSettings, type SparseAdamSettings, smebu, sparseAdam } from './optim.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';
 export { type Rotation, rope } from './rope.ts';
 export { exactGate, Positions, shortConv } from './sequence.ts';

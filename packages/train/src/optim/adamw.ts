@@ -1,6 +1,7 @@
 /** @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. */
 import type { Parameters, TensorSpec } from '@quasar/model';
 import { cast, persist, Tensor, typeCode } from '@quasar/tensor';
+import type { Optimizer } from './optimizer.ts';
 
 export interface AdamWSettings {
   beta1: number;
@@ -13,7 +14,7 @@ export interface AdamWSettings {
 
 export const ADAMW_DEFAULTS: AdamWSettings = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clipNorm: 1 };
 
-export class AdamW {
+export class AdamW implements Optimizer {
   readonly names: string[];
   readonly #parameters: Tensor[];
   readonly #decays: boolean[];
@@ -50,7 +51,7 @@ export class AdamW {
     const { beta1, beta2, eps, weightDecay, clipNorm } = this.#settings;
     this.step++;
     const [c1, c2] = [1 / (1 - beta1 ** this.step), 1 / (1 - beta2 ** this.step)];
-    const clip = gradientNorm > clipNorm ? clipNorm / gradientNorm : 1;
+    const clip = clipFactor(gradientNorm, clipNorm);
     this.#parameters.forEach((p, i) => {
       const gradient = gradients[i];
       if (!gradient) return;
@@ -63,7 +64,7 @@ export class AdamW {
     });
   }
 
-  /** What a checkpoint needs beside the parameters: moments as `m.<name>` and `v.<name>`, float weights as `w.<name>`. */
+  /** Moments as `m.<name>` and `v.<name>`, float weights as `w.<name>`. */
   state(): Map<string, Tensor> {
     const state = new Map<string, Tensor>();
     this.names.forEach((name, i) => {
@@ -78,6 +79,11 @@ export class AdamW {
     for (const t of [...this.#m, ...this.#v, ...this.#masters]) t?.dispose();
     for (const p of this.#parameters) p.requiresGrad = false;
   }
+}
+
+/** What gradients are multiplied by, so that their global norm is at most `clipNorm`. */
+export function clipFactor(gradientNorm: number, clipNorm: number): number {
+  return gradientNorm > clipNorm ? clipNorm / gradientNorm : 1;
 }
 
 /** Σ g² over all gradients, one element on the device. */

@@ -32,3 +32,70 @@ export const adamw: ReferenceKernel = (p, n) => {
     if (type !== 0) param[i] = roundTo(type, weight[i]);
   }
 };
+
+/** m = momentum m + scale g, u = momentum m + scale g. */
+export const momentum: ReferenceKernel = (p, n) => {
+  const [u, m, gradient] = p as Numbers[];
+  const [count, factor, scale] = n;
+  for (let i = 0; i < count; i++) {
+    m[i] = factor * m[i] + scale * gradient[i];
+    u[i] = factor * m[i] + scale * gradient[i];
+  }
+};
+
+/** Each of `batch` matrices over its Frobenius norm + 1e-7. */
+export const unit_frobenius: ReferenceKernel = (p, n) => {
+  const [x] = p as Numbers[];
+  const [batch, size] = n;
+  for (let b = 0; b < batch; b++) {
+    let sum = 0;
+    for (let i = 0; i < size; i++) sum += x[b * size + i] ** 2;
+    for (let i = 0; i < size; i++) x[b * size + i] /= Math.sqrt(sum) + 1e-7;
+  }
+};
+
+/** out = a I + b A + c A2. */
+export const matrix_polynomial: ReferenceKernel = (p, n) => {
+  const [out, A, A2] = p as Numbers[];
+  const [batch, N, a, b, c] = n;
+  for (let i = 0; i < batch * N; i++)
+    for (let j = 0; j < N; j++) out[i * N + j] = (i % N === j ? a : 0) + b * A[i * N + j] + c * A2[i * N + j];
+};
+
+/** AdamW without decay on the rows in `ids`; gradients of equal ids add up first. */
+export const sparse_adam: ReferenceKernel = (p, n) => {
+  const [table, m, v, gradient, ids] = p as Numbers[];
+  const [M, D, , lr, b1, b2, eps, c1, c2, scale] = n;
+  const sums = new Map<number, Float64Array>();
+  for (let i = 0; i < M; i++) {
+    const sum = sums.get(ids[i]) ?? new Float64Array(D);
+    for (let d = 0; d < D; d++) sum[d] += gradient[i * D + d];
+    sums.set(ids[i], sum);
+  }
+  for (const [row, sum] of sums) {
+    const [rowTable, rowM, rowV] = [table, m, v].map((x) => x.subarray(row * D, (row + 1) * D));
+    adamw([rowTable, rowM, rowV, sum], [D, lr, b1, b2, eps, 0, c1, c2, scale]);
+  }
+};
+
+/** SMEBU (architecture §3.9.3) of one layer; counts of its loops add up. */
+export const smebu: ReferenceKernel = (p, n) => {
+  const [layer, E, loops, lambda, kappa, beta] = n;
+  const [bias, momentum] = (p.slice(0, 2) as Numbers[]).map((x) => x.subarray(layer * E, (layer + 1) * E));
+  const worst = p[2] as Numbers;
+  const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0);
+  const load = Array.from({ length: E }, (_, e) =>
+    sum((p.slice(3, 3 + loops) as Numbers[]).map((counts) => counts[e])),
+  );
+  const mean = sum(load) / E;
+  const violation = load.map((count) => (mean - count) / (mean + 1e-6));
+  const delta = violation.map((v) => lambda * Math.tanh(kappa * v));
+  for (let e = 0; e < E; e++) {
+    momentum[e] = beta * momentum[e] + (1 - beta) * (delta[e] - sum(delta) / E);
+    const b = bias[e] + momentum[e];
+    bias[e] = Number.isFinite(b) ? Math.min(10, Math.max(-10, b)) : 0;
+  }
+  const centre = sum(bias) / E;
+  for (let e = 0; e < E; e++) bias[e] -= centre;
+  worst[layer] = 0.99 * worst[layer] - 0.01 * Math.min(0, ...violation);
+};

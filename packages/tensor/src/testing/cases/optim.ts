@@ -6,7 +6,7 @@ const NUMBERS = [1e-2, 0.9, 0.95, 1e-8, 0.1, 1 / (1 - 0.9 ** 3), 1 / (1 - 0.95 *
 
 export async function optimCases(): Promise<Case[]> {
   const draw = new Draw('optim');
-  return [0, 1, 100, 4096, 30_001].flatMap((count): Case[] => {
+  const flat = [0, 1, 100, 4096, 30_001].flatMap((count): Case[] => {
     const [x, y] = [draw.normal(count), draw.normal(count)];
     const state = [draw.normal(count), draw.normal(count, 0.1), draw.uniform(count, 0, 0.01)];
     return [
@@ -36,4 +36,64 @@ export async function optimCases(): Promise<Case[]> {
       }),
     ];
   });
+  const matrices = [
+    [1, 1, 1],
+    [1, 64, 100],
+    [3, 17, 5],
+    [0, 4, 4],
+  ].flatMap(([batch, N, K]): Case[] => {
+    const square = () => draw.normal(batch * N * N);
+    return [
+      {
+        name: `momentum ${[batch, N, K]}`,
+        kernel: 'momentum',
+        buffers: [{ output: batch * N * K }, { inPlace: draw.normal(batch * N * K) }, draw.normal(batch * N * K)],
+        numbers: [batch * N * K, 0.95, 0.5],
+      },
+      {
+        name: `unit_frobenius ${[batch, N, K]}`,
+        kernel: 'unit_frobenius',
+        buffers: [{ inPlace: draw.normal(batch * N * K) }],
+        numbers: [batch, N * K],
+      },
+      {
+        name: `matrix_polynomial ${[batch, N]}`,
+        kernel: 'matrix_polynomial',
+        buffers: [{ output: batch * N * N }, square(), square()],
+        numbers: [batch, N, 3.4445, -4.775, 2.0315],
+      },
+    ];
+  });
+  // Rows that nobody touches, rows that come often, tables of one row and of more than two digits of the sort.
+  const sparse = [
+    [0, 4, 3],
+    [1, 1, 1],
+    [40, 5, 7],
+    [600, 32, 5000],
+    [300, 17, 1],
+  ].map(([M, D, V]): Case => {
+    const table = [draw.normal(V * D), draw.normal(V * D, 0.1), draw.uniform(V * D, 0, 0.01)];
+    const [lr, b1, b2, eps, , c1, c2, scale] = NUMBERS;
+    return {
+      name: `sparse_adam ${[M, D, V]}`,
+      kernel: 'sparse_adam',
+      buffers: [...table.map((inPlace) => ({ inPlace })), draw.normal(M * D), draw.ints(M, 0, V - 1)],
+      numbers: [M, D, V, lr, b1, b2, eps, c1, c2, scale],
+    };
+  });
+  const balance = [
+    [1, 1, 1],
+    [2, 8, 1],
+    [3, 17, 2],
+  ].map(([layers, E, loops]): Case => {
+    const counts = Array.from({ length: loops }, () => Float64Array.from(draw.ints(E, 0, 50)));
+    const state = [draw.normal(layers * E), draw.normal(layers * E, 0.01), draw.uniform(layers, 0, 1)];
+    return {
+      name: `smebu ${[layers, E, loops]}`,
+      kernel: 'smebu',
+      buffers: [...state.map((inPlace) => ({ inPlace })), ...counts],
+      numbers: [layers - 1, E, loops, 2e-3, 2, 0.5],
+    };
+  });
+  return [...flat, ...matrices, ...sparse, ...balance];
 }
