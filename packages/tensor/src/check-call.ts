@@ -40,16 +40,16 @@ function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[])
 
 /** In the order of `KERNEL_NAMES`. */
 export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
-  gemm: ([M, N, K, , , , batch, stepA, stepB, stepC]) => [
+  gemm: ([M, N, K, , , , batch, stepA, stepB, stepC, type]) => [
     f(strided(batch, stepA, M * K)),
-    f(strided(batch, stepB, K * N)),
+    stored(strided(batch, stepB, K * N), type),
     f(strided(batch, stepC, M * N)),
   ],
-  gemm_grouped: ([form, E, inner, outer], p) => {
+  gemm_grouped: ([form, E, inner, outer, type], p) => {
     const [from, to] = form === 1 ? [outer, inner] : [inner, outer];
     const rows = from > 0 ? (p[0]?.length ?? 0) / from : 0;
-    const weights = f(E * inner * outer);
-    return [f(rows * from), form === 2 ? f(rows * to) : weights, form === 2 ? weights : f(rows * to), i(E + 1)];
+    const [size, y] = [E * inner * outer, f(rows * to)];
+    return form === 2 ? [f(rows * from), y, f(size), i(E + 1)] : [f(rows * from), stored(size, type), y, i(E + 1)];
   },
   fill: ([count]) => [f(count)],
   axpby: ([count]) => [f(count), f(count), maybe(f(count))],
@@ -95,6 +95,39 @@ export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
   attention_backward: ([B, T, , room, H, Hk, D]) => {
     const [query, key] = [f(B * T * H * D), f(B * room * Hk * D)];
     return [query, key, key, query, key, key, maybe(i(B * T)), query, f(B * T * H), query];
+  },
+  slot_gates: ([rows, H, M]) => {
+    const [slots, head] = [f(rows * H * M), f(H)];
+    return [slots, slots, f(rows * H), head, head, maybe(f(H * M))];
+  },
+  slot_gates_backward: ([rows, H, M]) => {
+    const [slots, gate, head] = [f(rows * H * M), f(rows * H), f(H)];
+    return [slots, gate, gate, slots, gate, head, head, maybe(f(H * M)), slots];
+  },
+  slot_attention: ([B, T, H, Hk, M, dk, dv, chunks]) => {
+    const [keys, values] = [f(B * H * M * dk), f(B * H * M * dv)];
+    const saved = [maybe(f(keys.length * chunks)), maybe(f(values.length * chunks))];
+    const given = [f(B * T * H * dk), f(B * T * Hk * dk), f(B * T * Hk * dv), f(B * T * H * M)];
+    return [f(B * T * H * dv), keys, values, ...saved, ...given, maybe(keys), maybe(values), maybe(i(B * T))];
+  },
+  slot_attention_backward: ([B, T, H, Hk, M, dk, dv, chunks]) => {
+    const [keys, values] = [f(B * H * M * dk), f(B * H * M * dv)];
+    const given = [f(B * T * H * dk), f(B * T * Hk * dk), f(B * T * Hk * dv), f(B * T * H * M)];
+    const saved = [f(keys.length * chunks), f(values.length * chunks)];
+    const end = [maybe(keys), maybe(values)];
+    return [...given, ...end, ...saved, ...given, maybe(i(B * T)), f(B * T * H * dv), ...end];
+  },
+  latent_memory: ([B, T, K, D, room]) => {
+    const [rows, memory, open] = [f(B * T * D), f(B * K * D), f(B * 63 * (D + 1))];
+    const weights = [f(D), f(D), f(1), f(K * D)];
+    const state = [maybe(memory), maybe(open), maybe(i(B * T))];
+    return [rows, memory, open, f(memory.length * room), rows, f(B * T), rows, ...weights, ...state];
+  },
+  latent_memory_backward: ([B, T, K, D, room]) => {
+    const [rows, memory, open, eta] = [f(B * T * D), f(B * K * D), f(B * 63 * (D + 1)), f(B * T)];
+    const states = f(memory.length * room);
+    const made = [rows, eta, rows, f(D), f(D), f(1), f(K * D), maybe(memory), states];
+    return [...made, rows, eta, rows, f(D), f(D), f(1), maybe(open), maybe(i(B * T)), rows, maybe(memory), states];
   },
   route: ([N, E, K]) => [i(N * K), f(N * K), f(N * E), f(E)],
   route_backward: ([N, E, K]) => [f(N * E), i(N * K), f(N * K), f(N * K)],

@@ -104,6 +104,59 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
     const [k, v] = [s.input([B, room, Hk, D]), s.input([B, room, Hk, D])];
     return [ops.attention(s.input([B, T, Hk * group, D]), k, v, s.positions(B, T), { length: S })];
   },
+  slots: (s) => {
+    const [B, T, Hk, group, M, dk, dv] = [
+      s.size(3),
+      s.size(140),
+      s.rng.int(1, 2),
+      s.rng.int(1, 2),
+      16,
+      s.width(),
+      s.width(),
+    ];
+    const H = Hk * group;
+    const [logits, z, rate, time] = [s.input([B, T, H, M]), s.input([B, T, H]), s.input([H]), s.input([H])];
+    const g = ops.slotGates(logits, z, rate, time, s.rng.next() < 0.5 ? s.input([H, M], 0.1) : null, s.rng.int(1, M));
+    const [q, k, v] = [s.input([B, T, H, dk]), s.input([B, T, Hk, dk]), s.input([B, T, Hk, dv])];
+    const state = s.rng.next() < 0.5 ? { keys: s.input([B, H, M, dk]), values: s.input([B, H, M, dv]) } : null;
+    const { out, state: end } = ops.slotAttention(q, k, v, g, state, s.positions(B, T));
+    return [out, end.keys, end.values];
+  },
+  memory: (s) => {
+    const [B, T, D, K] = [s.size(3), s.size(257), s.width(), 16 * s.rng.int(1, 3)];
+    const weights = {
+      query: s.input([D]),
+      channels: s.input([D]),
+      temperature: s.input([1]),
+      initial: s.input([K, D], 0.3),
+    };
+    const eta = sigmoid(s.input([B, T]));
+    const { out, state } = ops.latentMemory(
+      s.input([B, T, D]),
+      eta,
+      s.input([B, T, D], 0.3),
+      weights,
+      null,
+      s.positions(B, T),
+    );
+    return [out, state.memory];
+  },
+  optimizers: (s) => {
+    const [M, D, V] = [s.size(), s.size(33), s.rng.int(1, 60)];
+    const [table, m, v] = [s.input([V, D]), s.input([V, D]), s.input([V, D])];
+    const settings = { lr: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 3 };
+    ops.sparseAdam(table, m, ops.multiply(v, v), s.input([M, D]), s.ints([M], Math.max(1, table.rows)), settings);
+    // No singular value near zero: there the iteration amplifies rounding.
+    ops.orthogonalize(s.input([s.size(3), 1, s.size(70)]));
+    const [layers, E] = [s.rng.int(1, 3), s.rng.int(1, 9)];
+    const counts = Array.from({ length: layers * s.rng.int(1, 2) }, () => s.input([E]));
+    ops.smebu(s.input([layers, E]), s.input([layers, E]), s.input([layers]), counts, {
+      lambda: 2e-3,
+      kappa: 2,
+      beta: 0.5,
+    });
+    return [];
+  },
   experts: (s) => {
     const [N, E, D, F] = [s.size(), s.rng.int(1, 9), s.size(70), s.size(70)];
     const logits = s.input([N, E]);
