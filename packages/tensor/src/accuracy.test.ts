@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { KERNEL_NAMES } from './kernels.ts';
-import { runCase } from './testing/case.ts';
+import { Draw, runCase } from './testing/case.ts';
 
 describe.skipIf(!nativeAvailable())('native kernels', () => {
   const native = nativeDevice();
@@ -35,6 +35,27 @@ describe.skipIf(!nativeAvailable())('native kernels', () => {
     });
     expect(loss?.[0]).toBeNaN();
     expect(loss?.[1]).toBeCloseTo(Math.log(Math.E + 1 + Math.E ** 2) - 1, 6);
+  });
+
+  it.each(['delta rule', 'gla'])('%s: a NaN spoils its chunk and what follows, nothing else', async (name) => {
+    const [B, T, D] = [2, 200, 16];
+    const draw = new Draw('NaN');
+    const [q, k, v] = [draw.units(B * T, D), draw.units(B * T, D), draw.normal(B * T * D)];
+    const isGla = name === 'gla';
+    const strengths = isGla ? [null, null, draw.uniform(B * T * D, -0.2, 0)] : [draw.uniform(B * T, 0, 1), null, null];
+    const run = async (values: Float64Array) => {
+      const [out] = await runCase(native, {
+        name,
+        kernel: 'recurrence',
+        buffers: [{ output: B * T * D }, { output: B * D * D }, null, q, k, values, ...strengths, null, null],
+        numbers: [B, T, 1, D, D, 64, Math.ceil(T / 64), isGla ? 0 : 1, isGla ? 2 : 0],
+      });
+      return out as Float32Array;
+    };
+    const [clean, spoiled] = [await run(v), await run(v.map((x, i) => (i === 100 * D + 3 ? NaN : x)))];
+    expect(spoiled.subarray(0, 64 * D)).toEqual(clean.subarray(0, 64 * D));
+    expect(spoiled.subarray(T * D)).toEqual(clean.subarray(T * D));
+    for (let t = 100; t < T; t++) expect(spoiled[t * D + 3]).toBeNaN();
   });
 
   it('an impossible target gives an infinite loss', async () => {

@@ -35,7 +35,14 @@ function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[])
   const gate = f(decay === 2 ? rows * dk : rows);
   const erase = rule === 2 ? strength : maybe(strength);
   const operands = [key, key, value, maybe(strength), erase, decay ? gate : maybe(gate)];
-  return { value, operands, made: [key, key, value, ...all(2, maybe(strength)), maybe(gate), maybe(f(state))], state: f(state), saved: f(state * chunks), position: maybe(i(B * T)) };
+  return {
+    value,
+    operands,
+    made: [key, key, value, ...all(2, maybe(strength)), maybe(gate), maybe(f(state))],
+    state: f(state),
+    saved: f(state * chunks),
+    position: maybe(i(B * T)),
+  };
 }
 
 /** In the order of `KERNEL_NAMES`. */
