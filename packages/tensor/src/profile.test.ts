@@ -48,7 +48,7 @@ it('a call costs what it computes and the operands it touches', () => {
   expect(costs.pop()).toEqual({ flops: null, bytes: 4 * 16 + 2 * 16 + 4 * 2 });
   // Two rows, two of eight experts.
   const offsets = ints(0, 0, 0, 1, 1, 1, 2, 2, 2);
-  const routing = { offsets } as Parameters<typeof expertLinear>[2];
+  const routing = { offsets, ids: ints(2, 5), counts: zeros(8) } as Parameters<typeof expertLinear>[2];
   expertLinear(zeros(2, 3), zeros(8, 3, 5), routing);
   expect(costs.pop()).toEqual({ flops: 2 * 2 * 3 * 5, bytes: 4 * (6 + 2 * 15 + 10 + 9) });
 });
