@@ -46,12 +46,14 @@ function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[])
 }
 
 /** In the order of `KERNEL_NAMES`. */
-export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
+export const SIGNATURES: Record<KernelName, Signature> = {
   gemm: ([M, N, K, , , , batch, stepA, stepB, stepC, type]) => [
     f(strided(batch, stepA, M * K)),
     stored(strided(batch, stepB, K * N), type),
     f(strided(batch, stepC, M * N)),
+    maybe(f(N)),
   ],
+  gemm_swiglu: ([M, N, K, type]) => [f(M * N), ...all(2, maybe(f(M * N))), f(M * K), ...all(2, stored(N * K, type))],
   gemm_grouped: ([form, E, inner, outer, type], p) => {
     const [from, to] = form === 1 ? [outer, inner] : [inner, outer];
     const rows = from > 0 ? (p[0]?.length ?? 0) / from : 0;
@@ -154,6 +156,32 @@ export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
   kl_top_k: ([M, V, K]) => [f(M), f(M), f(M), f(M * V), i(M * K), f(M * K), f(M)],
   kl_top_k_backward: ([M, V, K]) => [f(M * V), f(M * V), f(M), f(M), i(M * K), f(M * K), f(M), f(M)],
   top_k: ([M, V, K]) => [i(M * K), f(M * K), f(M), f(M * V)],
+  head_loss: ([N, V, d, K, type]) => {
+    const [row, view] = [maybe(f(N)), maybe(f(N * K))];
+    return [row, row, f(N), row, f(N * d), stored(V * d, type), maybe(i(N)), maybe(i(N * K)), view, row];
+  },
+  head_loss_backward: ([N, V, d, K, type]) => {
+    const [row, hidden] = [maybe(f(N)), f(N * d)];
+    const given = [maybe(i(N)), maybe(i(N * K)), maybe(f(N * K)), row];
+    return [maybe(hidden), maybe(f(V * d)), hidden, stored(V * d, type), f(N), row, ...given, row, row];
+  },
+  head_top_k: ([N, V, d, K, type]) => [i(N * K), f(N * K), f(N), f(N * d), stored(V * d, type)],
+  head_divergence: ([N, V, d, dt, , , type, teacherType]) => [
+    ...all(3, f(N)),
+    f(N * d),
+    stored(V * d, type),
+    f(N * dt),
+    stored(V * dt, teacherType),
+  ],
+  head_divergence_backward: ([N, V, d, dt, , , type, teacherType]) => [
+    maybe(f(N * d)),
+    maybe(f(V * d)),
+    f(N * d),
+    stored(V * d, type),
+    f(N * dt),
+    stored(V * dt, teacherType),
+    ...all(4, f(N)),
+  ],
   divergence: ([M, V]) => [f(M), maybe(f(M * V)), f(M * V), f(M * V), maybe(f(M))],
   scale_rows: ([M, V]) => [f(M * V), f(M)],
   cast: ([count, to, from], p) =>
@@ -176,8 +204,7 @@ export const SIGNATURES: Partial<Record<KernelName, Signature>> = {
 
 /** @throws QuasarError tensor.bad_kernel_call when a buffer is missing, of another type, or shorter than the kernel needs */
 export function checkCall(kernel: KernelName, buffers: Buffers, numbers: readonly number[]): void {
-  const needs = SIGNATURES[kernel]?.(numbers, buffers);
-  if (!needs) return;
+  const needs = SIGNATURES[kernel](numbers, buffers);
   for (let at = 0; at < needs.length; at++) {
     const { length, dtype, optional } = needs[at] as Need;
     const buffer = buffers[at];

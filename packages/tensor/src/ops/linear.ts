@@ -74,14 +74,14 @@ export function linearSwiglu(x: Tensor, wGate: Tensor, wUp: Tensor): Tensor {
 function extents(op: string, x: Tensor, w: Tensor): { rows: number; inner: number; out: number } {
   const [out, inner] = [w.dim(0), w.dim(1)];
   if (x.dim(-1) !== inner) throw new ShapeError(`${op}: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
-  return { rows: x.size / inner, inner, out };
+  return { rows: x.rows, inner, out };
 }
 
 /** dyᵀ x, in the shape of w. */
 function weightGradient(dy: Tensor, x: Tensor, w: Tensor): Tensor {
   const dw = Tensor.empty(x.device, w.shape);
   const [out, inner] = [w.dim(0), w.dim(1)];
-  gemm([dy, x, dw], [out, inner, x.size / inner], { transposeA: true });
+  gemm([dy, x, dw], [out, inner, x.rows], { transposeA: true });
   return dw;
 }
 
