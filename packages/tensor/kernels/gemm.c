@@ -175,7 +175,8 @@ void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, c
   int plainA = rowA == 1 ? N <= 128 || (double)M * K <= 262144 : colA == 1 && rowA % 1024 && (double)M * K <= 262144;
   int plainB = type == TYPE_F32 && colB == 1 && (M <= 2 * MR || (double)N * K <= 131072);
   long NC = M > MC ? 1024 : 128;
-  float *pa = plainA ? NULL : scratch(SCRATCH_PACK_A, MC / MR * PA * KC * sizeof(float));
+  /* The last row of a panel narrower than a vector is written as a whole vector. */
+  float *pa = plainA ? NULL : scratch(SCRATCH_PACK_A, (MC / MR * PA * KC + VW) * sizeof(float));
   float *pb = plainB ? NULL : scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
   for (long kc = 0; kc < K; kc += KC) {
     long kn = MIN(KC, K - kc);

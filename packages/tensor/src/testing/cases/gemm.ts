@@ -46,6 +46,7 @@ export async function gemmCases(): Promise<Case[]> {
   add(30, 40, 600, 1, 0);
   add(20, 10, 1024, 0, 0, 1);
   add(200, 20, 600, 1, 1);
+  add(520, 130, 512, 1, 0); // a full buffer of packed columns
   for (const type of ['bf16', 'f16'] as const) {
     for (const M of [1, 3, 9]) for (const transB of [0, 1]) add(M, 75, 530, 0, transB, 0, 1, type);
     add(2, 33, 17, 0, 1, 1, 2, type);
