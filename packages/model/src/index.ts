@@ -1,4 +1,5 @@
 /** @file Floor 2: the architecture: configs, layers, streaming state, checkpoints, tokenizers. Knows no training, no contest. */
+export { Block, type ForwardInput, type ForwardOutput } from './block.ts';
 export {
   CHECKPOINT_FILES,
   type Checkpoint,
@@ -21,18 +22,17 @@ export {
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
 export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
-export { isMoe, layerType, type QuasarConfig, SIZES, type SizeName } from './config.ts';
 export {
-  Block,
-  type ForwardInput,
-  type ForwardOutput,
-  forward,
-  forwardBlock,
-  vocabularyLogits,
-  vocabularyOperands,
-} from './families/quasar.ts';
+  countParameters,
+  type ModelConfig,
+  parseConfig,
+  SIZES,
+  type SizeName,
+  tensorTable,
+} from './families/index.ts';
+export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
+export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
-export { parseConfig } from './parse-config.ts';
 export { ModelState } from './state.ts';
-export { countParameters, type Role, type TensorSpec, tensorTable } from './tensor-table.ts';
+export type { Role, TensorSpec } from './tensor-table.ts';
 export * from './tokenizer/index.ts';

@@ -1,14 +1,14 @@
 /** @file The tensors of a model on a device: a fresh one, and giving it back. */
-import type { Rng } from '@quasar/base';
+import { QuasarError, type Rng } from '@quasar/base';
 import { type Device, persist, sizeOf, Tensor } from '@quasar/tensor';
-import type { QuasarConfig } from './config.ts';
-import { type Init, tensorTable } from './tensor-table.ts';
+import { type ModelConfig, tensorTable } from './families/index.ts';
+import type { Init } from './tensor-table.ts';
 
 /** By public name. Buffers are there too; only the others get `requiresGrad` when they are trained. */
 export type Parameters = Map<string, Tensor>;
 
 /** A fresh model. Each tensor draws from its own stream, so a new tensor never changes the others. */
-export function initialParameters(config: QuasarConfig, device: Device, rng: Rng): Parameters {
+export function initialParameters(config: ModelConfig, device: Device, rng: Rng): Parameters {
   const parameters: Parameters = new Map();
   for (const [name, { shape, init }] of tensorTable(config)) {
     const next = drawing(init, rng.fork(name));
@@ -33,4 +33,11 @@ function drawing(init: Init, rng: Rng): () => number {
 
 export function disposeParameters(parameters: Parameters): void {
   for (const tensor of parameters.values()) tensor.dispose();
+}
+
+/** @throws QuasarError checkpoint.missing_tensor */
+export function weight(parameters: Parameters, name: string): Tensor {
+  const tensor = parameters.get(name);
+  if (!tensor) throw new QuasarError('checkpoint.missing_tensor', `forward: parameter ${name} is missing`);
+  return tensor;
 }

@@ -1,7 +1,7 @@
 /** @file The streaming state as a value: forks, selections, sizes. */
 import { openDevice, scope, type Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import { forward, vocabularyLogits } from './families/quasar.ts';
+import { forward, vocabularyLogits } from './forward.ts';
 import type { ModelState } from './state.ts';
 import { randomTokens, TINY, tinyParameters } from './testing/tiny.ts';
 

@@ -2,9 +2,9 @@
 import { Rng } from '@quasar/base';
 import { referenceDevice, sizeOf } from '@quasar/tensor';
 import { expect, it } from 'vitest';
-import { layerType, SIZES } from './config.ts';
+import { countParameters, SIZES, tensorTable } from './families/index.ts';
+import { layerType } from './families/quasar/config.ts';
 import { disposeParameters, initialParameters } from './parameters.ts';
-import { countParameters, tensorTable } from './tensor-table.ts';
 import { TINY } from './testing/tiny.ts';
 
 it('counts the published 3B model', () => {

@@ -6,10 +6,8 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path';
 import { formatIssues, type Issue, QuasarError, type Result, writeFileAtomic } from '@quasar/base';
 import { type Device, persist, Tensor } from '@quasar/tensor';
-import type { QuasarConfig } from '../config.ts';
+import { type ModelConfig, parseConfig, tensorTable } from '../families/index.ts';
 import { disposeParameters, type Parameters } from '../parameters.ts';
-import { parseConfig } from '../parse-config.ts';
-import { tensorTable } from '../tensor-table.ts';
 import { Tokenizer } from '../tokenizer/index.ts';
 import {
   headerLength,
@@ -33,7 +31,7 @@ export interface ExpectedTensor {
 }
 
 /** The tensor table as a published checkpoint must have it: parameters in BF16, router buffers in F32. */
-export function expectedTensors(config: QuasarConfig): Map<string, ExpectedTensor> {
+export function expectedTensors(config: ModelConfig): Map<string, ExpectedTensor> {
   return new Map(
     [...tensorTable(config)].map(([name, { shape, role }]) => [
       name,
@@ -43,7 +41,7 @@ export function expectedTensors(config: QuasarConfig): Map<string, ExpectedTenso
 }
 
 /** Names and shapes of a file against the table: missing, unknown and misshapen tensors, all of them. */
-export function checkTensors(config: QuasarConfig, header: SafetensorsHeader): Issue[] {
+export function checkTensors(config: ModelConfig, header: SafetensorsHeader): Issue[] {
   const issues: Issue[] = [];
   const table = tensorTable(config);
   for (const [name, { shape }] of table) {
@@ -69,7 +67,7 @@ export function checkTensors(config: QuasarConfig, header: SafetensorsHeader): I
 }
 
 /** The config of a checkpoint directory, or every issue of its config.json. */
-export function readConfig(directory: string): Result<QuasarConfig> {
+export function readConfig(directory: string): Result<ModelConfig> {
   const path = join(directory, CHECKPOINT_FILES.config);
   let text: string;
   try {
@@ -86,7 +84,7 @@ export function readConfig(directory: string): Result<QuasarConfig> {
 }
 
 export interface Checkpoint {
-  config: QuasarConfig;
+  config: ModelConfig;
   parameters: Parameters;
   tokenizer: Tokenizer;
 }
@@ -107,7 +105,7 @@ export function loadCheckpoint(directory: string, device: Device): Checkpoint {
  * @throws QuasarError `checkpoint.invalid` with all issues in `data`, `checkpoint.missing_file`, `checkpoint.unreadable`;
  * nothing stays allocated then.
  */
-export function loadParameters(path: string, config: QuasarConfig, device: Device): Parameters {
+export function loadParameters(path: string, config: ModelConfig, device: Device): Parameters {
   const fd = openFile(path);
   const parameters: Parameters = new Map();
   try {
@@ -166,7 +164,7 @@ export async function saveCheckpoint(
 
 /** The bytes of model.safetensors. @throws QuasarError `checkpoint.missing_tensor` */
 export async function encodeParameters(
-  config: QuasarConfig,
+  config: ModelConfig,
   parameters: Parameters,
   dtype: 'F32' | 'BF16',
   metadata: Record<string, string> = {},

@@ -2,9 +2,10 @@
 import { Rng } from '@quasar/base';
 import { crossEntropy, gradients, nativeAvailable, nativeDevice, scope, Tensor, weightedSum } from '@quasar/tensor';
 import { expect, it } from 'vitest';
-import { type QuasarConfig, SIZES } from '../config.ts';
+import { forward, vocabularyLogits } from '../forward.ts';
 import { initialParameters } from '../parameters.ts';
-import { forward, vocabularyLogits } from './quasar.ts';
+import { SIZES } from './index.ts';
+import type { QuasarConfig } from './quasar/config.ts';
 
 /** Twelve layers of both kinds, two loops with an anchor: parameters are used more than once. */
 const CONFIG: QuasarConfig = {

@@ -1,9 +1,8 @@
 /** @file What a layer sees: its weights, its slot of the state, positions. */
 import type { Positions, Rotation, Tensor } from '@quasar/tensor';
-import type { QuasarConfig } from '../config.ts';
 
-export interface LayerContext {
-  config: QuasarConfig;
+export interface LayerContext<C> {
+  config: C;
   /** Position of each token in its segment. */
   positions: Positions | null;
   /** Rotation by position; null after positions were dropped. */

@@ -3,7 +3,7 @@
  *   S_t = diag(e^(g_t)) S_{t-1} + k_t v_tᵀ,  g = logσ(W1 W0 u + b)/16,  o_t = S_tᵀ q_t / sqrt(dk). No positions.
  */
 import { gatedNorm, gla, linear, logSigmoid, reshape, scale, type Tensor } from '@quasar/tensor';
-import { glaKeyDim } from '../config.ts';
+import { glaKeyDim, type QuasarConfig } from '../families/quasar/config.ts';
 import type { LayerContext } from './context.ts';
 
 const OUTPUT_NORM_EPS = 1e-5;
@@ -11,7 +11,7 @@ const OUTPUT_NORM_EPS = 1e-5;
 const GATE_NORMALIZER = 16;
 
 /** u [B, T, D] -> [B, T, D] */
-export function gatedLinearAttention(u: Tensor, c: LayerContext): Tensor {
+export function gatedLinearAttention(u: Tensor, c: LayerContext<QuasarConfig>): Tensor {
   const { n_heads: H, head_dim: E } = c.config;
   const [B, T] = u.shape as [number, number, number];
   const dk = glaKeyDim(c.config);

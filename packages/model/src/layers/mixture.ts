@@ -17,6 +17,7 @@ import {
   swiglu,
   type Tensor,
 } from '@quasar/tensor';
+import type { QuasarConfig } from '../families/quasar/config.ts';
 import type { LayerContext } from './context.ts';
 import { feedForward } from './feed-forward.ts';
 
@@ -29,7 +30,7 @@ export interface MixtureOutput {
 }
 
 /** x [B, T, D]; bias [X] is the SMEBU selection bias. */
-export function mixture(x: Tensor, bias: Tensor, c: LayerContext): MixtureOutput {
+export function mixture(x: Tensor, bias: Tensor, c: LayerContext<QuasarConfig>): MixtureOutput {
   const { top_k: K, num_shared_experts: shared, moe_aux_loss_coeff: aux, moe_z_loss_coeff: z } = c.config;
   const D = x.dim(-1);
   const rows = reshape(x, [x.size / D, D]); // [B, T, D] -> [N, D]

@@ -16,13 +16,14 @@ import {
   silu,
   type Tensor,
 } from '@quasar/tensor';
+import type { QuasarConfig } from '../families/quasar/config.ts';
 import type { LayerContext } from './context.ts';
 
 /** fla's default for gated output norms. */
 const OUTPUT_NORM_EPS = 1e-5;
 
 /** u [B, T, D] -> [B, T, D] */
-export function quasarAttention(u: Tensor, c: LayerContext): Tensor {
+export function quasarAttention(u: Tensor, c: LayerContext<QuasarConfig>): Tensor {
   const { n_heads: H, head_dim: E, use_short_conv: hasConv } = c.config;
   const [B, T] = u.shape as [number, number, number];
   const project = (name: 'q' | 'k' | 'v') => {

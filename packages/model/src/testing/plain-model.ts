@@ -2,7 +2,7 @@
  * @file For tests: the family written out token by token on plain arrays, from the equations of the architecture and
  * without the ops, chunks, batches and states of the real one. Float64, one row, slow.
  */
-import { glaKeyDim, isMoe, layerType, type QuasarConfig } from '../config.ts';
+import { glaKeyDim, isMoe, layerType, type QuasarConfig } from '../families/quasar/config.ts';
 
 type Vector = number[];
 

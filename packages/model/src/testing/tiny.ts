@@ -1,10 +1,11 @@
 /** @file For tests: the smallest model that has every kind of layer, with no parameter left at a round value. */
 import { Rng } from '@quasar/base';
 import { type Device, scope, type Tensor } from '@quasar/tensor';
-import { type QuasarConfig, SIZES } from '../config.ts';
-import { type ForwardInput, forward, vocabularyLogits } from '../families/quasar.ts';
+import type { ForwardInput } from '../block.ts';
+import { SIZES, tensorTable } from '../families/index.ts';
+import type { QuasarConfig } from '../families/quasar/config.ts';
+import { forward, vocabularyLogits } from '../forward.ts';
 import { initialParameters, type Parameters } from '../parameters.ts';
-import { tensorTable } from '../tensor-table.ts';
 
 /** Layers: quasar dense, gla dense, quasar mixture, gla mixture. */
 export const TINY: QuasarConfig = {

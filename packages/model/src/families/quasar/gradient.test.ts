@@ -2,9 +2,9 @@
 import { Rng } from '@quasar/base';
 import { add, crossEntropy, gradients, noGrad, referenceDevice, scope, Tensor, weightedSum } from '@quasar/tensor';
 import { expect, it } from 'vitest';
-import type { QuasarConfig } from '../config.ts';
-import { randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
-import { forward, vocabularyLogits } from './quasar.ts';
+import { forward, vocabularyLogits } from '../../forward.ts';
+import { randomTokens, TINY, tinyParameters } from '../../testing/tiny.ts';
+import type { QuasarConfig } from './config.ts';
 
 /** Two loops, injection, router losses large enough to be seen, embeddings far larger than a step. */
 const CONFIG: QuasarConfig = {

@@ -1,12 +1,13 @@
 /** @file Gates of the forward pass: causality, train equals evaluation, devices agree, loops, refused input. */
 import { gradients, nativeAvailable, nativeDevice, openDevice, referenceDevice, scope, Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import { type QuasarConfig, SIZES } from '../config.ts';
-import { disposeParameters } from '../parameters.ts';
-import { ModelState } from '../state.ts';
-import { plainLogits } from '../testing/plain-model.ts';
-import { logitsOf, maxDifference, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
-import { forward, vocabularyLogits } from './quasar.ts';
+import { forward, vocabularyLogits } from '../../forward.ts';
+import { disposeParameters } from '../../parameters.ts';
+import { ModelState } from '../../state.ts';
+import { plainLogits } from '../../testing/plain-model.ts';
+import { logitsOf, maxDifference, randomTokens, TINY, tinyParameters } from '../../testing/tiny.ts';
+import { SIZES } from '../index.ts';
+import type { QuasarConfig } from './config.ts';
 
 const oracle = referenceDevice({ precision: 'f64' });
 const DEVICES = { 'float64 oracle': oracle, 'best device': openDevice('auto') };

@@ -1,11 +1,11 @@
 /** @file Gates of the streaming state and of packing: any division of a text, and any neighbours, give the same result. */
 import { crossEntropy, gradients, openDevice, referenceDevice, scope, Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import type { QuasarConfig } from '../config.ts';
-import type { Parameters } from '../parameters.ts';
-import type { ModelState } from '../state.ts';
-import { logitsOf, maxDifference, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
-import { forward, vocabularyLogits } from './quasar.ts';
+import { forward, vocabularyLogits } from '../../forward.ts';
+import type { Parameters } from '../../parameters.ts';
+import type { ModelState } from '../../state.ts';
+import { logitsOf, maxDifference, randomTokens, TINY, tinyParameters } from '../../testing/tiny.ts';
+import type { QuasarConfig } from './config.ts';
 
 const DEVICES = [
   { name: 'float64 oracle', device: referenceDevice({ precision: 'f64' }), tolerance: 1e-10, length: 67 },

@@ -1,10 +1,10 @@
 /** @file Reads a config.json strictly: what a field may be, and which fields must agree. */
 import type { Issue, Result } from '@quasar/base';
-import { glaKeyDim, type QuasarConfig, SIZES } from './config.ts';
-import { show, showName } from './show.ts';
+import { show, showName } from '../../show.ts';
+import { glaKeyDim, QUASAR_SIZES, type QuasarConfig } from './config.ts';
 
 /** The published values: they fix the names and types of the fields. */
-const EXAMPLE: QuasarConfig = SIZES['3b'];
+const EXAMPLE: QuasarConfig = QUASAR_SIZES['3b'];
 
 /** Fields with one supported value, that of the published model. */
 const FIXED: ReadonlySet<string> = new Set<keyof QuasarConfig>([
@@ -70,7 +70,7 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
 };
 
 /** Unknown, missing, ill-typed and impossible fields, all of them; fields that do not fit together once each is fine. */
-export function parseConfig(json: unknown): Result<QuasarConfig> {
+export function parseQuasarConfig(json: unknown): Result<QuasarConfig> {
   if (json === null || typeof json !== 'object' || Array.isArray(json)) {
     const message = `expected a JSON object, got ${show(json)}`;
     return { ok: false, issues: [{ code: 'config.not_object', path: 'config.json', message }] };

@@ -126,7 +126,7 @@ const LAPTOP: QuasarConfig = {
   eos_token_id: 1,
 };
 
-export const SIZES = {
+export const QUASAR_SIZES = {
   nano: {
     ...LAPTOP,
     d_model: 128,
@@ -171,8 +171,6 @@ export const SIZES = {
   },
   '3b': QUASAR_3B,
 } as const satisfies Record<string, QuasarConfig>;
-
-export type SizeName = keyof typeof SIZES;
 
 /** Layer i is a Quasar or a GLA layer by its place in the period. */
 export function layerType(config: QuasarConfig, layer: number): 'quasar' | 'gla' {

@@ -1,9 +1,9 @@
 /** @file The strict config reader: what passes, and the issue of each thing that does not. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type QuasarConfig, SIZES } from './config.ts';
-import { parseConfig } from './parse-config.ts';
-import { TINY } from './testing/tiny.ts';
+import { TINY } from '../../testing/tiny.ts';
+import { parseConfig, SIZES } from '../index.ts';
+import type { QuasarConfig } from './config.ts';
 
 /** `code field` of each issue. */
 function issues(json: unknown): string[] {

@@ -1,0 +1,84 @@
+/** @file One block of tokens on its way through a model of any family: what goes in, what comes out. */
+import { QuasarError } from '@quasar/base';
+import { type Device, Positions, Tensor } from '@quasar/tensor';
+import type { ModelState } from './state.ts';
+
+export interface ForwardInput {
+  /** Token ids, [B · T] row-major. */
+  tokens: Int32Array;
+  B: number;
+  T: number;
+  /** From the block before; absent at the start. */
+  state?: ModelState | undefined;
+  /** Position of each token in its segment, for packed rows; absent: one segment per row, going on from the state. */
+  positions?: Int32Array | undefined;
+  /** `none` drops the rotation (DroPE). Default `rope`. */
+  positional?: 'rope' | 'none' | undefined;
+  /** Keep only the input of each layer for the backward pass, and compute the layer again there. Default false. */
+  recompute?: boolean | undefined;
+}
+
+/** What changes how a block is computed, with the tensors of the `ModelState` before it. */
+export type BlockOptions = Pick<ForwardInput, 'positional' | 'recompute'> & {
+  state?: ReadonlyMap<string, Tensor> | undefined;
+};
+
+export interface BlockOutput {
+  hidden: Tensor;
+  /** Of the state after the block. */
+  tensors: Map<string, Tensor>;
+  aux: ForwardOutput['aux'];
+}
+
+export interface ForwardOutput {
+  /** After the last norm, [B, T, D]; `vocabularyLogits` maps rows to logits. */
+  hidden: Tensor;
+  state: ModelState;
+  aux: {
+    /** Sum of router losses, one element; null without experts. */
+    routerLoss: Tensor | null;
+    /** Tokens per expert of each (loop, MoE layer). */
+    counts: Tensor[];
+  };
+}
+
+/** The inputs of a block on the device; a recorded step reads them again after `write`. */
+export class Block {
+  readonly ids: Tensor;
+  readonly positions: Positions;
+  readonly #vocabulary: number;
+
+  /** @throws QuasarError model.token_out_of_range */
+  constructor(
+    config: { vocab_size: number },
+    device: Device,
+    { tokens, positions, B, T }: { tokens: Int32Array; positions: Int32Array; B: number; T: number },
+  ) {
+    checkTokens(tokens, config.vocab_size);
+    this.#vocabulary = config.vocab_size;
+    this.positions = new Positions(device, B, T, positions);
+    this.ids = Tensor.from(device, [B, T], tokens, 'int');
+  }
+
+  /** Both [B · T]. @throws QuasarError model.token_out_of_range; ShapeError */
+  write(tokens: Int32Array, positions: Int32Array): void {
+    checkTokens(tokens, this.#vocabulary);
+    this.ids.write(tokens);
+    this.positions.write(positions);
+  }
+
+  /** What both hold on the device. */
+  get tensors(): Tensor[] {
+    return [this.ids, this.positions.tensor];
+  }
+}
+
+function checkTokens(tokens: Int32Array, vocabulary: number): void {
+  const at = tokens.findIndex((id) => id < 0 || id >= vocabulary);
+  if (at < 0) return;
+  throw new QuasarError(
+    'model.token_out_of_range',
+    `forward: token ${tokens[at]} at index ${at}, the vocabulary has ${vocabulary}`,
+    { hint: 'use the tokenizer of this model' },
+  );
+}

@@ -1,0 +1,23 @@
+/** @file What a family of models is: its configs, its tensors, its forward pass. Whatever is above works on any family. */
+import type { Result } from '@quasar/base';
+import type { Block, BlockOptions, BlockOutput } from '../block.ts';
+import type { Parameters } from '../parameters.ts';
+import type { TensorSpec } from '../tensor-table.ts';
+
+/** What every config has, whatever its family. */
+export interface AnyConfig {
+  model_type: string;
+  vocab_size: number;
+}
+
+export interface Family<C extends AnyConfig> {
+  /** Untrusted JSON: every issue at once. It bounds what a config can make a reader allocate. */
+  parseConfig(json: unknown): Result<C>;
+  /** Every tensor of a checkpoint in file order. */
+  tensorTable(config: C): Map<string, TensorSpec>;
+  /** Share of a routed expert tensor that one token touches. */
+  expertShare(config: C): number;
+  /** Layers of a kind, for people: `16 quasar, 8 gla`. */
+  layers(config: C): Record<string, number>;
+  forwardBlock(config: C, parameters: Parameters, block: Block, options: BlockOptions): BlockOutput;
+}

@@ -1,0 +1,20 @@
+/** @file The quasar family (Quasar-3B): a looped stack of Quasar attention and GLA with BigMac experts, no softmax. */
+import type { Family } from '../family.ts';
+import { layerType, type QuasarConfig } from './config.ts';
+import { forwardQuasar } from './forward.ts';
+import { parseQuasarConfig } from './parse-config.ts';
+import { quasarTensors } from './tensors.ts';
+
+export const quasar: Family<QuasarConfig> = {
+  parseConfig: parseQuasarConfig,
+  tensorTable: quasarTensors,
+  expertShare: (config) => config.top_k / config.num_routed_experts,
+  layers(config) {
+    const types = Array.from({ length: config.n_layers }, (_, layer) => layerType(config, layer));
+    return {
+      quasar: types.filter((type) => type === 'quasar').length,
+      gla: types.filter((type) => type === 'gla').length,
+    };
+  },
+  forwardBlock: forwardQuasar,
+};
