@@ -1,6 +1,7 @@
 /** @file One block of tokens on its way through a model of any family: what goes in, what comes out. */
 import { QuasarError } from '@quasar/base';
 import { type Device, Positions, Tensor } from '@quasar/tensor';
+import type { Positional } from './positional.ts';
 import type { ModelState } from './state.ts';
 
 export interface ForwardInput {
@@ -12,14 +13,16 @@ export interface ForwardInput {
   state?: ModelState | undefined;
   /** Position of each token in its segment, for packed rows; absent: one segment per row, going on from the state. */
   positions?: Int32Array | undefined;
-  /** `none` drops the rotation (DroPE). Default `rope`. */
-  positional?: 'rope' | 'none' | undefined;
+  /** Default: as the config says, for most families `rope`. The weights do not change with it. */
+  positional?: Positional | undefined;
+  /** Tokens that recurrences compute at a time, a multiple of 16; results differ by rounding. Default: what is fastest. */
+  chunk?: number | undefined;
   /** Keep only the input of each layer for the backward pass, and compute the layer again there. Default false. */
   recompute?: boolean | undefined;
 }
 
 /** What changes how a block is computed, with the tensors of the `ModelState` before it. */
-export type BlockOptions = Pick<ForwardInput, 'positional' | 'recompute'> & {
+export type BlockOptions = Pick<ForwardInput, 'positional' | 'chunk' | 'recompute'> & {
   state?: ReadonlyMap<string, Tensor> | undefined;
 };
 

@@ -7,6 +7,8 @@ export interface LayerContext<C> {
   positions: Positions | null;
   /** Rotation by position; null after positions were dropped. */
   rotation: Rotation | null;
+  /** Tokens that recurrences compute at a time; absent: what is fastest. */
+  chunk?: number | undefined;
   /** A weight of this layer by its name under `model.layers.i.`. */
   weight(name: string): Tensor;
   /** This layer's part of the state from the block before; null at the start. */

@@ -25,6 +25,7 @@ export function gatedLinearAttention(u: Tensor, c: LayerContext<QuasarConfig>): 
   const { out, state } = gla(heads(q, dk), heads(k, dk), heads(v, E), heads(decay, dk), {
     state: c.load('S'),
     positions: c.positions,
+    chunk: c.chunk,
   });
   c.save('S', state);
   const gate = linear(u, c.weight('attn.g_proj.weight'));

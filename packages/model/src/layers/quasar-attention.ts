@@ -38,7 +38,11 @@ export function quasarAttention(u: Tensor, c: LayerContext<QuasarConfig>): Tenso
   const k = l2Norm(turn(project('k')));
   const v = project('v');
   const alpha = exactGate(linear(u, c.weight('attn.b_proj.weight')), k);
-  const { out, state } = deltaRule(q, k, v, alpha, { state: c.load('S'), positions: c.positions });
+  const { out, state } = deltaRule(q, k, v, alpha, {
+    state: c.load('S'),
+    positions: c.positions,
+    chunk: c.chunk,
+  });
   c.save('S', state);
   const low = linear(u, c.weight('attn.g_proj.0.weight'));
   const gate = linear(low, c.weight('attn.g_proj.1.weight'), c.weight('attn.g_proj.1.bias'));

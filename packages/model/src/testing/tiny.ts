@@ -1,8 +1,8 @@
-/** @file For tests: the smallest model that has every kind of layer, with no parameter left at a round value. */
+/** @file For tests: the smallest quasar model that has every kind of layer, and what tests of any model need. */
 import { Rng } from '@quasar/base';
 import { type Device, scope, type Tensor } from '@quasar/tensor';
 import type { ForwardInput } from '../block.ts';
-import { SIZES, tensorTable } from '../families/index.ts';
+import { type ModelConfig, SIZES, tensorTable } from '../families/index.ts';
 import type { QuasarConfig } from '../families/quasar/config.ts';
 import { forward, vocabularyLogits } from '../forward.ts';
 import { initialParameters, type Parameters } from '../parameters.ts';
@@ -25,12 +25,12 @@ export const TINY: QuasarConfig = {
   routed_expert_size: 16,
 };
 
-/** A fresh model with noise on norms, biases, gates and the selection bias, which would hide errors at 0 and 1. */
-export async function tinyParameters(device: Device, config: QuasarConfig = TINY, seed = 'tiny'): Promise<Parameters> {
+/** A fresh model with noise on norms, biases, gates and selection biases, which would hide errors at 0 and 1. */
+export async function tinyParameters(device: Device, config: ModelConfig = TINY, seed = 'tiny'): Promise<Parameters> {
   const parameters = initialParameters(config, device, new Rng(seed));
   const rng = new Rng(`${seed}/noise`);
   for (const [name, { role }] of tensorTable(config)) {
-    const isNoisy = role === 'norm' || role === 'scalar' || name === 'model.all_moe_bias';
+    const isNoisy = role === 'norm' || role === 'scalar' || (role === 'buffer' && name.endsWith('_bias'));
     const tensor = parameters.get(name) as Tensor;
     if (isNoisy) tensor.write(Float64Array.from(await tensor.read(), (x) => Math.fround(x + 0.1 * rng.normal())));
   }
@@ -44,7 +44,7 @@ export function randomTokens(count: number, vocabSize: number, seed: string): In
 
 /** Logits of every position, [B·T·V]. */
 export async function logitsOf(
-  config: QuasarConfig,
+  config: ModelConfig,
   parameters: Parameters,
   input: ForwardInput,
 ): Promise<Float32Array | Float64Array> {
@@ -63,4 +63,15 @@ export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
     if (!(difference <= worst)) worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
   }
   return worst;
+}
+
+/** RMS(a − b) / RMS(b); infinite for different lengths. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < a.length; i++) {
+    difference += ((a[i] as number) - (b[i] as number)) ** 2;
+    size += (b[i] as number) ** 2;
+  }
+  return difference === 0 ? 0 : Math.sqrt(difference / size);
 }

@@ -17,7 +17,7 @@ export interface RecurrenceOptions {
   /** Where segments start: the state is zeroed there. */
   positions?: Positions | null;
   /** Tokens computed at a time, a multiple of 16. The result does not depend on it beyond rounding, the speed does. */
-  chunk?: number;
+  chunk?: number | undefined;
 }
 
 /** Chunks of 32 are some 10 % faster for heads of 64 and keep twice as many states for the backward pass. */

@@ -14,6 +14,7 @@ import { gatedLinearAttention } from '../../layers/gated-linear-attention.ts';
 import { mixture } from '../../layers/mixture.ts';
 import { quasarAttention } from '../../layers/quasar-attention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
+import { rotationOf } from '../../positional.ts';
 import { isMoe, layerType, type QuasarConfig } from './config.ts';
 
 /** @throws QuasarError model.unsupported, checkpoint.missing_tensor */
@@ -24,13 +25,13 @@ export function forwardQuasar(
   options: BlockOptions = {},
 ): BlockOutput {
   const { ids, positions } = block;
-  const { state, positional, recompute = false } = options;
+  const { state, chunk, positional = { mode: 'rope' }, recompute = false } = options;
   if (config.memory_slots > 0) {
     throw new QuasarError('model.unsupported', 'forward: latent memory is not implemented yet', {
       hint: 'use a config with memory_slots 0 (nano, tiny, mini, small)',
     });
   }
-  const rotation = positional === 'none' ? null : { theta: config.rope_theta, rotary: config.head_dim };
+  const rotation = rotationOf(positional, { theta: config.rope_theta, rotary: config.head_dim });
   const { rms_norm_eps: eps } = config;
   const next = new Map<string, Tensor>();
   const counts: Tensor[] = [];
@@ -54,6 +55,7 @@ export function forwardQuasar(
           config,
           positions,
           rotation,
+          chunk,
           weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
           load: (name) => state?.get(key(name)) ?? null,
           save: (name, tensor) => saved.set(key(name), tensor),
