@@ -10,6 +10,7 @@ export {
   loadCheckpoint,
   loadParameters,
   readConfig,
+  readConfigFile,
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
 export {
@@ -22,6 +23,7 @@ export {
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
 export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
+export type { SequenceCost } from './families/family.ts';
 export {
   countParameters,
   type ModelConfig,
@@ -32,6 +34,7 @@ export {
 } from './families/index.ts';
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
+export { type ModelInfo, modelInfo } from './model-info.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
 export type { Positional } from './positional.ts';
 export { ModelState } from './state.ts';

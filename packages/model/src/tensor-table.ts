@@ -17,6 +17,8 @@ export interface TensorSpec {
   shape: number[];
   role: Role;
   init: Init;
+  /** What `modelInfo` counts it under; absent: by its role. */
+  part?: string;
 }
 
 export type Entries = [name: string, spec: TensorSpec][];
@@ -30,3 +32,14 @@ export const matrix = (name: string, shape: number[], std: number) =>
   entry(name, shape, 'matrix', { kind: 'normal', std });
 export const norm = (name: string, size: number) => entry(name, [size], 'norm', constant(1));
 export const bias = (name: string, size: number, value = 0) => entry(name, [size], 'scalar', constant(value));
+/** Counts the entries under `part`, but for those that have one. */
+export const inPart = (part: string, entries: Entries): Entries =>
+  entries.map(([name, spec]) => [name, { part, ...spec }]);
+
+/**
+ * Whether inference may keep the tensor in 16 bits: matrices, tables and experts, which the products take in any storage
+ * type. All others are small and stay float.
+ */
+export function fitsIn16Bits({ role, shape }: TensorSpec): boolean {
+  return role === 'expert' || (shape.length === 2 && (role === 'matrix' || role === 'embedding' || role === 'head'));
+}

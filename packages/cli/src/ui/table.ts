@@ -3,6 +3,8 @@
 export interface Column<Row> {
   title: string;
   value(row: Row): string | number;
+  /** Text that is a number, to the right like one. */
+  isNumeric?: true;
 }
 
 /** One line per row below a line of titles; columns two spaces apart, no trailing spaces. */
@@ -15,7 +17,9 @@ export function table<Row>(columns: Column<Row>[], rows: readonly Row[]): string
     values
       .map((value, c) => {
         const width = widths[c] ?? 0;
-        return typeof align[c] === 'number' ? String(value).padStart(width) : String(value).padEnd(width);
+        return columns[c]?.isNumeric || typeof align[c] === 'number'
+          ? String(value).padStart(width)
+          : String(value).padEnd(width);
       })
       .join('  ')
       .trimEnd();

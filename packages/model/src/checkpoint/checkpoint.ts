@@ -68,7 +68,11 @@ export function checkTensors(config: ModelConfig, header: SafetensorsHeader): Is
 
 /** The config of a checkpoint directory, or every issue of its config.json. */
 export function readConfig(directory: string): Result<ModelConfig> {
-  const path = join(directory, CHECKPOINT_FILES.config);
+  return readConfigFile(join(directory, CHECKPOINT_FILES.config));
+}
+
+/** As `readConfig`, of a file with any name. */
+export function readConfigFile(path: string): Result<ModelConfig> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

@@ -10,6 +10,20 @@ export interface AnyConfig {
   vocab_size: number;
 }
 
+/** What a sequence costs beside the products with the weights. */
+export interface SequenceCost {
+  /** Passes over the layers per token. */
+  loops: number;
+  /** Bytes that a sequence carries from block to block, however long it is. */
+  stateBytes: number;
+  /** Bytes that every token adds. */
+  cacheBytesPerToken: number;
+  /** Operations of the recurrences per token, in chunks of 64. */
+  recurrenceFlops: number;
+  /** Operations of softmax attention per token and token before it. */
+  contextFlops: number;
+}
+
 export interface Family<C extends AnyConfig> {
   /** Untrusted JSON: every issue at once. It bounds what a config can make a reader allocate. */
   parseConfig(json: unknown): Result<C>;
@@ -19,5 +33,6 @@ export interface Family<C extends AnyConfig> {
   expertShare(config: C): number;
   /** Layers of a kind, for people: `16 quasar, 8 gla`. */
   layers(config: C): Record<string, number>;
+  sequenceCost(config: C): SequenceCost;
   forwardBlock(config: C, parameters: Parameters, block: Block, options: BlockOptions): BlockOutput;
 }

@@ -2,7 +2,7 @@
 import type { Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
 import { show } from '../show.ts';
-import type { TensorSpec } from '../tensor-table.ts';
+import type { Role, TensorSpec } from '../tensor-table.ts';
 import type { Family } from './family.ts';
 import { QUASAR_SIZES, type QuasarConfig } from './quasar/config.ts';
 import { quasar } from './quasar/index.ts';
@@ -36,6 +36,12 @@ export function tensorTable(config: ModelConfig): Map<string, TensorSpec> {
   return familyOf(config).tensorTable(config);
 }
 
+/** Share of a tensor of this role that one token touches: its row of the embedding table does not count, nor do buffers. */
+export function activeShare(config: ModelConfig, role: Role): number {
+  if (role === 'expert') return familyOf(config).expertShare(config);
+  return role === 'embedding' || role === 'buffer' ? 0 : 1;
+}
+
 /**
  * Parameters (buffers do not count). `active`: touched by one token, with the head and without the embedding table;
  * of the routed experts only the chosen ones are.
@@ -44,11 +50,8 @@ export function countParameters(config: ModelConfig): { total: number; active: n
   let total = 0;
   let active = 0;
   for (const { shape, role } of tensorTable(config).values()) {
-    if (role === 'buffer') continue;
-    const size = sizeOf(shape);
-    total += size;
-    if (role === 'expert') active += size * familyOf(config).expertShare(config);
-    else if (role !== 'embedding') active += size;
+    if (role !== 'buffer') total += sizeOf(shape);
+    active += sizeOf(shape) * activeShare(config, role);
   }
   return { total, active };
 }

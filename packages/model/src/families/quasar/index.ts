@@ -1,6 +1,7 @@
 /** @file The quasar family (Quasar-3B): a looped stack of Quasar attention and GLA with BigMac experts, no softmax. */
 import type { Family } from '../family.ts';
 import { layerType, type QuasarConfig } from './config.ts';
+import { sequenceCost } from './cost.ts';
 import { forwardQuasar } from './forward.ts';
 import { parseQuasarConfig } from './parse-config.ts';
 import { quasarTensors } from './tensors.ts';
@@ -16,5 +17,6 @@ export const quasar: Family<QuasarConfig> = {
       gla: types.filter((type) => type === 'gla').length,
     };
   },
+  sequenceCost,
   forwardBlock: forwardQuasar,
 };

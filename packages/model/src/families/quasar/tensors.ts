@@ -1,5 +1,5 @@
 /** @file The exact tensor table of the quasar family under its public names. Source: architecture §2.1, §3.13, §4. */
-import { bias, constant, type Entries, entry, matrix, norm, type TensorSpec } from '../../tensor-table.ts';
+import { bias, constant, type Entries, entry, inPart, matrix, norm, type TensorSpec } from '../../tensor-table.ts';
 import { glaKeyDim, isMoe, layerType, type QuasarConfig } from './config.ts';
 
 /** Standard deviations of projections, and of those that write into the residual stream: they shrink with depth. */
@@ -33,10 +33,16 @@ function layerTensors(config: QuasarConfig, layer: number): Entries {
   const D = config.d_model;
   const gate = config.looped_injection_init;
   return [
-    ...['ln1', 'ln1_out', 'ln2', 'ln2_out'].map((name) => norm(`${name}.weight`, D)),
-    bias('injection_gate', 1, Math.log(gate / (1 - gate))),
-    ...(layerType(config, layer) === 'quasar' ? attentionTensors(config) : glaTensors(config)),
-    ...(isMoe(config, layer) ? mixtureTensors(config) : feedForwardTensors(config, 'ffn', config.d_ff)),
+    ...inPart('norms and gates', [
+      ...['ln1', 'ln1_out', 'ln2', 'ln2_out'].map((name) => norm(`${name}.weight`, D)),
+      bias('injection_gate', 1, Math.log(gate / (1 - gate))),
+    ]),
+    ...(layerType(config, layer) === 'quasar'
+      ? inPart('quasar attention', attentionTensors(config))
+      : inPart('gated linear attention', glaTensors(config))),
+    ...(isMoe(config, layer)
+      ? inPart('router and bottleneck', mixtureTensors(config))
+      : inPart('dense feed-forward', feedForwardTensors(config, 'ffn', config.d_ff))),
   ];
 }
 
@@ -74,7 +80,7 @@ function glaTensors(config: QuasarConfig): Entries {
     matrix('attn.gk_proj.1.weight', [keys, 16], std),
     bias('attn.gk_proj.1.bias', keys),
     norm('attn.g_norm_swish_gate.weight', E),
-    ...(config.memory_slots > 0 ? memoryTensors(config) : []),
+    ...(config.memory_slots > 0 ? inPart('latent memory', memoryTensors(config)) : []),
   ];
 }
 
@@ -119,11 +125,13 @@ function mixtureTensors(config: QuasarConfig): Entries {
   return [
     matrix('ffn.w_down_proj.weight', [bottleneck, D], std),
     matrix('ffn.w_up_proj.weight', [D, bottleneck], std),
-    entry('ffn.experts_w12', [E, bottleneck, 2 * width], 'expert', normal),
-    entry('ffn.experts_w3', [E, width, bottleneck], 'expert', normal),
+    ...inPart('routed experts', [
+      entry('ffn.experts_w12', [E, bottleneck, 2 * width], 'expert', normal),
+      entry('ffn.experts_w3', [E, width, bottleneck], 'expert', normal),
+    ]),
     entry('ffn.router.router_weights', [E, D], 'matrix', { kind: 'uniform', bound: 1 / Math.sqrt(D) }),
     ...Array.from({ length: shared }, (_, s) =>
-      feedForwardTensors(config, `ffn.shared_experts.${s}`, config.shared_expert_size),
+      inPart('shared experts', feedForwardTensors(config, `ffn.shared_experts.${s}`, config.shared_expert_size)),
     ).flat(),
     entry('ffn.max_vio', [], 'buffer', constant(0)),
   ];

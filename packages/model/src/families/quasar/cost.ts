@@ -1,0 +1,31 @@
+/** @file State and work of one sequence in the quasar family. Source: architecture §3.5.10, §3.6, §3.8, §5; C = 64. */
+import type { SequenceCost } from '../family.ts';
+import { glaKeyDim, layerType, type QuasarConfig } from './config.ts';
+
+const CHUNK = 64;
+const FLOAT_BYTES = 4;
+
+export function sequenceCost(config: QuasarConfig): SequenceCost {
+  const { d_model: D, n_heads: H, head_dim: E, n_layers: L, num_loops: loops, memory_slots: K, memory_dim: M } = config;
+  const dk = glaKeyDim(config);
+  const convTails = config.use_short_conv ? 3 * (config.conv_size - 1) * D : 0;
+  // Of an open segment: up to 63 rows, each with its saliency.
+  const memory = K > 0 ? K * M + (CHUNK - 1) * (M + 1) : 0;
+  const perLayer = {
+    quasar: { floats: H * E * E + convTails, flops: H * (6 * E * E + CHUNK * 8 * E) },
+    gla: { floats: H * dk * E + memory, flops: H * (4 * dk * E + 2 * CHUNK * (dk + E)) + 4 * K * M },
+  };
+  let [floats, flops] = [0, 0];
+  for (let layer = 0; layer < L; layer++) {
+    const of = perLayer[layerType(config, layer)];
+    floats += of.floats;
+    flops += of.flops;
+  }
+  return {
+    loops,
+    stateBytes: loops * floats * FLOAT_BYTES,
+    cacheBytesPerToken: 0,
+    recurrenceFlops: loops * flops,
+    contextFlops: 0,
+  };
+}
