@@ -89,6 +89,15 @@ export const SIGNATURES: Record<KernelName, Signature> = {
   },
   exact_gate: ([rows, E]) => [f(rows), f(rows), f(rows * E)],
   exact_gate_backward: ([rows, E]) => [f(rows), f(rows * E), f(rows), f(rows * E), f(rows)],
+  decay_gate: ([rows, H, E]) => [...all(2, f(rows * H * E)), f(H), f(H * E)],
+  decay_gate_backward: ([rows, H, E]) => {
+    const z = f(rows * H * E);
+    return [z, f(rows * H), z, f(H), f(H * E), z];
+  },
+  copy_blocks: ([rows, width, outStep, outAt, step, at]) => {
+    const count = width > 0 ? rows : 0;
+    return [f(strided(count, outStep, outAt + width)), f(strided(count, step, at + width))];
+  },
   recurrence: (n) => {
     const { value, operands, state, saved, position } = recurrence(n);
     return [value, state, maybe(saved), ...operands, maybe(state), position];

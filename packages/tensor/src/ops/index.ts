@@ -17,13 +17,14 @@ export {
 } from './elementwise.ts';
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
 export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
+export { concat, repeatHeads, slice, split } from './layout.ts';
 export { linear, linearSwiglu } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { orthogonalize, type SmebuSettings, type SparseAdamSettings, smebu, sparseAdam } from './optim.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';
 export { type Rotation, rope } from './rope.ts';
-export { exactGate, Positions, shortConv } from './sequence.ts';
+export { decayGate, exactGate, Positions, shortConv } from './sequence.ts';
 export { type Slots, slotAttention, slotGates } from './slots.ts';
 export {
   crossEntropy,

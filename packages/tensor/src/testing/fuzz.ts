@@ -80,6 +80,18 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
     const [B, T, H, E] = [s.size(3), s.size(70), s.size(3), s.size()];
     return [ops.exactGate(s.input([B, T, H]), s.input([B, T, H, E], 0.3))];
   },
+  decayGate: (s) => {
+    const [rows, H, E] = [s.size(), s.rng.int(1, 5), s.rng.int(1, 40)];
+    return [ops.decayGate(s.input([rows, H * E]), s.input([H]), s.input([H * E]))];
+  },
+  layout: (s) => {
+    const [B, T, H, E] = [s.size(3), s.size(20), s.size(4), s.size()];
+    const [x, y] = [s.input([B, T, H, E]), s.input([B, s.size(20), H, E])];
+    const joined = ops.concat([x, y], 1);
+    const [left, right] = ops.split(joined, [E - 1, 1]);
+    const from = s.rng.int(0, joined.dim(1));
+    return [left, right, ops.slice(joined, 1, from, joined.dim(1)), ops.repeatHeads(x, s.rng.int(1, 4))];
+  },
   deltaRule: (s) => {
     const [B, T, H, dk, dv] = [s.size(3), s.size(140), s.size(3), s.width(), s.width()];
     const state = s.rng.next() < 0.5 ? s.input([B, H, dk, dv]) : null;

@@ -10,6 +10,7 @@ import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gemm from './gemm.ts';
 import * as head from './head.ts';
+import * as layout from './layout.ts';
 import * as loss from './loss.ts';
 import * as memory from './memory.ts';
 import * as moe from './moe.ts';
@@ -26,6 +27,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...gemm,
   cast,
   ...elementwise,
+  ...layout,
   ...norm,
   ...sequence,
   ...recurrence,

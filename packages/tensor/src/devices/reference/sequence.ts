@@ -118,3 +118,30 @@ export const exact_gate_backward: ReferenceKernel = (p, n) => {
     dz[i] = d * Math.exp(-beta * lambda) * sigmoid(z[i]);
   }
 };
+
+/** g = −e^A softplus(z + dt), one rate A per head, one dt per channel. */
+export const decay_gate: ReferenceKernel = (p, n) => {
+  const [g, z, rate, shift] = p as Numbers[];
+  const [rows, H, E] = n;
+  for (let i = 0; i < rows * H * E; i++) {
+    const c = i % (H * E);
+    g[i] = -Math.exp(rate[Math.floor(c / E)]) * softplus(z[i] + shift[c]);
+  }
+};
+
+/** dA per row and head. */
+export const decay_gate_backward: ReferenceKernel = (p, n) => {
+  const [dz, dRate, z, rate, shift, dg] = p as Numbers[];
+  const [rows, H, E] = n;
+  for (let i = 0; i < rows * H; i++) {
+    const h = i % H;
+    const factor = -Math.exp(rate[h]);
+    let sum = 0;
+    for (let e = 0; e < E; e++) {
+      const x = z[i * E + e] + shift[h * E + e];
+      dz[i * E + e] = dg[i * E + e] * factor * sigmoid(x);
+      sum += dg[i * E + e] * factor * softplus(x);
+    }
+    dRate[i] = sum;
+  }
+};

@@ -5,6 +5,7 @@ import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gemmCases } from './gemm.ts';
 import { headCases } from './head.ts';
+import { layoutCases } from './layout.ts';
 import { lossCases } from './loss.ts';
 import { memoryCases } from './memory.ts';
 import { moeCases } from './moe.ts';
@@ -20,6 +21,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   cast: castCases,
   elementwise: elementwiseCases,
   gemm: gemmCases,
+  layout: layoutCases,
   norm: normCases,
   rope: ropeCases,
   slots: slotCases,

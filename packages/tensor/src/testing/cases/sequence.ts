@@ -55,5 +55,22 @@ export async function sequenceCases(): Promise<Case[]> {
       numbers,
     });
   }
+  for (const [rows, H, E] of [
+    [1, 1, 1],
+    [300, 3, 1],
+    [70, 2, 33],
+  ] as [number, number, number][]) {
+    const numbers = [rows, H, E];
+    const size = rows * H * E;
+    const given = [draw.normal(size, 4), draw.uniform(H, -2, 2.8), draw.normal(H * E)];
+    const out = { output: size };
+    cases.push({ name: `decay_gate ${numbers}`, kernel: 'decay_gate', buffers: [out, ...given], numbers });
+    cases.push({
+      name: `decay_gate_backward ${numbers}`,
+      kernel: 'decay_gate_backward',
+      buffers: [out, { output: rows * H }, ...given, draw.normal(size)],
+      numbers,
+    });
+  }
   return cases;
 }
