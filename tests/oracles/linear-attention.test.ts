@@ -1,43 +1,29 @@
 /**
  * @file The sequence ops against code that is not ours: the naive functions of flash-linear-attention with the gradients of
- * autograd, and the matrix exponential of Quasar's differential equation (`tests/oracles`).
+ * autograd, and the matrix exponential of Quasar's differential equation (`linear_attention.py`, `zero_order_hold.py`).
  */
-import { readFileSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
-import { gradients } from './autograd.ts';
-import type { Device } from './device.ts';
-import { nativeAvailable, nativeDevice } from './devices/native.ts';
-import { referenceDevice } from './devices/reference/device.ts';
 import {
   add,
+  type Device,
   deltaRule,
   exactGate,
   gla,
+  gradients,
   l2Norm,
+  nativeAvailable,
+  nativeDevice,
   type Recurrence,
   type RecurrenceOptions,
+  referenceDevice,
   scale,
   simpleGla,
+  sizeOf,
   slotAttention,
+  Tensor,
   weightedSum,
-} from './ops/index.ts';
-import { sizeOf, Tensor } from './tensor.ts';
-import { relativeError } from './testing/compare.ts';
-
-type Vectors = Record<string, Record<string, number[]>>;
-const read = (name: string): Vectors =>
-  JSON.parse(readFileSync(new URL(`../../../tests/oracles/vectors/${name}.json`, import.meta.url), 'utf8'));
-
-/** The numbers of `uniform` in tests/oracles/inputs.py. */
-function uniform(name: string, low: number, high: number, shape: number[]): Float64Array {
-  const modulus = 2 ** 31 - 1;
-  let state = (crc32(name) % (modulus - 1)) + 1;
-  return Float64Array.from({ length: sizeOf(shape) }, () => {
-    state = (state * 48271) % modulus;
-    return low + (high - low) * (state / modulus);
-  });
-}
+} from '@quasar/tensor';
+import { describe, expect, it } from 'vitest';
+import { readVectors, relativeError, uniform } from './vectors.ts';
 
 const [B, T, H, D, M] = [1, 18, 2, 16, 16];
 const SHAPES: Record<string, [low: number, high: number, shape: number[]]> = {
@@ -83,13 +69,13 @@ const DEVICES: [name: string, device: Device, tolerance: number][] = [
 
 describe.each(DEVICES)('%s', (_, device, tolerance) => {
   describe('flash-linear-attention', () => {
-    const vectors = read('linear-attention');
+    const vectors = readVectors('linear-attention');
 
     it.each(Object.keys(vectors))('%s: outputs, states and gradients', async (name) => {
       const expected = vectors[name] as Record<string, number[]>;
       const run = CASES[name] as Run;
       const inputs = Object.entries(SHAPES).map(([input, [low, high, shape]]) => {
-        const tensor = Tensor.from(device, shape, uniform(input, low, high, shape));
+        const tensor = Tensor.from(device, shape, uniform(input, low, high, sizeOf(shape)));
         tensor.requiresGrad = true;
         return [input, tensor] as const;
       });
@@ -100,7 +86,7 @@ describe.each(DEVICES)('%s', (_, device, tolerance) => {
             const x = Object.fromEntries(inputs) as Inputs;
             const results = run({ ...x, k: l2Norm(x.k) }, chunk);
             const losses = results.map((y, i) =>
-              weightedSum(y, Tensor.from(device, y.shape, uniform(`d${i}`, -1, 1, y.shape))),
+              weightedSum(y, Tensor.from(device, y.shape, uniform(`d${i}`, -1, 1, y.size))),
             );
             return { loss: losses.reduce((sum, loss) => add(sum, loss)), results };
           },
@@ -112,20 +98,18 @@ describe.each(DEVICES)('%s', (_, device, tolerance) => {
         });
         expect([...got.keys()].sort()).toEqual(Object.keys(expected).sort());
         for (const [what, tensor] of got)
-          expect(relativeError(await tensor.read(), Float64Array.from(expected[what] as number[])), what).toBeLessThan(
-            tolerance,
-          );
+          expect(relativeError(await tensor.read(), expected[what] as number[]), what).toBeLessThan(tolerance);
       }
     });
   });
 
   it('the exact gate solves the differential equation of Quasar attention, without and with forgetting', async () => {
-    const vectors = read('zero-order-hold');
+    const vectors = readVectors('zero-order-hold');
     const of = (input: string, low: number, high: number, ...shape: number[]) =>
-      Tensor.from(device, shape, uniform(input, low, high, shape));
+      Tensor.from(device, shape, uniform(input, low, high, sizeOf(shape)));
     const [q, k, v] = ['q', 'k', 'v'].map((input) => of(input, -1, 1, 1, T, 1, D)) as [Tensor, Tensor, Tensor];
     const state = of('state', -0.3, 0.3, 1, 1, D, D);
-    const beta = uniform('beta', 0, 2, [T]);
+    const beta = uniform('beta', 0, 2, T);
     // softplus(z) = beta
     const alpha = exactGate(
       Tensor.from(
@@ -135,8 +119,8 @@ describe.each(DEVICES)('%s', (_, device, tolerance) => {
       ),
       k,
     );
-    const gamma = uniform('gamma', 0, 1, [T]).map((x) => 0.3 * x);
-    const keys = uniform('k', -1, 1, [T, D]);
+    const gamma = uniform('gamma', 0, 1, T).map((x) => 0.3 * x);
+    const keys = uniform('k', -1, 1, T * D);
     const write = Float64Array.from(beta, (b, t) => {
       const rate = keys.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x * x, 0) + (gamma[t] as number);
       return -Math.expm1(-b * rate) / rate;
@@ -152,12 +136,8 @@ describe.each(DEVICES)('%s', (_, device, tolerance) => {
     };
     for (const [name, { out, state: end }] of Object.entries(results)) {
       const expected = vectors[name] as Record<string, number[]>;
-      expect(relativeError(await out.read(), Float64Array.from(expected.out as number[])), name).toBeLessThan(
-        tolerance,
-      );
-      expect(relativeError(await end.read(), Float64Array.from(expected.state as number[])), name).toBeLessThan(
-        tolerance,
-      );
+      expect(relativeError(await out.read(), expected.out as number[]), name).toBeLessThan(tolerance);
+      expect(relativeError(await end.read(), expected.state as number[]), name).toBeLessThan(tolerance);
     }
   });
 });

@@ -1,0 +1,94 @@
+/** @file The quasar family against the same equations in PyTorch float64 (`quasar_model.py`), gradients too. */
+import { forward, type Parameters, type QuasarConfig, SIZES, tensorTable, vocabularyLogits } from '@quasar/model';
+import {
+  add,
+  crossEntropy,
+  type Device,
+  gradients,
+  nativeAvailable,
+  nativeDevice,
+  referenceDevice,
+  sizeOf,
+  Tensor,
+  weightedSum,
+} from '@quasar/tensor';
+import { describe, expect, it } from 'vitest';
+import { readVectors, uniform } from './vectors.ts';
+
+const vectors = readVectors('quasar-model');
+const [B, T, STEP] = [2, 70, 7];
+
+/** What `parameter` of the oracle draws; what it does not know is not used. */
+function parametersOf(config: QuasarConfig, device: Device): Parameters {
+  const entries = [...tensorTable(config)].map(([name, { shape, role }]) => {
+    const values = uniform(name, -0.25, 0.25, sizeOf(shape)).map((x) => (role === 'norm' ? x + 1 : x));
+    return [name, Tensor.from(device, shape, values)] as const;
+  });
+  return new Map(entries);
+}
+
+/** As in quasar_model.py. */
+const TINY: QuasarConfig = {
+  ...SIZES.nano,
+  vocab_size: 48,
+  d_model: 32,
+  n_layers: 4,
+  n_heads: 2,
+  head_dim: 16,
+  d_ff: 48,
+  expand_k: 1,
+  quasar_layers: 1,
+  gated_layers: 1,
+  dense_input_layers: 2,
+  num_routed_experts: 4,
+  shared_expert_size: 24,
+  routed_expert_size: 16,
+};
+
+const CONFIGS: Record<string, QuasarConfig> = {
+  plain: TINY,
+  'two loops with injection': { ...TINY, num_loops: 2, use_looped_injection: true },
+};
+const DEVICES: [name: string, device: Device, tolerance: number][] = [
+  ['reference', referenceDevice({ precision: 'f64' }), 1e-8],
+  ...(nativeAvailable() ? [['native', nativeDevice(), 2e-5] as [string, Device, number]] : []),
+];
+
+describe.each(DEVICES)('%s', (_, device, tolerance) => {
+  it.each(Object.keys(vectors))('%s: logits, loss and the gradient of every parameter', async (name) => {
+    const expected = vectors[name] as Record<string, number[]>;
+    const config = CONFIGS[name] as QuasarConfig;
+    const parameters = parametersOf(config, device);
+    const names = Object.keys(expected).filter((key) => parameters.has(key));
+    const trained = names.map((key) => parameters.get(key) as Tensor);
+    for (const tensor of trained) tensor.requiresGrad = true;
+    const drawn = (what: string) =>
+      Int32Array.from(uniform(what, 0, 1, B * T), (x) => Math.floor(x * config.vocab_size));
+    const { value, gradients: found } = gradients(trained, () => {
+      const { hidden, aux } = forward(config, parameters, { tokens: drawn('tokens'), B, T });
+      const logits = vocabularyLogits(parameters, hidden);
+      const each = crossEntropy(logits, Tensor.from(device, [B * T], drawn('targets'), 'int'));
+      const mean = weightedSum(each, Tensor.filled(device, [B * T], 1), 1 / (B * T));
+      return { loss: add(mean, aux.routerLoss as Tensor), logits };
+    });
+    const logits = await value.logits.read();
+    const V = config.vocab_size;
+    (expected.logits as number[]).forEach((want, i) => {
+      const row = Math.floor(i / V);
+      const perRow = Math.ceil(T / STEP);
+      const at = Math.floor(row / perRow) * T + (row % perRow) * STEP;
+      expect(Math.abs((logits[at * V + (i % V)] as number) - want), `logit ${i}`).toBeLessThan(10 * tolerance);
+    });
+    expect((await value.loss.read())[0]).toBeCloseTo((expected.loss as number[])[0] as number, 6);
+    expect(names.length).toBe(Object.keys(expected).length - 2);
+    for (const [i, key] of names.entries()) {
+      const weights = uniform(`d ${key}`, -1, 1, trained[i]?.size as number);
+      const gradient = await (found[i] as Tensor).read();
+      const sum = weights.reduce((total, w, j) => total + w * (gradient[j] as number), 0);
+      const size = Math.hypot(...gradient);
+      expect(Math.abs(sum - ((expected[key] as number[])[0] as number)), key).toBeLessThan(
+        tolerance * Math.max(size, 1e-3),
+      );
+    }
+  });
+});
