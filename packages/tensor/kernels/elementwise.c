@@ -44,6 +44,28 @@ KERNEL(multiply) {
   parallel_for(L(0), GRAIN, multiply_range, &l);
 }
 
+static void clamp_range(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++) {
+    float x = l->op && l->x[i] != l->x[i] ? 0.0f : l->x[i];
+    l->out[i] = x < l->s ? l->s : x > l->t ? l->t : x;
+  }
+}
+/* x within [low, high]; NaN stays, or becomes 0. p: out x; n: count low high nanIsZero */
+KERNEL(clamp) {
+  loop l = {.out = F(0), .x = F(1), .s = (float)a->n[1], .t = (float)a->n[2], .op = L(3)};
+  parallel_for(L(0), GRAIN, clamp_range, &l);
+}
+static void clamp_backward_range(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++) l->out[i] = l->x[i] >= l->s && l->x[i] <= l->t ? l->y[i] : 0.0f;
+}
+/* p: dx x dy; n: count low high */
+KERNEL(clamp_backward) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2), .s = (float)a->n[1], .t = (float)a->n[2]};
+  parallel_for(L(0), GRAIN, clamp_backward_range, &l);
+}
+
 enum { SILU, SIGMOID, SOFTPLUS, LOG_SIGMOID };
 static void unary_range(void *context, long b, long e) {
   loop *l = context;

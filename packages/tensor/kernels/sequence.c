@@ -1,13 +1,13 @@
-/* Causal depthwise convolution and the exact write gate of Quasar attention. */
+/* Causal depthwise convolution. */
 #include "quasar.h"
 #include "scalar.h"
 #include "simd.h"
 
 typedef struct {
-  const float *x, *w, *state, *dy, *k, *z;
+  const float *x, *w, *state, *dy;
   float *y, *dx, *dw, *next, *work;
   const int32_t *position;
-  long B, T, E, D, W;
+  long B, T, D, W;
 } seq;
 
 /* x at time t - back of the same segment; times before 0 come from the carried state [W-1, D] (oldest first). */
@@ -101,39 +101,4 @@ KERNEL(short_conv_backward) {
   parallel_for(g.B * g.T, 1 + 2048 / (g.D + 1), conv_slope_rows, &g);
   parallel_for(g.B * g.T, 1 + 2048 / (g.D + 1), conv_input_rows, &g);
   parallel_for(g.D, 16, conv_weight_columns, &g);
-}
-
-/* phi(beta, lambda) = (1 - e^(-beta lambda)) / lambda, beta for lambda -> 0 (architecture: exact zero-order hold). */
-static inline float phi(float beta, float lambda) {
-  float x = beta * lambda;
-  return x < 1e-4f ? beta * (1.0f - 0.5f * x) : -q_expm1(-x) / lambda;
-}
-static void gate_rows(void *context, long b, long e) {
-  seq *g = context;
-  for (long i = b; i < e; i++) {
-    const float *k = g->k + i * g->E;
-    g->y[i] = phi(q_softplus(g->z[i]), dot_fixed(k, k, g->E));
-  }
-}
-/* alpha = phi(softplus(z), |k|^2). p: alpha z[rows] k[rows,E]; n: rows E */
-KERNEL(exact_gate) {
-  seq g = {.y = F(0), .z = F(1), .k = F(2), .E = L(1)};
-  parallel_for(L(0), 1 + 4096 / (g.E + 1), gate_rows, &g);
-}
-static void gate_backward_rows(void *context, long b, long e) {
-  seq *g = context;
-  for (long i = b; i < e; i++) {
-    const float *k = g->k + i * g->E;
-    float lambda = dot_fixed(k, k, g->E), beta = q_softplus(g->z[i]), x = beta * lambda, decay = q_exp(-x);
-    float slope = x < 1e-2f ? -beta * beta * (0.5f - x * (1.0f / 3.0f - 0.125f * x))
-                            : (beta * decay - phi(beta, lambda)) / lambda;
-    g->dw[i] = g->dy[i] * decay * q_sigmoid(g->z[i]);
-    float c = 2.0f * g->dy[i] * slope;
-    for (long j = 0; j < g->E; j++) g->dx[i * g->E + j] = c * k[j];
-  }
-}
-/* p: dz dk z k dalpha; n: rows E */
-KERNEL(exact_gate_backward) {
-  seq g = {.dw = F(0), .dx = F(1), .z = F(2), .k = F(3), .dy = F(4), .E = L(1)};
-  parallel_for(L(0), 1 + 4096 / (g.E + 1), gate_backward_rows, &g);
 }

@@ -63,6 +63,8 @@ export const SIGNATURES: Record<KernelName, Signature> = {
   fill: ([count]) => [f(count)],
   axpby: ([count]) => [f(count), f(count), maybe(f(count))],
   multiply: ([count]) => all(3, f(count)),
+  clamp: ([count]) => all(2, f(count)),
+  clamp_backward: ([count]) => all(3, f(count)),
   unary: ([count]) => all(2, f(count)),
   unary_backward: ([count]) => all(3, f(count)),
   add_bias: ([M, N]) => [f(M * N), f(M * N), f(N)],
@@ -87,8 +89,16 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     const x = f(B * T * D);
     return [x, f(D * W), x, f(D * W), maybe(f(B * (W - 1) * D)), maybe(i(B * T)), x, x];
   },
-  exact_gate: ([rows, E]) => [f(rows), f(rows), f(rows * E)],
-  exact_gate_backward: ([rows, E]) => [f(rows), f(rows * E), f(rows), f(rows * E), f(rows)],
+  exact_gate: ([rows, E]) => [f(rows), f(rows), f(rows * E), maybe(f(rows))],
+  exact_gate_backward: ([rows, E], p) => {
+    const [row, key] = [f(rows), f(rows * E)];
+    return [row, key, p[5] ? row : maybe(row), row, key, maybe(row), row];
+  },
+  preview_gate: ([rows, H, E]) => [f(rows * H), f(rows * H), f(rows * H * E), f(H), f(H * E)],
+  preview_gate_backward: ([rows, H, E]) => {
+    const [head, channel] = [f(rows * H), f(rows * H * E)];
+    return [head, channel, head, channel, head, channel, f(H), f(H * E), head];
+  },
   decay_gate: ([rows, H, E]) => [...all(2, f(rows * H * E)), f(H), f(H * E)],
   decay_gate_backward: ([rows, H, E]) => {
     const z = f(rows * H * E);

@@ -21,7 +21,7 @@ describe.skipIf(!nativeAvailable())('fuzz', () => {
     }
     expect(TRIAL_NAMES.filter((name) => !seen.has(name))).toEqual([]);
     expect(refused).toBeGreaterThan(TRIALS / 10);
-  });
+  }, 120_000);
 
   it('is not blind: another result is a difference', async () => {
     const { cases } = Array.from({ length: 100 }, (_, i) => fuzzTrial('blind', i)).find(

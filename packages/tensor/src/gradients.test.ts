@@ -5,6 +5,7 @@ import {
   addBias,
   attention,
   axpby,
+  clamp,
   combine,
   concat,
   crossEntropy,
@@ -28,6 +29,7 @@ import {
   logSigmoid,
   multiply,
   Positions,
+  previewGate,
   repeatHeads,
   reshape,
   rmsNorm,
@@ -293,6 +295,19 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(2, 3, 2), normal(2, 4, 2)],
   },
   repeatHeads: { op: (x) => [repeatHeads(x, 3)], inputs: [normal(2, 3, 2, 4)] },
+  'exactGate, sigmoid, rate': {
+    op: (z, k, r) => [exactGate(z, k, { beta: 'sigmoid', rate: softplus(r) })],
+    inputs: [normal(1, 6, 1), normal(1, 6, 1, 5), normal(1, 6, 1)],
+  },
+  'exactGate, eps and floor': {
+    op: (z, k) => [exactGate(z, k, { eps: 0.1, floor: 1.5 })],
+    inputs: [normal(1, 6, 1), { shape: [1, 6, 1, 5], data: draw.normal(30, 0.6) }],
+  },
+  previewGate: {
+    op: (z, k, rate, time) => [previewGate(z, k, rate, time)],
+    inputs: [normal(2, 5, 2), normal(2, 5, 2, 6), { shape: [2], data: draw.uniform(2, -2, -1) }, normal(12)],
+  },
+  clamp: { op: (x) => [clamp(x, -0.5, 0.9)], inputs: [normal(30)] },
 };
 
 it.each(Object.entries(CHECKS))('%s', async (_, { op, inputs }) => {

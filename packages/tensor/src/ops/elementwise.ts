@@ -47,6 +47,29 @@ export function multiply(x: Tensor, y: Tensor): Tensor {
   return out;
 }
 
+/** x as it is; its gradient times s (architecture §3.10). Shares memory. */
+export function scaleGrad(x: Tensor, s: number): Tensor {
+  const view = new Tensor(x.device, x.shape, x.buffer);
+  if (recording([x])) record([x], [view], ([d]) => [times(d as Tensor, s)]);
+  return view;
+}
+
+/**
+ * x within [low, high]; no gradient beyond. NaN stays NaN unless `nanToZero`, for public layers that hide it.
+ */
+export function clamp(x: Tensor, low: number, high: number, { nanToZero = false } = {}): Tensor {
+  const out = Tensor.empty(x.device, x.shape);
+  x.device.run('clamp', [out.buffer, x.buffer], [x.size, low, high, nanToZero ? 1 : 0]);
+  if (recording([x])) {
+    record([x], [out], ([d]) => {
+      const dx = Tensor.empty(x.device, x.shape);
+      x.device.run('clamp_backward', [dx.buffer, x.buffer, (d as Tensor).buffer], [x.size, low, high]);
+      return [dx];
+    });
+  }
+  return out;
+}
+
 const UNARY = { silu: 0, sigmoid: 1, softplus: 2, logSigmoid: 3 } as const;
 
 function unary(name: keyof typeof UNARY, x: Tensor): Tensor {

@@ -5,10 +5,12 @@ export {
   add,
   addBias,
   axpby,
+  clamp,
   logSigmoid,
   multiply,
   reshape,
   scale,
+  scaleGrad,
   sigmoid,
   silu,
   softplus,
@@ -16,6 +18,7 @@ export {
   weightedSum,
 } from './elementwise.ts';
 export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
+export { decayGate, type ExactGateOptions, exactGate, previewGate } from './gates.ts';
 export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
 export { concat, repeatHeads, slice, split } from './layout.ts';
 export { linear, linearSwiglu } from './linear.ts';
@@ -24,7 +27,7 @@ export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { orthogonalize, type SmebuSettings, type SparseAdamSettings, smebu, sparseAdam } from './optim.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';
 export { type Rotation, rope } from './rope.ts';
-export { decayGate, exactGate, Positions, shortConv } from './sequence.ts';
+export { Positions, shortConv } from './sequence.ts';
 export { type Slots, slotAttention, slotGates } from './slots.ts';
 export {
   crossEntropy,

@@ -1,4 +1,4 @@
-/** @file Ops along time: positions, short convolution, the write gate. */
+/** @file Ops along time: positions, short convolution. */
 import { record, recording } from '../autograd.ts';
 import type { Device } from '../device.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
@@ -104,59 +104,4 @@ export function shortConv(
     });
   }
   return { y, state: next };
-}
-
-/**
- * Log decay g = −e^A·softplus(z + dt) <= 0 of gated recurrences: z and result [..., H·E], one rate A per head, [H], and one
- * shift dt per channel, [H·E]; E = 1 for one decay per head. Architecture §3.5.11 (gated delta net, KDA). @throws ShapeError
- */
-export function decayGate(z: Tensor, logRate: Tensor, timeBias: Tensor): Tensor {
-  const H = logRate.size;
-  const E = timeBias.size / H;
-  const rows = z.size / timeBias.size;
-  if (!Number.isInteger(E) || !Number.isInteger(rows))
-    throw new ShapeError(`decayGate: z [${z.shape}] · rate [${logRate.shape}] · dt [${timeBias.shape}] do not fit`);
-  const { device } = z;
-  const numbers = [rows, H, E];
-  const g = Tensor.empty(device, z.shape);
-  device.run(
-    'decay_gate',
-    [g, z, logRate, timeBias].map((t) => t.buffer),
-    numbers,
-  );
-  if (recording([z, logRate, timeBias])) {
-    record([z, logRate, timeBias], [g], ([d]) => {
-      const [dz, perRow] = [Tensor.empty(device, z.shape), Tensor.empty(device, [rows, H])];
-      device.run(
-        'decay_gate_backward',
-        [dz, perRow, z, logRate, timeBias, d as Tensor].map((t) => t.buffer),
-        numbers,
-      );
-      const [dRate, dTime] = [Tensor.empty(device, logRate.shape), Tensor.empty(device, timeBias.shape)];
-      device.run('sum_rows', [dRate.buffer, perRow.buffer], [rows, H]);
-      device.run('sum_rows', [dTime.buffer, dz.buffer], [rows, H * E]);
-      return [dz, dRate, dTime];
-    });
-  }
-  return g;
-}
-
-/** α = (1 − e^(−β|k|²)) / |k|² with β = softplus(z): the exact zero-order-hold write gate. z [B,T,H], k [B,T,H,E]. */
-export function exactGate(z: Tensor, k: Tensor): Tensor {
-  const E = k.dim(-1);
-  if (z.size * E !== k.size) throw new ShapeError(`exactGate: z [${z.shape}] for k [${k.shape}]`);
-  const alpha = Tensor.empty(z.device, z.shape);
-  z.device.run('exact_gate', [alpha.buffer, z.buffer, k.buffer], [z.size, E]);
-  if (recording([z, k])) {
-    record([z, k], [alpha], ([d]) => {
-      const [dz, dk] = [Tensor.empty(z.device, z.shape), Tensor.empty(z.device, k.shape)];
-      z.device.run(
-        'exact_gate_backward',
-        [dz, dk, z, k, d as Tensor].map((t) => t.buffer),
-        [z.size, E],
-      );
-      return [dz, dk];
-    });
-  }
-  return alpha;
 }

@@ -20,6 +20,7 @@ import {
   linear,
   linearSwiglu,
   Positions,
+  previewGate,
   reshape,
   rmsNorm,
   rope,
@@ -72,6 +73,9 @@ const REFUSED: Record<string, () => unknown> = {
   concat: () => concat([of(2, 5), of(3, 4)], 1),
   'concat of nothing': () => concat([], 0),
   exactGate: () => exactGate(of(1, 3, 2), of(1, 3, 3, 16)),
+  'exactGate, rate': () => exactGate(of(1, 3, 2), of(1, 3, 2, 16), { rate: of(3) }),
+  'previewGate, z': () => previewGate(of(1, 3, 2), of(1, 3, 3, 16), of(3), of(48)),
+  'previewGate, time bias': () => previewGate(of(1, 3, 3), of(1, 3, 3, 16), of(3), of(16)),
   'deltaRule, gate': () => deltaRule(of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 1, 16), of(1, 2, 2)),
   'deltaRule, width': () => deltaRule(of(1, 2, 1, 8), of(1, 2, 1, 8), of(1, 2, 1, 16), of(1, 2, 1)),
   'gla, state': () => {

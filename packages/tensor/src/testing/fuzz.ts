@@ -38,7 +38,7 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
   elementwise: (s) => {
     const shape = [s.size(), s.size(70)];
     const [x, y] = [s.input(shape, 3), s.input(shape)];
-    const sums = [ops.axpby(2, x, -0.5, y), ops.add(x, x), ops.scale(y, 3), ops.multiply(x, y)];
+    const sums = [ops.axpby(2, x, -0.5, y), ops.add(x, x), ops.scale(y, 3), ops.multiply(x, y), ops.clamp(x, -1, 2)];
     return [...sums, ops.silu(x), sigmoid(x), ops.softplus(x), logSigmoid(x), ops.reshape(x, [x.size])];
   },
   addBias: (s) => {
@@ -76,9 +76,15 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
     const { y, state: next } = ops.shortConv(s.input([B, T, D]), s.input([D, 1, W]), state, s.positions(B, T));
     return [y, next];
   },
-  exactGate: (s) => {
+  gates: (s) => {
     const [B, T, H, E] = [s.size(3), s.size(70), s.size(3), s.size()];
-    return [ops.exactGate(s.input([B, T, H]), s.input([B, T, H, E], 0.3))];
+    const [z, k, rate, time] = [s.input([B, T, H]), s.input([B, T, H, E], 0.3), s.input([H]), s.input([H * E])];
+    const forget = s.rng.next() < 0.5 ? ops.softplus(s.input([B, T, H])) : null;
+    const beta = s.rng.pick(['softplus', 'sigmoid'] as const);
+    return [
+      ops.exactGate(z, k, { beta, rate: forget, eps: s.rng.pick([0, 1e-8]), floor: s.rng.pick([0, 0.05]) }),
+      ops.previewGate(z, k, rate, time),
+    ];
   },
   decayGate: (s) => {
     const [rows, H, E] = [s.size(), s.rng.int(1, 5), s.rng.int(1, 40)];

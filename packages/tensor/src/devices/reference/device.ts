@@ -8,6 +8,7 @@ import type { Device, DeviceBuffer, DType } from '../../device.ts';
 import { type KernelName, typeCode } from '../../kernels.ts';
 import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
+import * as gates from './gates.ts';
 import * as gemm from './gemm.ts';
 import * as head from './head.ts';
 import * as layout from './layout.ts';
@@ -30,6 +31,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...layout,
   ...norm,
   ...sequence,
+  ...gates,
   ...recurrence,
   ...rope,
   ...attention,

@@ -20,6 +20,19 @@ export const multiply: ReferenceKernel = (p, n) => {
   for (let i = 0; i < n[0]; i++) out[i] = x[i] * y[i];
 };
 
+/** x within [low, high]; NaN stays, or becomes 0. */
+export const clamp: ReferenceKernel = (p, n) => {
+  const [out, x] = p as Numbers[];
+  const [count, low, high, nanIsZero = 0] = n;
+  for (let i = 0; i < count; i++) out[i] = nanIsZero && Number.isNaN(x[i]) ? 0 : Math.min(high, Math.max(low, x[i]));
+};
+
+export const clamp_backward: ReferenceKernel = (p, n) => {
+  const [dx, x, dy] = p as Numbers[];
+  const [count, low, high] = n;
+  for (let i = 0; i < count; i++) dx[i] = x[i] >= low && x[i] <= high ? dy[i] : 0;
+};
+
 /** By operation number: silu, sigmoid, softplus, log sigmoid. */
 const UNARY = [silu, sigmoid, softplus, (x: number) => -softplus(-x)];
 const UNARY_SLOPE = [siluSlope, sigmoidSlope, sigmoid, (x: number) => sigmoid(-x)];

@@ -1,5 +1,5 @@
-/** @file Reference causal depthwise convolution and the exact write gate of Quasar attention. */
-import { sigmoid, silu, siluSlope, softplus } from './scalar.ts';
+/** @file Reference causal depthwise convolution. */
+import { silu, siluSlope } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
 interface Convolution {
@@ -80,68 +80,4 @@ export const short_conv_backward: ReferenceKernel = (p, n) => {
   }
   dx.set(sumX);
   dw.set(sumW);
-};
-
-/** phi(beta, lambda) = (1 - e^(-beta lambda)) / lambda, beta where lambda is 0. */
-function phi(beta: number, lambda: number): number {
-  return lambda === 0 ? beta : -Math.expm1(-beta * lambda) / lambda;
-}
-
-/** d phi / d lambda = (beta e^(-x) - phi) / lambda with x = beta lambda; its series where the difference cancels. */
-function phiSlope(beta: number, lambda: number): number {
-  const x = beta * lambda;
-  if (x < 1e-2) return -(beta ** 2) * (1 / 2 - x / 3 + x ** 2 / 8 - x ** 3 / 30 + x ** 4 / 144 - x ** 5 / 840);
-  return (beta * Math.exp(-x) - phi(beta, lambda)) / lambda;
-}
-
-function squaredLength(k: Numbers, i: number, E: number): number {
-  let sum = 0;
-  for (let j = i * E; j < (i + 1) * E; j++) sum += k[j] ** 2;
-  return sum;
-}
-
-/** alpha = phi(softplus(z), |k|^2). */
-export const exact_gate: ReferenceKernel = (p, n) => {
-  const [alpha, z, k] = p as Numbers[];
-  const [rows, E] = n;
-  for (let i = 0; i < rows; i++) alpha[i] = phi(softplus(z[i]), squaredLength(k, i, E));
-};
-
-export const exact_gate_backward: ReferenceKernel = (p, n) => {
-  const [dz, dk, z, k, dalpha] = p as Numbers[];
-  const [rows, E] = n;
-  for (let i = 0; i < rows; i++) {
-    const lambda = squaredLength(k, i, E);
-    const beta = softplus(z[i]);
-    const d = dalpha[i];
-    for (let j = i * E; j < (i + 1) * E; j++) dk[j] = 2 * d * phiSlope(beta, lambda) * k[j];
-    dz[i] = d * Math.exp(-beta * lambda) * sigmoid(z[i]);
-  }
-};
-
-/** g = −e^A softplus(z + dt), one rate A per head, one dt per channel. */
-export const decay_gate: ReferenceKernel = (p, n) => {
-  const [g, z, rate, shift] = p as Numbers[];
-  const [rows, H, E] = n;
-  for (let i = 0; i < rows * H * E; i++) {
-    const c = i % (H * E);
-    g[i] = -Math.exp(rate[Math.floor(c / E)]) * softplus(z[i] + shift[c]);
-  }
-};
-
-/** dA per row and head. */
-export const decay_gate_backward: ReferenceKernel = (p, n) => {
-  const [dz, dRate, z, rate, shift, dg] = p as Numbers[];
-  const [rows, H, E] = n;
-  for (let i = 0; i < rows * H; i++) {
-    const h = i % H;
-    const factor = -Math.exp(rate[h]);
-    let sum = 0;
-    for (let e = 0; e < E; e++) {
-      const x = z[i * E + e] + shift[h * E + e];
-      dz[i * E + e] = dg[i * E + e] * factor * sigmoid(x);
-      sum += dg[i * E + e] * factor * softplus(x);
-    }
-    dRate[i] = sum;
-  }
 };

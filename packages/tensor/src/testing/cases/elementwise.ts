@@ -12,6 +12,9 @@ export async function elementwiseCases(): Promise<Case[]> {
     cases.push({ name: `axpby ${count}`, kernel: 'axpby', buffers: [out, x, y], numbers: [count, 0.5, -3] });
     cases.push({ name: `axpby alone ${count}`, kernel: 'axpby', buffers: [out, x, null], numbers: [count, 0.5, -3] });
     cases.push({ name: `multiply ${count}`, kernel: 'multiply', buffers: [out, x, y], numbers: [count] });
+    cases.push({ name: `clamp ${count}`, kernel: 'clamp', buffers: [out, x], numbers: [count, -3, 0.5] });
+    const bounds = [count, -3, 0.5];
+    cases.push({ name: `clamp_backward ${count}`, kernel: 'clamp_backward', buffers: [out, x, y], numbers: bounds });
     for (const op of [0, 1, 2, 3]) {
       cases.push({ name: `unary ${op} ${count}`, kernel: 'unary', buffers: [out, x], numbers: [count, op] });
       cases.push({

@@ -3,6 +3,7 @@ import type { Case } from '../case.ts';
 import { attentionCases } from './attention.ts';
 import { castCases } from './cast.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { gateCases } from './gates.ts';
 import { gemmCases } from './gemm.ts';
 import { headCases } from './head.ts';
 import { layoutCases } from './layout.ts';
@@ -20,6 +21,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   attention: attentionCases,
   cast: castCases,
   elementwise: elementwiseCases,
+  gates: gateCases,
   gemm: gemmCases,
   layout: layoutCases,
   norm: normCases,

@@ -1,4 +1,4 @@
-/** @file Cases of short convolution and write gate. */
+/** @file Cases of the short convolution. */
 import { type Case, Draw } from '../case.ts';
 
 export async function sequenceCases(): Promise<Case[]> {
@@ -34,43 +34,6 @@ export async function sequenceCases(): Promise<Case[]> {
         });
       }
     }
-  }
-
-  for (const [rows, E, keyScale] of [
-    [1, 1, 1],
-    [400, 16, 1e-4],
-    [400, 16, 0.03],
-    [400, 33, 0.3],
-    [400, 16, 1],
-    [100, 16, 30],
-  ]) {
-    const [z, k] = [draw.normal(rows, 3), draw.normal(rows * E, keyScale)];
-    const name = `${rows}x${E} keys ${keyScale}`;
-    const numbers = [rows, E];
-    cases.push({ name: `exact_gate ${name}`, kernel: 'exact_gate', buffers: [{ output: rows }, z, k], numbers });
-    cases.push({
-      name: `exact_gate_backward ${name}`,
-      kernel: 'exact_gate_backward',
-      buffers: [{ output: rows }, { output: rows * E }, z, k, draw.normal(rows)],
-      numbers,
-    });
-  }
-  for (const [rows, H, E] of [
-    [1, 1, 1],
-    [300, 3, 1],
-    [70, 2, 33],
-  ] as [number, number, number][]) {
-    const numbers = [rows, H, E];
-    const size = rows * H * E;
-    const given = [draw.normal(size, 4), draw.uniform(H, -2, 2.8), draw.normal(H * E)];
-    const out = { output: size };
-    cases.push({ name: `decay_gate ${numbers}`, kernel: 'decay_gate', buffers: [out, ...given], numbers });
-    cases.push({
-      name: `decay_gate_backward ${numbers}`,
-      kernel: 'decay_gate_backward',
-      buffers: [out, { output: rows * H }, ...given, draw.normal(size)],
-      numbers,
-    });
   }
   return cases;
 }
