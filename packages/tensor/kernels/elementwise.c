@@ -112,6 +112,17 @@ KERNEL(add_bias) {
   parallel_for(L(0), GRAIN / (l.width + 1), add_bias_rows, &l);
 }
 
+static void scale_column_rows(void *context, long b, long e) {
+  loop *l = context;
+  for (long i = b; i < e; i++)
+    for (long j = 0; j < l->width; j++) l->out[i * l->width + j] = l->x[i * l->width + j] * l->y[j];
+}
+/* p: out x[M,N] factor[N]; n: M N */
+KERNEL(scale_columns) {
+  loop l = {.out = F(0), .x = F(1), .y = F(2), .width = L(1)};
+  parallel_for(L(0), GRAIN / (l.width + 1), scale_column_rows, &l);
+}
+
 static void sum_columns(void *context, long b, long e) {
   loop *l = context;
   for (long j = b; j < e; j++) l->out[j] = 0.0f;

@@ -9,21 +9,43 @@ typedef struct {
   float *out, *dout;
   int32_t *ids;
   const int32_t *order, *counts;
-  long N, E, K, D;
-  float aux, z;
+  long N, E, K, D, groups, kept;
+  float aux, z, scale;
+  int summed;
 } moe;
 
+/* Scores outside the `kept` best groups (equal runs of experts, each as good as its two best) become -inf. */
+static void keep_groups(const moe *g, float *score, float *group) {
+  long size = g->E / g->groups;
+  for (long i = 0; i < g->groups; i++) {
+    float first = -Q_INF, second = -Q_INF;
+    for (long e = i * size; e < (i + 1) * size; e++) {
+      second = MAX(second, MIN(first, score[e]));
+      first = MAX(first, score[e]);
+    }
+    group[i] = size > 1 ? first + second : first;
+  }
+  for (long k = 0; k < g->kept; k++) {
+    long best = 0;
+    for (long i = 1; i < g->groups; i++)
+      if (group[i] > group[best]) best = i;
+    group[best] = -Q_INF;
+  }
+  for (long e = 0; e < g->E; e++)
+    if (group[e / size] != -Q_INF) score[e] = -Q_INF;
+}
 static void route_rows(void *context, long begin, long end) {
   moe *g = context;
-  float *score = scratch(SCRATCH_KERNEL, g->E * sizeof(float));
+  float *score = scratch(SCRATCH_KERNEL, (g->E + g->groups) * sizeof(float));
   for (long n = begin; n < end; n++) {
     const float *z = g->x + n * g->E;
     int32_t *ids = g->ids + n * g->K;
     float *gate = g->out + n * g->K, top = -Q_INF, total = 0.0f;
     for (long e = 0; e < g->E; e++) {
       float s = q_sigmoid(z[e]) + g->bias[e];
-      score[e] = s == s ? s : -3.0e38f;
+      score[e] = s == s ? s : -1.0e38f;
     }
+    if (g->kept < g->groups) keep_groups(g, score, score + g->E);
     for (long k = 0; k < g->K; k++) {
       long best = 0;
       for (long e = 1; e < g->E; e++)
@@ -32,14 +54,17 @@ static void route_rows(void *context, long begin, long end) {
       score[best] = -Q_INF;
       top = MAX(top, z[best]);
     }
-    for (long k = 0; k < g->K; k++) total += gate[k] = q_exp(z[ids[k]] - top);
-    for (long k = 0; k < g->K; k++) gate[k] /= total;
+    for (long k = 0; k < g->K; k++) total += gate[k] = g->summed ? q_sigmoid(z[ids[k]]) : q_exp(z[ids[k]] - top);
+    if (g->summed) total += 1e-20f;
+    for (long k = 0; k < g->K; k++) gate[k] = g->scale * (gate[k] / total);
   }
 }
-/* K best of sigmoid(z) + bias (ties: lowest index); gate = softmax of the chosen raw logits.
-   p: ids[N,K] gates[N,K] logits[N,E] bias[E]; n: N E K */
+/* K best of sigmoid(z) + bias (ties: lowest index) within the `kept` best of `groups`; gate = scale times the softmax of the
+   chosen raw logits or, summed, times their sigmoids over the sum of these.
+   p: ids[N,K] gates[N,K] logits[N,E] bias[E]; n: N E K summed groups kept scale */
 KERNEL(route) {
-  moe g = {.ids = I(0), .out = F(1), .x = F(2), .bias = F(3), .N = L(0), .E = L(1), .K = L(2)};
+  moe g = {.ids = I(0), .out = F(1), .x = F(2), .bias = F(3), .N = L(0), .E = L(1), .K = L(2), .summed = L(3) != 0,
+           .groups = L(4), .kept = L(5), .scale = (float)a->n[6]};
   parallel_for(g.N, 1 + 2048 / (g.E * g.K + 1), route_rows, &g);
 }
 
@@ -48,15 +73,25 @@ static void route_backward_rows(void *context, long begin, long end) {
   for (long n = begin; n < end; n++) {
     float *dz = g->out + n * g->E;
     const float *gate = g->gates + n * g->K, *dgate = g->dgates + n * g->K;
-    float mean = 0.0f;
+    const int32_t *ids = g->ids + n * g->K;
+    float mean = 0.0f, total = 1e-20f;
     for (long e = 0; e < g->E; e++) dz[e] = 0.0f;
     for (long k = 0; k < g->K; k++) mean = q_fma(gate[k], dgate[k], mean);
-    for (long k = 0; k < g->K; k++) dz[g->ids[n * g->K + k]] = gate[k] * (dgate[k] - mean);
+    if (g->summed) {
+      const float *z = g->x + n * g->E;
+      for (long k = 0; k < g->K; k++) total += q_sigmoid(z[ids[k]]);
+      for (long k = 0; k < g->K; k++) {
+        float p = q_sigmoid(z[ids[k]]);
+        dz[ids[k]] = (g->scale * dgate[k] - mean) / total * p * (1.0f - p);
+      }
+    } else
+      for (long k = 0; k < g->K; k++) dz[ids[k]] = gate[k] * (dgate[k] - mean / g->scale);
   }
 }
-/* p: dlogits ids gates dgates; n: N E K */
+/* p: dlogits ids gates dgates logits; n: N E K summed groups kept scale */
 KERNEL(route_backward) {
-  moe g = {.out = F(0), .ids = I(1), .gates = F(2), .dgates = F(3), .N = L(0), .E = L(1), .K = L(2)};
+  moe g = {.out = F(0), .ids = I(1), .gates = F(2), .dgates = F(3), .x = F(4), .N = L(0), .E = L(1), .K = L(2),
+           .summed = L(3) != 0, .scale = (float)a->n[6]};
   parallel_for(g.N, 1 + 8192 / (g.E + 1), route_backward_rows, &g);
 }
 

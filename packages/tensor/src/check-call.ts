@@ -69,6 +69,7 @@ export const SIGNATURES: Record<KernelName, Signature> = {
   unary_backward: ([count]) => all(3, f(count)),
   add_bias: ([M, N]) => [f(M * N), f(M * N), f(N)],
   sum_rows: ([M, N]) => [f(N), f(M * N)],
+  scale_columns: ([M, N]) => [f(M * N), f(M * N), f(N)],
   swiglu: ([M, F], p) => [f(M * F), f(M * F * (p[2] ? 1 : 2)), maybe(f(M * F))],
   swiglu_backward: ([M, F], p) => {
     const [gate, up] = [f(M * F * (p[3] ? 1 : 2)), f(M * F)];
@@ -158,7 +159,7 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return [...made, rows, eta, rows, f(D), f(D), f(1), maybe(open), maybe(i(B * T)), rows, maybe(memory), states];
   },
   route: ([N, E, K]) => [i(N * K), f(N * K), f(N * E), f(E)],
-  route_backward: ([N, E, K]) => [f(N * E), i(N * K), f(N * K), f(N * K)],
+  route_backward: ([N, E, K]) => [f(N * E), i(N * K), f(N * K), f(N * K), f(N * E)],
   moe_plan: ([total, E]) => [i(total), i(total), i(E + 1), f(E), i(total)],
   moe_gather: ([total, K, D]) => [f(total * D), f(Math.ceil(total / K) * D), i(total)],
   moe_gather_backward: ([N, K, D]) => [f(N * D), f(N * K * D), i(N * K)],

@@ -37,6 +37,7 @@ import {
   route,
   routerLoss,
   scale,
+  scaleColumns,
   shortConv,
   sigmoid,
   silu,
@@ -308,6 +309,14 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     inputs: [normal(2, 5, 2), normal(2, 5, 2, 6), { shape: [2], data: draw.uniform(2, -2, -1) }, normal(12)],
   },
   clamp: { op: (x) => [clamp(x, -0.5, 0.9)], inputs: [normal(30)] },
+  scaleColumns: { op: (x, w) => [scaleColumns(x, w)], inputs: [normal(2, 3, 4), normal(4)] },
+  'experts of the best groups, sigmoid gates': {
+    op: (x, w, router) => {
+      const routing = route(linear(x, router), bias, 2, { gate: 'sigmoid', scale: 2.5, groups: 2, keptGroups: 1 });
+      return [combine(expertLinear(dispatch(x, routing), w, routing), routing)];
+    },
+    inputs: [normal(6, 5), normal(4, 5, 5), normal(4, 5)],
+  },
 };
 
 it.each(Object.entries(CHECKS))('%s', async (_, { op, inputs }) => {

@@ -18,6 +18,7 @@ export const KERNEL_NAMES = [
   'unary_backward',
   'add_bias',
   'sum_rows',
+  'scale_columns',
   'swiglu',
   'swiglu_backward',
   'rms_norm',

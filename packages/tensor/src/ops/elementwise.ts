@@ -110,6 +110,28 @@ export function addBias(x: Tensor, bias: Tensor): Tensor {
   return out;
 }
 
+/** x[..., N] ⊙ w[N]. @throws ShapeError */
+export function scaleColumns(x: Tensor, w: Tensor): Tensor {
+  const n = w.size;
+  if (x.dim(-1) !== n) throw new ShapeError(`scaleColumns: last axis of [${x.shape}] is not factors [${w.shape}]`);
+  const { device, rows } = x;
+  const scaled = (from: Tensor) => {
+    const out = Tensor.empty(device, x.shape);
+    device.run('scale_columns', [out.buffer, from.buffer, w.buffer], [rows, n]);
+    return out;
+  };
+  const out = scaled(x);
+  if (recording([x, w])) {
+    record([x, w], [out], ([d]) => {
+      const [product, dw] = [Tensor.empty(device, x.shape), Tensor.empty(device, w.shape)];
+      device.run('multiply', [product.buffer, (d as Tensor).buffer, x.buffer], [x.size]);
+      device.run('sum_rows', [dw.buffer, product.buffer], [rows, n]);
+      return [scaled(d as Tensor), dw];
+    });
+  }
+  return out;
+}
+
 /** The same values under another shape; shares memory. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sizeOf(shape) !== x.size) throw new ShapeError(`reshape: [${x.shape}] does not fit [${shape}]`);

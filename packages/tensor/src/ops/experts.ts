@@ -6,7 +6,7 @@ import { ShapeError, Tensor } from '../tensor.ts';
 export interface Routing {
   /** Chosen experts, best first, [N, K] int. */
   ids: Tensor;
-  /** Softmax over the chosen raw logits, [N, K]. */
+  /** Weights of the chosen experts, [N, K]. */
   gates: Tensor;
   /** Tokens per expert, [E]. */
   counts: Tensor;
@@ -18,16 +18,34 @@ export interface Routing {
   offsets: Tensor;
 }
 
-/** The K best experts by σ(logit) + bias; ties go to the lowest index; the bias steers the choice, never the gate. logits [N, E]. */
-export function route(logits: Tensor, bias: Tensor, K: number): Routing {
+export interface RouteOptions {
+  /** Gates: softmax of the chosen raw logits (default), or their sigmoids divided by their sum. Architecture §3.9. */
+  gate?: 'softmax' | 'sigmoid';
+  /** Factor on the gates. Default 1. */
+  scale?: number;
+  /** Experts form this many equal groups in order, each as good as the sum of its two best scores. Default 1. */
+  groups?: number;
+  /** Groups from which experts are chosen. Default: all. */
+  keptGroups?: number;
+}
+
+/**
+ * The K best experts by σ(logit) + bias; ties go to the lowest index; the bias steers the choice, never the gate. logits
+ * [N, E]. Group-limited choice: DeepSeek-V3 (2024). @throws ShapeError
+ */
+export function route(logits: Tensor, bias: Tensor, K: number, options: RouteOptions = {}): Routing {
+  const { gate = 'softmax', scale = 1, groups = 1, keptGroups = groups } = options;
   const E = logits.dim(-1);
   const N = logits.rows;
   if (bias.size !== E || K > E)
     throw new ShapeError(`route: bias [${bias.shape}], top ${K} of logits [${logits.shape}]`);
+  if (E % groups !== 0 || keptGroups < 1 || keptGroups > groups || K > (E / groups) * keptGroups)
+    throw new ShapeError(`route: top ${K} of ${E} experts, in ${keptGroups} of ${groups} groups`);
+  const numbers = [N, E, K, Number(gate === 'sigmoid'), groups, keptGroups, scale];
   const device = logits.device;
   const ids = Tensor.empty(device, [N, K], 'int');
   const gates = Tensor.empty(device, [N, K]);
-  device.run('route', [ids.buffer, gates.buffer, logits.buffer, bias.buffer], [N, E, K]);
+  device.run('route', [ids.buffer, gates.buffer, logits.buffer, bias.buffer], numbers);
   const order = Tensor.empty(device, [N * K], 'int');
   const inverse = Tensor.empty(device, [N * K], 'int');
   const offsets = Tensor.empty(device, [E + 1], 'int');
@@ -36,7 +54,8 @@ export function route(logits: Tensor, bias: Tensor, K: number): Routing {
   if (recording([logits])) {
     record([logits], [gates], ([d]) => {
       const dLogits = Tensor.empty(device, logits.shape);
-      device.run('route_backward', [dLogits.buffer, ids.buffer, gates.buffer, (d as Tensor).buffer], [N, E, K]);
+      const buffers = [dLogits, ids, gates, d as Tensor, logits].map((t) => t.buffer);
+      device.run('route_backward', buffers, numbers);
       return [dLogits];
     });
   }

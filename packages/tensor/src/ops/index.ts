@@ -10,6 +10,7 @@ export {
   multiply,
   reshape,
   scale,
+  scaleColumns,
   scaleGrad,
   sigmoid,
   silu,
@@ -17,7 +18,7 @@ export {
   swiglu,
   weightedSum,
 } from './elementwise.ts';
-export { combine, dispatch, expertLinear, type Routing, route, routerLoss } from './experts.ts';
+export { combine, dispatch, expertLinear, type RouteOptions, type Routing, route, routerLoss } from './experts.ts';
 export { decayGate, type ExactGateOptions, exactGate, previewGate } from './gates.ts';
 export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
 export { concat, repeatHeads, slice, split } from './layout.ts';

@@ -43,7 +43,8 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
   },
   addBias: (s) => {
     const N = s.size();
-    return [ops.addBias(s.input([s.size(), N]), s.input([N]))];
+    const [x, w] = [s.input([s.size(), N]), s.input([N])];
+    return [ops.addBias(x, w), ops.scaleColumns(x, w)];
   },
   swiglu: (s) => {
     const [rows, width] = [s.size(), s.size(70)];
@@ -178,7 +179,11 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
   experts: (s) => {
     const [N, E, D, F] = [s.size(), s.rng.int(1, 9), s.size(70), s.size(70)];
     const logits = s.input([N, E]);
-    const routing = ops.route(logits, s.input([E], 0.1), s.rng.int(1, E));
+    const groups = s.rng.pick([1, E]);
+    const keptGroups = s.rng.int(1, groups);
+    const K = s.rng.int(1, (E / groups) * keptGroups);
+    const options = { gate: s.rng.pick(['softmax', 'sigmoid'] as const), scale: 2, groups, keptGroups };
+    const routing = ops.route(logits, s.input([E], 0.1), K, options);
     const y = ops.expertLinear(ops.dispatch(s.input([N, D]), routing), s.input([E, D, F]), routing);
     return [ops.combine(y, routing), ops.routerLoss(logits, routing.counts, routing.ids.dim(1), 0.01, 0.001)];
   },

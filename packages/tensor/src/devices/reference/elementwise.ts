@@ -55,6 +55,12 @@ export const add_bias: ReferenceKernel = (p, n) => {
   for (let i = 0; i < M * N; i++) out[i] = x[i] + bias[i % N];
 };
 
+export const scale_columns: ReferenceKernel = (p, n) => {
+  const [out, x, w] = p as Numbers[];
+  const [M, N] = n;
+  for (let i = 0; i < M * N; i++) out[i] = x[i] * w[i % N];
+};
+
 export const sum_rows: ReferenceKernel = (p, n) => {
   const [out, x] = p as Numbers[];
   const [M, N] = n;

@@ -5,36 +5,65 @@
 import { sigmoid, sigmoidSlope } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
-/** The K best of sigmoid(z) + bias (ties: lowest index; NaN last); gate = softmax of the chosen raw logits. */
+/** Scores outside the `kept` best groups (equal runs of experts, each as good as its two best) become −∞. */
+function keepGroups(score: number[], groups: number, kept: number): number[] {
+  const size = score.length / groups;
+  const best = Array.from({ length: groups }, (_, g) =>
+    score
+      .slice(g * size, (g + 1) * size)
+      .sort((a, b) => b - a)
+      .slice(0, 2)
+      .reduce((a, b) => a + b),
+  );
+  const chosen = best
+    .map((_, g) => g)
+    .sort((a, b) => best[b] - best[a] || a - b)
+    .slice(0, kept);
+  return score.map((s, e) => (chosen.includes(Math.floor(e / size)) ? s : Number.NEGATIVE_INFINITY));
+}
+
+/**
+ * The K best of sigmoid(z) + bias (ties: lowest index; NaN last) within the kept groups; gate = scale · softmax of the
+ * chosen raw logits or, summed, scale · their sigmoids over the sum of these.
+ */
 export const route: ReferenceKernel = (p, n) => {
   const [ids, gates, logits, bias] = p as Numbers[];
-  const [N, E, K] = n;
+  const [N, E, K, summed, groups, kept, scale] = n;
   for (let row = 0; row < N; row++) {
     const z = logits.subarray(row * E, (row + 1) * E);
-    const score = Array.from(z, (x, e) => {
+    const all = Array.from(z, (x, e) => {
       const s = sigmoid(x) + bias[e];
-      return Number.isNaN(s) ? -3e38 : s;
+      return Number.isNaN(s) ? -1e38 : s;
     });
+    const score = kept < groups ? keepGroups(all, groups, kept) : all;
     const chosen = score.map((_, e) => e).sort((a, b) => score[b] - score[a] || a - b);
     const top = Math.max(...chosen.slice(0, K).map((e) => z[e]));
-    let total = 0;
-    for (let k = 0; k < K; k++) total += Math.exp(z[chosen[k]] - top);
+    const mass = (k: number) => (summed ? sigmoid(z[chosen[k]]) : Math.exp(z[chosen[k]] - top));
+    let total = summed ? 1e-20 : 0;
+    for (let k = 0; k < K; k++) total += mass(k);
     for (let k = 0; k < K; k++) {
       ids[row * K + k] = chosen[k];
-      gates[row * K + k] = Math.exp(z[chosen[k]] - top) / total;
+      gates[row * K + k] = (scale * mass(k)) / total;
     }
   }
 };
 
-/** Softmax backward, scattered to the chosen logits; the choice itself has no gradient. */
+/** Backward of the gates, scattered to the chosen logits; the choice itself has no gradient. */
 export const route_backward: ReferenceKernel = (p, n) => {
-  const [dlogits, ids, gates, dgates] = p as Numbers[];
-  const [N, E, K] = n;
+  const [dlogits, ids, gates, dgates, logits] = p as Numbers[];
+  const [N, E, K, summed, , , scale] = n;
   dlogits.fill(0, 0, N * E);
   for (let row = 0; row < N; row++) {
     let mean = 0;
     for (let a = row * K; a < (row + 1) * K; a++) mean += gates[a] * dgates[a];
-    for (let a = row * K; a < (row + 1) * K; a++) dlogits[row * E + ids[a]] = gates[a] * (dgates[a] - mean);
+    let total = 1e-20;
+    for (let a = row * K; a < (row + 1) * K; a++) total += sigmoid(logits[row * E + ids[a]]);
+    for (let a = row * K; a < (row + 1) * K; a++) {
+      const at = row * E + ids[a];
+      dlogits[at] = summed
+        ? ((scale * dgates[a] - mean) / total) * sigmoidSlope(logits[at])
+        : gates[a] * (dgates[a] - mean / scale);
+    }
   }
 };
 

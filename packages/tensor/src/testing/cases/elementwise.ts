@@ -38,6 +38,12 @@ export async function elementwiseCases(): Promise<Case[]> {
       buffers: [{ output: M * N }, x, draw.normal(N)],
       numbers: [M, N],
     });
+    cases.push({
+      name: `scale_columns ${shape}`,
+      kernel: 'scale_columns',
+      buffers: [{ output: M * N }, x, draw.normal(N)],
+      numbers: [M, N],
+    });
     cases.push({ name: `sum_rows ${shape}`, kernel: 'sum_rows', buffers: [{ output: N }, x], numbers: [M, N] });
     for (const joined of [true, false]) {
       const [gate, up] = joined ? [draw.normal(2 * M * N, 3), null] : [draw.normal(M * N, 3), draw.normal(M * N)];
