@@ -28,6 +28,8 @@ function drawing(init: Init, rng: Rng): () => number {
       return () => (rng.next() * 2 - 1) * init.bound;
     case 'logUniform':
       return () => Math.log(init.low + rng.next() * (init.high - init.low));
+    case 'inverseSoftplus':
+      return () => Math.log(Math.expm1(init.low * (init.high / init.low) ** rng.next()));
   }
 }
 

@@ -11,7 +11,9 @@ export type Init =
   | { kind: 'normal'; std: number }
   | { kind: 'uniform'; bound: number }
   | { kind: 'constant'; value: number }
-  | { kind: 'logUniform'; low: number; high: number };
+  | { kind: 'logUniform'; low: number; high: number }
+  /** What softplus turns into a number whose logarithm is uniform, between `low` and `high`. */
+  | { kind: 'inverseSoftplus'; low: number; high: number };
 
 export interface TensorSpec {
   shape: number[];

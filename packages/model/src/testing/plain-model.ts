@@ -2,9 +2,9 @@
  * @file For tests: the family written out token by token on plain arrays, from the equations of the architecture and
  * without the ops, chunks, batches and states of the real one. Float64, one row, slow.
  */
-import { glaKeyDim, isMoe, layerType, type QuasarConfig } from '../families/quasar/config.ts';
-
-type Vector = number[];
+import { attentionOptions, glaKeyDim, isMoe, layerType, type QuasarConfig } from '../families/quasar/config.ts';
+import { dot, heads, type Vector } from './plain.ts';
+import { plainQuasarAttention } from './plain-quasar-attention.ts';
 
 /** Values of each tensor by name. */
 export type Weights = ReadonlyMap<string, ArrayLike<number>>;
@@ -12,14 +12,6 @@ export type Weights = ReadonlyMap<string, ArrayLike<number>>;
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 const silu = (x: number) => x * sigmoid(x);
 const softplus = (x: number) => Math.log1p(Math.exp(x));
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
-};
-const heads = (x: Vector, count: number): Vector[] =>
-  Array.from({ length: count }, (_, h) => x.slice((h * x.length) / count, ((h + 1) * x.length) / count));
-
 /** Logits of each position of one row. */
 export function plainLogits(config: QuasarConfig, weights: Weights, tokens: Int32Array): Vector[] {
   const { d_model: D, rms_norm_eps: eps, residual_scale: rho, n_heads: H } = config;
@@ -42,57 +34,8 @@ export function plainLogits(config: QuasarConfig, weights: Weights, tokens: Int3
     );
   };
 
-  /** S -> S + α k (v − Sᵀk)ᵀ per token. */
-  function quasar(rows: Vector[], at: string): Vector[] {
-    const E = config.head_dim;
-    const states = Array.from({ length: H }, () => new Float64Array(E * E));
-    const projected = (name: string) => {
-      const x = rows.map((u) => times(`${at}.${name}_proj.weight`, u));
-      if (!config.use_short_conv) return x.map((row) => row.map(silu));
-      const [w, W] = [get(`${at}.${name}_conv1d.weight`), config.conv_size];
-      return x.map((row, t) =>
-        row.map((_, c) => {
-          let sum = 0;
-          for (let j = 0; j < W; j++) sum += (w[c * W + j] as number) * (x[t - W + 1 + j]?.[c] ?? 0);
-          return silu(sum);
-        }),
-      );
-    };
-    const turn = (x: Vector, position: number) =>
-      x.map((_, i) => {
-        const j = i % (E / 2);
-        const angle = position * config.rope_theta ** ((-2 * j) / E);
-        const [a, b] = [x[j] as number, x[j + E / 2] as number];
-        return i < E / 2 ? a * Math.cos(angle) - b * Math.sin(angle) : b * Math.cos(angle) + a * Math.sin(angle);
-      });
-    const unit = (x: Vector) => {
-      const length = Math.max(Math.sqrt(dot(x, x)), 1e-12);
-      return x.map((v) => v / length);
-    };
-    const [q, k, v] = [projected('q'), projected('k'), projected('v')];
-    return rows.map((u, t) => {
-      const z = times(`${at}.b_proj.weight`, u);
-      const gate = plus(times(`${at}.g_proj.1.weight`, times(`${at}.g_proj.0.weight`, u)), get(`${at}.g_proj.1.bias`));
-      const out = states.flatMap((S, h) => {
-        const part = (x: Vector[]) => heads(x[t] as Vector, H)[h] as Vector;
-        const qh = unit(turn(part(q), t)).map((x) => x / Math.sqrt(E));
-        const kh = unit(turn(part(k), t));
-        const vh = part(v);
-        const lambda = dot(kh, kh);
-        const alpha = -Math.expm1(-softplus(z[h] as number) * lambda) / lambda;
-        const rest = vh.map((x, j) => x - kh.reduce((sum, ki, i) => sum + ki * (S[i * E + j] as number), 0));
-        kh.forEach((ki, i) => {
-          rest.forEach((r, j) => {
-            S[i * E + j] = (S[i * E + j] as number) + alpha * ki * r;
-          });
-        });
-        const o = vh.map((_, j) => qh.reduce((sum, qi, i) => sum + qi * (S[i * E + j] as number), 0));
-        const gh = heads(gate, H)[h] as Vector;
-        return rms(o, get(`${at}.o_norm.weight`), 1e-5).map((x, i) => x * sigmoid(gh[i] as number));
-      });
-      return times(`${at}.o_proj.weight`, out);
-    });
-  }
+  const quasar = (rows: Vector[], at: string) =>
+    plainQuasarAttention(rows, attentionOptions(config), (name) => get(`${at}.${name}`), config.rope_theta);
 
   /** S -> diag(eᵍ) S + k vᵀ per token. */
   function gla(rows: Vector[], at: string): Vector[] {

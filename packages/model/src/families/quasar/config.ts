@@ -3,6 +3,7 @@
  * Source: the public Quasar-3B config (architecture §2.1). Fields that change nothing here (`attn_mode`, …) are kept
  * because a published config must round-trip.
  */
+import type { QuasarAttentionOptions } from '../../layers/quasar-attention.ts';
 
 export interface QuasarConfig {
   model_type: 'quasar';
@@ -181,6 +182,21 @@ export function layerType(config: QuasarConfig, layer: number): 'quasar' | 'gla'
 
 export function isMoe(config: QuasarConfig, layer: number): boolean {
   return layer >= config.dense_input_layers;
+}
+
+export function attentionOptions(config: QuasarConfig): QuasarAttentionOptions {
+  return {
+    at: 'attn',
+    heads: config.n_heads,
+    headDim: config.head_dim,
+    convSize: config.use_short_conv ? config.conv_size : 0,
+    rotates: true,
+    isGuarded: false,
+    quasar_variant: 'exact',
+    quasar_beta: 'softplus',
+    qk_l2norm: true,
+    quasar_decay: 'none',
+  };
 }
 
 /** GLA key width per head. */

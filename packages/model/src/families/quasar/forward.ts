@@ -15,7 +15,7 @@ import { mixture } from '../../layers/mixture.ts';
 import { quasarAttention } from '../../layers/quasar-attention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { rotationOf } from '../../positional.ts';
-import { isMoe, layerType, type QuasarConfig } from './config.ts';
+import { attentionOptions, isMoe, layerType, type QuasarConfig } from './config.ts';
 
 /** @throws QuasarError model.unsupported, checkpoint.missing_tensor */
 export function forwardQuasar(
@@ -92,7 +92,7 @@ function runLayer(
   const norm = (x: Tensor, name: string) => rmsNorm(x, c.weight(`${name}.weight`), eps);
   let h = isAnchored ? injectAnchor(input, anchor, c.weight('injection_gate')) : input;
   const u = norm(h, 'ln1');
-  const a = type === 'quasar' ? quasarAttention(u, c) : gatedLinearAttention(u, c);
+  const a = type === 'quasar' ? quasarAttention(u, c, attentionOptions(c.config)) : gatedLinearAttention(u, c);
   h = axpby(1, h, rho, norm(a, 'ln1_out'));
   const w = norm(h, 'ln2');
   const routed = bias ? mixture(w, bias, c) : null;

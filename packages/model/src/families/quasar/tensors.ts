@@ -1,6 +1,7 @@
 /** @file The exact tensor table of the quasar family under its public names. Source: architecture §2.1, §3.13, §4. */
+import { quasarAttentionTensors } from '../../layers/quasar-attention.ts';
 import { bias, constant, type Entries, entry, inPart, matrix, norm, type TensorSpec } from '../../tensor-table.ts';
-import { glaKeyDim, isMoe, layerType, type QuasarConfig } from './config.ts';
+import { attentionOptions, glaKeyDim, isMoe, layerType, type QuasarConfig } from './config.ts';
 
 /** Standard deviations of projections, and of those that write into the residual stream: they shrink with depth. */
 function deviations(config: QuasarConfig): { std: number; outStd: number } {
@@ -32,40 +33,22 @@ export function quasarTensors(config: QuasarConfig): Map<string, TensorSpec> {
 function layerTensors(config: QuasarConfig, layer: number): Entries {
   const D = config.d_model;
   const gate = config.looped_injection_init;
+  const { std, outStd } = deviations(config);
   return [
     ...inPart('norms and gates', [
       ...['ln1', 'ln1_out', 'ln2', 'ln2_out'].map((name) => norm(`${name}.weight`, D)),
       bias('injection_gate', 1, Math.log(gate / (1 - gate))),
     ]),
     ...(layerType(config, layer) === 'quasar'
-      ? inPart('quasar attention', attentionTensors(config))
+      ? quasarAttentionTensors(D, attentionOptions(config), {
+          projection: () => ({ kind: 'normal', std }),
+          output: { kind: 'normal', std: outStd },
+        })
       : inPart('gated linear attention', glaTensors(config))),
     ...(isMoe(config, layer)
       ? inPart('router and bottleneck', mixtureTensors(config))
       : inPart('dense feed-forward', feedForwardTensors(config, 'ffn', config.d_ff))),
   ];
-}
-
-function attentionTensors(config: QuasarConfig): Entries {
-  const { d_model: D, n_heads: H, head_dim: E, conv_size: W } = config;
-  const { std, outStd } = deviations(config);
-  const entries = ['q', 'k', 'v'].map((name) => matrix(`attn.${name}_proj.weight`, [D, D], std));
-  entries.push(matrix('attn.o_proj.weight', [D, D], outStd));
-  if (config.use_short_conv) {
-    const init = { kind: 'uniform', bound: 1 / Math.sqrt(W) } as const;
-    for (const name of ['q', 'k', 'v']) entries.push(entry(`attn.${name}_conv1d.weight`, [D, 1, W], 'matrix', init));
-  }
-  entries.push(
-    matrix('attn.b_proj.weight', [H, D], std),
-    matrix('attn.f_proj.weight', [D, D], std),
-    matrix('attn.g_proj.0.weight', [E, D], std),
-    matrix('attn.g_proj.1.weight', [D, E], std),
-    bias('attn.g_proj.1.bias', D),
-    entry('attn.A_log', [H], 'scalar', { kind: 'logUniform', low: 1, high: 16 }),
-    bias('attn.dt_bias', D),
-    norm('attn.o_norm.weight', E),
-  );
-  return entries;
 }
 
 function glaTensors(config: QuasarConfig): Entries {
