@@ -8,6 +8,7 @@ import {
   disposeParameters,
   type ForwardInput,
   forward,
+  type LoadOptions,
   loadCheckpoint,
   type ModelState,
   type Parameters,
@@ -45,10 +46,13 @@ export class Engine {
     this.device = device;
   }
 
-  /** @throws QuasarError as `loadCheckpoint`; tensor.no_native */
-  static async load(directory: string, options: { device?: DeviceName; threads?: number } = {}): Promise<Engine> {
+  /** Keeps 16-bit weights in 16 bits. @throws QuasarError as `loadCheckpoint`; tensor.no_native */
+  static async load(
+    directory: string,
+    options: { device?: DeviceName; threads?: number } & Omit<LoadOptions, 'dtype'> = {},
+  ): Promise<Engine> {
     const device = openDevice(options.device ?? 'auto', options);
-    const { config, parameters, tokenizer } = loadCheckpoint(directory, device);
+    const { config, parameters, tokenizer } = loadCheckpoint(directory, device, { ...options, dtype: 'stored' });
     return new Engine(config, parameters, tokenizer, device);
   }
 

@@ -1,11 +1,8 @@
 /** @file Floor 2: the architecture: configs, layers, streaming state, checkpoints, tokenizers. Knows no training, no contest. */
 export { Block, type ForwardInput, type ForwardOutput } from './block.ts';
 export {
-  CHECKPOINT_FILES,
   type Checkpoint,
-  checkTensors,
   type ExpectedTensor,
-  encodeParameters,
   expectedTensors,
   loadCheckpoint,
   loadParameters,
@@ -13,6 +10,8 @@ export {
   readConfigFile,
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
+export type { LoadOptions } from './checkpoint/load-tensors.ts';
+export type { NameMap } from './checkpoint/names.ts';
 export {
   headerLength,
   MAX_HEADER_BYTES,
@@ -23,6 +22,13 @@ export {
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
 export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
+export { CHECKPOINT_FILES } from './checkpoint/weight-files.ts';
+export {
+  DEFAULT_SHARD_BYTES,
+  type StreamedTensor,
+  type WriteOptions,
+  writeWeights,
+} from './checkpoint/write-weights.ts';
 export type { SequenceCost } from './families/family.ts';
 export {
   countParameters,

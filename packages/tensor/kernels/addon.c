@@ -67,13 +67,14 @@ static napi_value string(napi_env env, const char *s) {
   napi_create_string_utf8(env, s, NAPI_AUTO_LENGTH, &v);
   return v;
 }
-static void *typed_array(napi_env env, napi_value v, size_t *bytes) {
+static void *typed_array(napi_env env, napi_value v, size_t *bytes, size_t *width) {
   napi_typedarray_type type;
   size_t length;
   void *data = NULL;
   if (napi_get_typedarray_info(env, v, &type, &length, &data, NULL, NULL) != napi_ok) return NULL;
-  static const size_t width[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
-  *bytes = length * width[type];
+  static const size_t widths[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8};
+  *width = widths[type];
+  *bytes = length * *width;
   return data;
 }
 static double get_number(napi_env env, napi_value v) {
@@ -96,11 +97,11 @@ static napi_value js_start(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
   instance *self = self_of(env);
   char wanted[16] = "auto";
-  size_t bytes;
+  size_t bytes, width;
   napi_get_value_string_utf8(env, argv[1], wanted, sizeof wanted, NULL);
   choose(self, wanted);
   pool_start((int)get_number(env, argv[0]));
-  self->block = typed_array(env, argv[2], &bytes);
+  self->block = typed_array(env, argv[2], &bytes, &width);
   napi_value out, names;
   napi_create_object(env, &out);
   napi_create_array_with_length(env, KERNELS, &names);
@@ -142,8 +143,8 @@ static napi_value js_run(napi_env env, napi_callback_info info) {
 static napi_value js_replay(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   const instance *self = self_of(env);
-  size_t bytes = 0, done, left;
-  const double *at = typed_array(env, argv[0], &bytes);
+  size_t bytes = 0, width, done, left;
+  const double *at = typed_array(env, argv[0], &bytes, &width);
   for (left = at ? bytes / sizeof *at : 0; left > 0; at += done, left -= done) {
     done = execute(self, at);
     if (done == 0 || done > left) {
@@ -171,18 +172,19 @@ static napi_value js_free(napi_env env, napi_callback_info info) {
   return NULL;
 }
 /* write(pointer, typed array, type), read(pointer, typed array, type): the array's whole length, floats to or from the
-   storage type; ints go as they are. */
+   storage type; ints go as they are, and so does what is written from a 16-bit array. */
 static napi_value js_write(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
-  size_t bytes;
-  void *data = typed_array(env, argv[1], &bytes), *to = (void *)(uintptr_t)get_number(env, argv[0]);
-  if (data && bytes) q_store(data, (int)get_number(env, argv[2]), (long)(bytes / sizeof(float)), to);
+  size_t bytes, width;
+  void *data = typed_array(env, argv[1], &bytes, &width), *to = (void *)(uintptr_t)get_number(env, argv[0]);
+  if (data && bytes && width == 2) memcpy(to, data, bytes);
+  else if (data && bytes) q_store(data, (int)get_number(env, argv[2]), (long)(bytes / sizeof(float)), to);
   return NULL;
 }
 static napi_value js_read(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
-  size_t bytes;
-  void *data = typed_array(env, argv[1], &bytes), *from = (void *)(uintptr_t)get_number(env, argv[0]);
+  size_t bytes, width;
+  void *data = typed_array(env, argv[1], &bytes, &width), *from = (void *)(uintptr_t)get_number(env, argv[0]);
   if (data && bytes) q_load(from, (int)get_number(env, argv[2]), (long)(bytes / sizeof(float)), data);
   return NULL;
 }

@@ -58,9 +58,9 @@ export function recordCommands<T>(device: Device, body: () => Recorded<T>): Comm
     free(buffer: DeviceBuffer): void {
       if (!made.has(buffer)) throw new Error('recordCommands: the body freed a tensor that it did not make');
     },
-    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+    write(buffer: DeviceBuffer, data: ArrayLike<number>, start?: number): void {
       if (used.has(buffer)) throw new Error('recordCommands: the body wrote to a tensor that it had computed with');
-      write.call(device, buffer, data);
+      write.call(device, buffer, data, start);
     },
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void {
       run.call(device, kernel, buffers, numbers);

@@ -1,4 +1,5 @@
 /** @file What a device is: memory and named kernels. Ops know nothing else about hardware. */
+import { QuasarError } from '@quasar/base';
 import type { KernelName } from './kernels.ts';
 
 /**
@@ -7,12 +8,22 @@ import type { KernelName } from './kernels.ts';
  */
 export type DType = 'float' | 'int' | 'bf16' | 'f16';
 
+/** Stored in 16 bits. */
+export const isHalf = (dtype: DType): dtype is 'bf16' | 'f16' => dtype === 'bf16' || dtype === 'f16';
+
 /** Memory on a device. Only the device looks inside `handle`. */
 export interface DeviceBuffer {
   readonly dtype: DType;
   /** Elements, not bytes. */
   readonly length: number;
   readonly handle: unknown;
+}
+
+/** Copies touch raw memory unchecked. @throws QuasarError tensor.bad_range */
+export function checkRange(what: string, buffer: DeviceBuffer, start: number, count: number): void {
+  if (Number.isInteger(start) && start >= 0 && count >= 0 && start + count <= buffer.length) return;
+  const message = `${what}: ${count} elements from ${start} on, the buffer has ${buffer.length}`;
+  throw new QuasarError('tensor.bad_range', message, { hint: 'a defect in the caller' });
 }
 
 /** One kernel with its operands. */
@@ -41,10 +52,16 @@ export interface Device {
   /** Uninitialised memory. @throws QuasarError tensor.out_of_memory */
   allocate(dtype: DType, length: number): DeviceBuffer;
   free(buffer: DeviceBuffer): void;
-  /** Rounds to float32, then to the storage type (nearest, ties to even). */
-  write(buffer: DeviceBuffer, data: ArrayLike<number>): void;
-  /** Waits for every kernel that writes the buffer. Storage types come as floats. */
-  read(buffer: DeviceBuffer): Promise<Float32Array | Float64Array | Int32Array>;
+  /**
+   * Rounds to float32, then to the storage type (nearest, ties to even). A Uint16Array is taken as the bits of a `bf16` or
+   * `f16` buffer. @param start element at which `data` begins, default 0. @throws QuasarError tensor.bad_range
+   */
+  write(buffer: DeviceBuffer, data: ArrayLike<number>, start?: number): void;
+  /**
+   * Waits for every kernel that writes the buffer. Storage types come as floats.
+   * @param start first element, default 0. @param count default: to the end. @throws QuasarError tensor.bad_range
+   */
+  read(buffer: DeviceBuffer, start?: number, count?: number): Promise<Float32Array | Float64Array | Int32Array>;
   /** Enqueues one kernel. Numbers left out at the end are 0. */
   run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void;
   /**

@@ -1,29 +1,19 @@
 /**
- * @file A checkpoint directory: config.json, model.safetensors, tokenizer.json. Loading reports every missing, extra
- * and misshapen tensor at once; saving is atomic per file, weights last, so that a directory never lies.
+ * @file A checkpoint directory: config.json, weights in one file or in shards, tokenizer.json. Loading reports every
+ * missing, extra and misshapen tensor at once; saving is atomic per file, weights last, so that a directory never lies.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatIssues, type Issue, QuasarError, type Result, writeFileAtomic } from '@quasar/base';
-import { type Device, persist, Tensor } from '@quasar/tensor';
-import { type ModelConfig, parseConfig, tensorTable } from '../families/index.ts';
-import { disposeParameters, type Parameters } from '../parameters.ts';
+import { QuasarError, type Result, writeFileAtomic } from '@quasar/base';
+import { type Device, sizeOf, type Tensor } from '@quasar/tensor';
+import { familyOf, type ModelConfig, parseConfig, tensorTable } from '../families/index.ts';
+import type { Parameters } from '../parameters.ts';
 import { Tokenizer } from '../tokenizer/index.ts';
-import {
-  headerLength,
-  readSafetensorsHeader,
-  type SafetensorsEntry,
-  type SafetensorsHeader,
-  type TensorToWrite,
-  writeSafetensors,
-} from './safetensors.ts';
-import { decodeTensor } from './tensor-bytes.ts';
-
-export const CHECKPOINT_FILES = {
-  config: 'config.json',
-  weights: 'model.safetensors',
-  tokenizer: 'tokenizer.json',
-} as const;
+import { type LoadOptions, loadTensors } from './load-tensors.ts';
+import { unfusedShape } from './names.ts';
+import { encodeTensor } from './tensor-bytes.ts';
+import { CHECKPOINT_FILES, fileError, orThrow, WeightFiles } from './weight-files.ts';
+import { type StreamedTensor, type WriteOptions, writeWeights } from './write-weights.ts';
 
 export interface ExpectedTensor {
   shape: number[];
@@ -38,32 +28,6 @@ export function expectedTensors(config: ModelConfig): Map<string, ExpectedTensor
       { shape, dtype: role === 'buffer' ? 'F32' : 'BF16' },
     ]),
   );
-}
-
-/** Names and shapes of a file against the table: missing, unknown and misshapen tensors, all of them. */
-export function checkTensors(config: ModelConfig, header: SafetensorsHeader): Issue[] {
-  const issues: Issue[] = [];
-  const table = tensorTable(config);
-  for (const [name, { shape }] of table) {
-    const found = header.tensors.get(name);
-    if (!found)
-      issues.push({
-        code: 'checkpoint.missing_tensor',
-        path: name,
-        message: `expected shape [${shape}], not in the file`,
-      });
-    else if (found.shape.join() !== shape.join())
-      issues.push({
-        code: 'checkpoint.wrong_shape',
-        path: name,
-        message: `expected shape [${shape}], got [${found.shape}]`,
-      });
-  }
-  for (const name of header.tensors.keys()) {
-    if (!table.has(name))
-      issues.push({ code: 'checkpoint.unknown_tensor', path: name, message: 'not part of this config' });
-  }
-  return issues;
 }
 
 /** The config of a checkpoint directory, or every issue of its config.json. */
@@ -94,119 +58,104 @@ export interface Checkpoint {
 }
 
 /** @throws QuasarError as `readConfig`, `Tokenizer.load` and `loadParameters`; `checkpoint.invalid` has all issues in `data` */
-export function loadCheckpoint(directory: string, device: Device): Checkpoint {
+export function loadCheckpoint(directory: string, device: Device, options: LoadOptions = {}): Checkpoint {
   const config = orThrow(directory, readConfig(directory));
   const tokenizer = Tokenizer.load(join(directory, CHECKPOINT_FILES.tokenizer));
   if (tokenizer.vocabSize > config.vocab_size) {
     const message = `tokenizer.json has ${tokenizer.vocabSize} tokens, the model ${config.vocab_size}`;
     orThrow(directory, { ok: false, issues: [{ code: 'checkpoint.tokenizer_too_large', message }] });
   }
-  return { config, parameters: loadParameters(join(directory, CHECKPOINT_FILES.weights), config, device), tokenizer };
+  return { config, parameters: loadParameters(directory, config, device, options), tokenizer };
 }
 
 /**
- * Every tensor of the config from one safetensors file.
- * @throws QuasarError `checkpoint.invalid` with all issues in `data`, `checkpoint.missing_file`, `checkpoint.unreadable`;
- * nothing stays allocated then.
+ * Every tensor of the config from a checkpoint folder, or from one safetensors file.
+ * @throws QuasarError as `WeightFiles.open` and `loadTensors`; nothing stays allocated then
  */
-export function loadParameters(path: string, config: ModelConfig, device: Device): Parameters {
-  const fd = openFile(path);
-  const parameters: Parameters = new Map();
+export function loadParameters(
+  path: string,
+  config: ModelConfig,
+  device: Device,
+  options: LoadOptions = {},
+): Parameters {
+  const files = WeightFiles.open(path);
   try {
-    const fileSize = fstatSync(fd).size;
-    const length = orThrow(path, headerLength(readAt(fd, 0, Math.min(8, fileSize)), fileSize));
-    const header = orThrow(path, readSafetensorsHeader(readAt(fd, 0, 8 + length), fileSize));
-    const issues = checkTensors(config, header);
-    if (issues.length > 0) orThrow(path, { ok: false, issues });
-    for (const [name, { shape }] of tensorTable(config)) {
-      const { start, end, dtype } = header.tensors.get(name) as SafetensorsEntry;
-      parameters.set(name, persist(Tensor.from(device, shape, decodeTensor(readAt(fd, start, end - start), dtype))));
-    }
-    return parameters;
-  } catch (error) {
-    disposeParameters(parameters);
-    throw error;
+    return loadTensors(files, tensorTable(config), familyOf(config).names ?? null, device, options);
   } finally {
-    closeSync(fd);
+    files.close();
   }
 }
 
-function openFile(path: string): number {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch (cause) {
-    throw fileError(path, cause);
-  }
-  if (fstatSync(fd).isFile()) return fd;
-  closeSync(fd);
-  throw fileError(path, new Error('not a file'));
+export interface SaveOptions extends Omit<WriteOptions, 'resume'> {
+  /** One matrix per expert and projection, in families whose public files come so. Default: fused, as in memory. */
+  unfused?: boolean | undefined;
 }
 
-function fileError(path: string, cause: unknown): QuasarError {
-  const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-  return new QuasarError(
-    isMissing ? 'checkpoint.missing_file' : 'checkpoint.unreadable',
-    isMissing ? `${path} does not exist` : `${path} cannot be read: ${(cause as Error).message}`,
-    { hint: `a checkpoint directory holds ${Object.values(CHECKPOINT_FILES).join(', ')}`, cause },
-  );
-}
-
-/** Writes the three files, weights last. `dtype` F32 keeps training exact; BF16 is the published form (router buffers stay F32). */
+/** Writes the files, weights last. `dtype` F32 keeps training exact; BF16 is the published form (router buffers stay F32). */
 export async function saveCheckpoint(
   directory: string,
   checkpoint: Checkpoint,
   dtype: 'F32' | 'BF16',
   metadata: Record<string, string> = {},
+  options: SaveOptions = {},
 ): Promise<void> {
   const { config, parameters, tokenizer } = checkpoint;
-  const weights = await encodeParameters(config, parameters, dtype, metadata);
+  const tensors = streamed(config, parameters, dtype, options.unfused ?? false);
   writeFileAtomic(join(directory, CHECKPOINT_FILES.config), `${JSON.stringify(config, null, 2)}\n`);
   writeFileAtomic(join(directory, CHECKPOINT_FILES.tokenizer), tokenizer.toJson());
-  writeFileAtomic(join(directory, CHECKPOINT_FILES.weights), weights);
+  await writeWeights(directory, tensors, { ...options, metadata });
 }
 
-/** The bytes of model.safetensors. @throws QuasarError `checkpoint.missing_tensor` */
-export async function encodeParameters(
+/** @throws QuasarError `checkpoint.missing_tensor` */
+function streamed(
   config: ModelConfig,
   parameters: Parameters,
   dtype: 'F32' | 'BF16',
-  metadata: Record<string, string> = {},
-): Promise<Uint8Array> {
-  const tensors = new Map<string, TensorToWrite>();
+  unfused: boolean,
+): StreamedTensor[] {
+  const names = familyOf(config).names ?? null;
+  const out: StreamedTensor[] = [];
   for (const [name, { shape, role }] of tensorTable(config)) {
     const tensor = parameters.get(name);
     if (!tensor) throw new QuasarError('checkpoint.missing_tensor', `save: parameter ${name} is missing`);
-    tensors.set(name, {
+    const of = unfused ? (names?.unfused(name) ?? null) : null;
+    if (of) out.push(...unfusedTensors(tensor, of, dtype));
+    else {
+      const stored = role === 'buffer' ? 'F32' : dtype;
+      out.push({ name, shape, dtype: stored, pieces: () => piecesOf(tensor, stored) });
+    }
+  }
+  return out;
+}
+
+const PIECE_NUMBERS = 2 ** 20;
+
+async function* piecesOf(tensor: Tensor, dtype: 'F32' | 'BF16'): AsyncGenerator<Uint8Array> {
+  const size = sizeOf(tensor.shape);
+  for (let at = 0; at < size; at += PIECE_NUMBERS) {
+    const values = await tensor.device.read(tensor.buffer, at, Math.min(PIECE_NUMBERS, size - at));
+    yield encodeTensor(Float32Array.from(values), dtype);
+  }
+}
+
+/** Each expert [in, out] of [E, in, out] as matrices [out / count, in]. */
+function unfusedTensors(tensor: Tensor, of: (expert: number) => string[], dtype: 'F32' | 'BF16'): StreamedTensor[] {
+  const [experts, inner, out] = tensor.shape as [number, number, number];
+  return Array.from({ length: experts }, (_, e) => {
+    const names = of(e);
+    const shape = unfusedShape(tensor.shape, names.length);
+    return names.map((name, i) => ({
+      name,
       shape,
-      dtype: role === 'buffer' ? 'F32' : dtype,
-      values: Float32Array.from(await tensor.read()),
-    });
-  }
-  return writeSafetensors(tensors, metadata);
-}
-
-function readAt(fd: number, start: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const n = readSync(fd, bytes, done, length - done, start + done);
-    if (n === 0)
-      throw new QuasarError('checkpoint.truncated', `weights end at byte ${start + done}, expected ${start + length}`);
-    done += n;
-  }
-  return bytes;
-}
-
-function orThrow<T>(where: string, result: Result<T>): T {
-  if (result.ok) return result.value;
-  const shown = result.issues.slice(0, 5);
-  const more = result.issues.length - shown.length;
-  throw new QuasarError(
-    'checkpoint.invalid',
-    `${where}: ${formatIssues(shown)}${more > 0 ? `\n… and ${more} more` : ''}`,
-    {
-      hint: 'use a checkpoint written for this config',
-      data: result.issues,
-    },
-  );
+      dtype,
+      async *pieces() {
+        const values = await tensor.device.read(tensor.buffer, e * inner * out, inner * out);
+        const matrix = new Float32Array(shape[0] * inner);
+        for (let row = 0; row < shape[0]; row++)
+          for (let column = 0; column < inner; column++)
+            matrix[row * inner + column] = values[column * out + i * shape[0] + row] as number;
+        yield encodeTensor(matrix, dtype);
+      },
+    }));
+  }).flat();
 }

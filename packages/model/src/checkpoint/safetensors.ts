@@ -8,7 +8,7 @@ import { type Issue, QuasarError, type Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
 import { show, showName } from '../show.ts';
 import { duplicateKey, nestingDepth } from './header-json.ts';
-import { DTYPE_BYTES, toBf16 } from './tensor-bytes.ts';
+import { DTYPE_BYTES, encodeTensor } from './tensor-bytes.ts';
 
 export interface SafetensorsEntry {
   dtype: string;
@@ -28,7 +28,7 @@ export interface SafetensorsHeader {
 /** The index of a 3B model has 0.1 MiB; a far larger header is an attack on memory. */
 export const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 /** Bounds the number of findings, too. */
-const MAX_TENSORS = 65_536;
+export const MAX_TENSORS = 65_536;
 const MAX_NAME_CHARS = 256;
 const MAX_DIMS = 8;
 /** Object, entry, list of offsets. */
@@ -199,33 +199,52 @@ export interface TensorToWrite {
   values: Float32Array;
 }
 
-/** A whole safetensors file; tensors in the given order, header padded to 8 bytes with spaces. @throws QuasarError checkpoint.size */
-export function writeSafetensors(
-  tensors: ReadonlyMap<string, TensorToWrite>,
+/** Bytes of a tensor's data. */
+export function dataBytes({ shape, dtype }: Pick<TensorToWrite, 'shape' | 'dtype'>): number {
+  return sizeOf(shape) * (DTYPE_BYTES[dtype] as number);
+}
+
+/** What stands before the data of these tensors in this order: length and JSON, padded to 8 bytes with spaces. */
+export function writeHeader(
+  tensors: Iterable<readonly [name: string, tensor: Pick<TensorToWrite, 'shape' | 'dtype'>]>,
   metadata: Record<string, string> = {},
 ): Uint8Array {
   const header: [name: string, value: unknown][] = [];
   if (Object.keys(metadata).length > 0) header.push(['__metadata__', metadata]);
   let at = 0;
+  for (const [name, { shape, dtype }] of tensors) {
+    const bytes = dataBytes({ shape, dtype });
+    header.push([name, { dtype, shape, data_offsets: [at, at + bytes] }]);
+    at += bytes;
+  }
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const padded = Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(out.buffer).setBigUint64(0, BigInt(padded), true);
+  out.set(json, 8);
+  return out;
+}
+
+/** A whole safetensors file; tensors in the given order. @throws QuasarError checkpoint.size */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, TensorToWrite>,
+  metadata: Record<string, string> = {},
+): Uint8Array {
+  const header = writeHeader(tensors, metadata);
+  let size = header.length;
   for (const [name, { shape, dtype, values }] of tensors) {
     if (values.length !== sizeOf(shape))
       throw new QuasarError(
         'checkpoint.size',
         `writeSafetensors: ${name} has ${values.length} values for shape [${shape}]`,
       );
-    const bytes = values.length * (DTYPE_BYTES[dtype] as number);
-    header.push([name, { dtype, shape, data_offsets: [at, at + bytes] }]);
-    at += bytes;
+    size += dataBytes({ shape, dtype });
   }
-  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
-  const padded = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + padded + at).fill(0x20, 8, 8 + padded);
-  new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);
-  file.set(json, 8);
-  let to = 8 + padded;
+  const file = new Uint8Array(size);
+  file.set(header);
+  let to = header.length;
   for (const { dtype, values } of tensors.values()) {
-    const data = dtype === 'BF16' ? toBf16(values) : values;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = encodeTensor(values, dtype);
     file.set(bytes, to);
     to += bytes.length;
   }

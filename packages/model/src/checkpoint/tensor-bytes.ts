@@ -50,3 +50,9 @@ export function toBf16(values: Float32Array): Uint16Array {
   }
   return out;
 }
+
+/** The bytes of values in a file, a view of `values` for F32. */
+export function encodeTensor(values: Float32Array, dtype: 'F32' | 'BF16'): Uint8Array {
+  const data = dtype === 'BF16' ? toBf16(values) : values;
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,6 +1,7 @@
 /** @file What a family of models is: its configs, its tensors, its forward pass. Whatever is above works on any family. */
 import type { Result } from '@quasar/base';
 import type { Block, BlockOptions, BlockOutput } from '../block.ts';
+import type { NameMap } from '../checkpoint/names.ts';
 import type { Parameters } from '../parameters.ts';
 import type { TensorSpec } from '../tensor-table.ts';
 
@@ -34,5 +35,7 @@ export interface Family<C extends AnyConfig> {
   /** Layers of a kind, for people: `16 quasar, 8 gla`. */
   layers(config: C): Record<string, number>;
   sequenceCost(config: C): SequenceCost;
+  /** How public files may cut the tensors of the table otherwise. */
+  names?: NameMap;
   forwardBlock(config: C, parameters: Parameters, block: Block, options: BlockOptions): BlockOutput;
 }

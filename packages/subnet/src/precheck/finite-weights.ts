@@ -7,10 +7,14 @@ export const MAX_ABS_WEIGHT = 1e4;
 
 export function checkFiniteWeights(scan: ReadonlyMap<string, TensorScan>): Issue[] {
   const issues: Issue[] = [];
-  for (const [name, { nonFinite, maxAbs }] of scan) {
+  for (const [name, { nonFinite, firstNonFinite, maxAbs }] of scan) {
     const path = `model.safetensors#${name}`;
     if (nonFinite > 0)
-      issues.push({ code: 'precheck.not_finite', path, message: `${nonFinite} values are NaN or infinite` });
+      issues.push({
+        code: 'precheck.not_finite',
+        path,
+        message: `${nonFinite} values are NaN or infinite, the first at index ${firstNonFinite}`,
+      });
     if (maxAbs > MAX_ABS_WEIGHT)
       issues.push({
         code: 'precheck.huge_values',

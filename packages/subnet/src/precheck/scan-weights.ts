@@ -15,6 +15,8 @@ export interface TensorScan {
   sha256: string;
   /** NaN and infinite values. */
   nonFinite: number;
+  /** Index of the first of them; -1: there is none. */
+  firstNonFinite: number;
   /** Largest magnitude among finite values. */
   maxAbs: number;
   /** Root mean square of finite values. */
@@ -61,14 +63,16 @@ async function scanTensor(file: FileHandle, entry: Entry, positions: readonly nu
   const hash = createHash('sha256');
   const width = entry.dtype === 'F32' ? 4 : 2;
   const samples = new Array<number>(positions.length).fill(0);
-  let [nonFinite, maxAbs, squares, count] = [0, 0, 0, 0];
+  let [nonFinite, firstNonFinite, maxAbs, squares, count] = [0, -1, 0, 0, 0];
   for (let at = entry.start; at < entry.end; at += CHUNK_BYTES) {
     const bytes = await readAt(file, at, Math.min(CHUNK_BYTES, entry.end - at));
     hash.update(bytes);
     const values = decodeTensor(bytes, entry.dtype);
-    for (const value of values) {
-      if (!Number.isFinite(value)) nonFinite++;
-      else {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (!Number.isFinite(value)) {
+        if (nonFinite++ === 0) firstNonFinite = (at - entry.start) / width + i;
+      } else {
         const abs = Math.abs(value);
         if (abs > maxAbs) maxAbs = abs;
         squares += value * value;
@@ -81,7 +85,8 @@ async function scanTensor(file: FileHandle, entry: Entry, positions: readonly nu
     });
   }
   const rms = count > 0 ? Math.sqrt(squares / count) : 0;
-  return { dtype: entry.dtype, shape: entry.shape, sha256: hash.digest('hex'), nonFinite, maxAbs, rms, samples };
+  const { dtype, shape } = entry;
+  return { dtype, shape, sha256: hash.digest('hex'), nonFinite, firstNonFinite, maxAbs, rms, samples };
 }
 
 async function readAt(file: FileHandle, start: number, length: number): Promise<Uint8Array> {

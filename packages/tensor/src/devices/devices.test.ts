@@ -26,6 +26,31 @@ describe.each(Object.entries(DEVICES))('%s', (_, open) => {
     expect(copy.BYTES_PER_ELEMENT).toBe(device.floatBytes);
   });
 
+  it('reads and writes parts, rounded to the storage type, or as its bits', async () => {
+    for (const dtype of ['float', 'bf16', 'f16'] as const) {
+      const buffer = device.allocate(dtype, 5);
+      device.write(buffer, [1, 2, 3, 4, 5]);
+      device.write(buffer, [-0.5, 0.25], 3);
+      expect([...(await device.read(buffer))], dtype).toEqual([1, 2, 3, -0.5, 0.25]);
+      expect([...(await device.read(buffer, 2, 2))], dtype).toEqual([3, -0.5]);
+      expect([...(await device.read(buffer, 5))], dtype).toEqual([]);
+      for (const start of [4, -1, 0.5])
+        expect(() => device.write(buffer, [1, 2], start)).toThrow(
+          expect.objectContaining({ code: 'tensor.bad_range' }),
+        );
+      await expect(device.read(buffer, 3, 3)).rejects.toMatchObject({ code: 'tensor.bad_range' });
+    }
+    const bits = Uint16Array.of(0x3f80, 0xc000, 0x0001, 0x7f80, 0x3c00);
+    const [bf16, f16] = [device.allocate('bf16', 7), device.allocate('f16', 7)];
+    for (const buffer of [bf16, f16]) {
+      device.write(buffer, new Float32Array(7));
+      device.write(buffer, bits, 1);
+    }
+    const smallest = 2 ** -133;
+    expect([...(await device.read(bf16))]).toEqual([0, 1, -2, smallest, Number.POSITIVE_INFINITY, 2 ** -7, 0]);
+    expect([...(await device.read(f16))]).toEqual([0, 1.875, -2, 2 ** -24, Number.NaN, 1, 0]);
+  });
+
   it('keeps integers exact', async () => {
     const ids = Tensor.from(device, [2], [2 ** 31 - 1, -(2 ** 31)], 'int');
     expect(await ids.read()).toEqual(Int32Array.of(2 ** 31 - 1, -(2 ** 31)));

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { QuasarError } from '@quasar/base';
 import { checkCall } from '../check-call.ts';
 import { ELEMENT_BYTES } from '../costs.ts';
-import type { Command, Device, DeviceBuffer, DType } from '../device.ts';
+import { type Command, checkRange, type Device, type DeviceBuffer, type DType, isHalf } from '../device.ts';
 import { type KernelName, typeCode } from '../kernels.ts';
 import { Profile } from '../profile.ts';
 import { startAddon } from './native/addon.ts';
@@ -100,14 +100,18 @@ export function nativeDevice(options: NativeOptions = {}): Device {
       handle.pointer = 0;
     },
 
-    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+    write(buffer: DeviceBuffer, data: ArrayLike<number>, start = 0): void {
+      checkRange('write', buffer, start, data.length);
+      const pointer = livePointer(buffer, 'write') + start * ELEMENT_BYTES[buffer.dtype];
       const Kind = buffer.dtype === 'int' ? Int32Array : Float32Array;
-      api.write(livePointer(buffer, 'write'), data instanceof Kind ? data : Kind.from(data), storageOf(buffer));
+      const isReady = data instanceof Kind || (data instanceof Uint16Array && isHalf(buffer.dtype));
+      api.write(pointer, isReady ? data : Kind.from(data), storageOf(buffer));
     },
 
-    async read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
-      const out = buffer.dtype === 'int' ? new Int32Array(buffer.length) : new Float32Array(buffer.length);
-      api.read(livePointer(buffer, 'read'), out, storageOf(buffer));
+    async read(buffer: DeviceBuffer, start = 0, count = buffer.length - start): Promise<Float32Array | Int32Array> {
+      checkRange('read', buffer, start, count);
+      const out = buffer.dtype === 'int' ? new Int32Array(count) : new Float32Array(count);
+      api.read(livePointer(buffer, 'read') + start * ELEMENT_BYTES[buffer.dtype], out, storageOf(buffer));
       return out;
     },
 

@@ -16,7 +16,8 @@ export interface Addon {
   alloc(bytes: number): number;
   /** @param bytes as given to `alloc`. */
   free(pointer: number, bytes: number): void;
-  write(pointer: number, data: Float32Array | Int32Array, type: number): void;
+  /** 16-bit arrays go as they are. */
+  write(pointer: number, data: Float32Array | Int32Array | Uint16Array, type: number): void;
   read(pointer: number, data: Float32Array | Int32Array, type: number): void;
   peak(kind: number, x: number, y: number, count: number): number;
 }

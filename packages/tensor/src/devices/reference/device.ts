@@ -4,7 +4,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import { checkCall } from '../../check-call.ts';
-import type { Device, DeviceBuffer, DType } from '../../device.ts';
+import { checkRange, type Device, type DeviceBuffer, type DType } from '../../device.ts';
 import { type KernelName, typeCode } from '../../kernels.ts';
 import * as attention from './attention.ts';
 import * as elementwise from './elementwise.ts';
@@ -21,7 +21,7 @@ import * as recurrence from './recurrence.ts';
 import * as rope from './rope.ts';
 import * as sequence from './sequence.ts';
 import * as slots from './slots.ts';
-import { cast, roundTo } from './storage.ts';
+import { cast, fromBits, roundTo } from './storage.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
 const kernels: Record<KernelName, ReferenceKernel> = {
@@ -83,15 +83,19 @@ export function referenceDevice(options: { precision: 'f64' | 'f32' }): Device {
       (buffer as ReferenceBuffer).handle.data = null;
     },
 
-    write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
+    write(buffer: DeviceBuffer, data: ArrayLike<number>, start = 0): void {
+      checkRange('write', buffer, start, data.length);
       const to = live(buffer, 'write');
       const type = buffer.dtype === 'int' ? 0 : typeCode(buffer.dtype);
-      if (type === 0) to.set(data);
-      else for (let i = 0; i < data.length; i++) to[i] = roundTo(type, data[i] as number);
+      if (type === 0) to.set(data, start);
+      else if (data instanceof Uint16Array) {
+        for (let i = 0; i < data.length; i++) to[start + i] = fromBits(type, data[i] as number);
+      } else for (let i = 0; i < data.length; i++) to[start + i] = roundTo(type, data[i] as number);
     },
 
-    async read(buffer: DeviceBuffer): Promise<Numbers> {
-      return live(buffer, 'read').slice();
+    async read(buffer: DeviceBuffer, start = 0, count = buffer.length - start): Promise<Numbers> {
+      checkRange('read', buffer, start, count);
+      return live(buffer, 'read').slice(start, start + count);
     },
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void {

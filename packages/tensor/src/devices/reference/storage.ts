@@ -20,6 +20,20 @@ export function roundTo(type: number, x: number): number {
   return Math.abs(value) >= 65536 ? value * Number.POSITIVE_INFINITY : value;
 }
 
+/** The number whose bits in the storage type (1: bfloat16, 2: binary16) are `h`. */
+export function fromBits(type: number, h: number): number {
+  if (type === 1) {
+    bits[0] = h << 16;
+    return float[0] as number;
+  }
+  const sign = h & 0x8000 ? -1 : 1;
+  const exponent = (h >> 10) & 0x1f;
+  const fraction = h & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
 function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;

@@ -4,7 +4,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import { checkCall } from '../../check-call.ts';
-import type { Device, DeviceBuffer, DType } from '../../device.ts';
+import { checkRange, type Device, type DeviceBuffer, type DType, isHalf } from '../../device.ts';
 import { KERNEL_NAMES, type KernelName, typeCode } from '../../kernels.ts';
 import { Heap } from './heap.ts';
 
@@ -50,7 +50,6 @@ interface WasmBuffer extends DeviceBuffer {
 }
 
 const BYTES: Record<DType, number> = { float: 4, int: 4, bf16: 2, f16: 2 };
-const isStorage = (dtype: DType): dtype is 'bf16' | 'f16' => dtype === 'bf16' || dtype === 'f16';
 const STACK_BYTES = 2 ** 20;
 /** Of the 4 GiB that addresses reach. The module's own data and stack fit in the initial pages. */
 const PAGES = { initial: 64, maximum: 65536 };
@@ -116,30 +115,45 @@ export function createWasmDevice(
     handle.address = 0;
   }
 
-  function write(buffer: DeviceBuffer, data: ArrayLike<number>): void {
-    const address = liveAddress(buffer, 'write');
-    if (isStorage(buffer.dtype)) {
-      const wide = allocate('float', buffer.length);
+  function write(buffer: DeviceBuffer, data: ArrayLike<number>, start = 0): void {
+    const part = partOf(buffer, start, data.length, 'write');
+    const { address } = part.handle;
+    if (!isHalf(buffer.dtype)) {
+      refresh();
+      (buffer.dtype === 'int' ? ints : floats).set(data, address / 4);
+    } else if (data instanceof Uint16Array) new Uint16Array(memory.buffer, address, data.length).set(data);
+    else {
+      const wide = allocate('float', data.length);
       write(wide, data);
-      run('cast', [buffer, wide], [buffer.length, typeCode(buffer.dtype), typeCode('float')]);
+      run('cast', [part, wide], [data.length, typeCode(buffer.dtype), typeCode('float')]);
       free(wide);
-      return;
     }
-    refresh();
-    (buffer.dtype === 'int' ? ints : floats).set(data, address / 4);
   }
 
-  async function read(buffer: DeviceBuffer): Promise<Float32Array | Int32Array> {
-    const from = liveAddress(buffer, 'read') / 4;
-    if (isStorage(buffer.dtype)) {
-      const wide = allocate('float', buffer.length);
-      run('cast', [wide, buffer], [buffer.length, typeCode('float'), typeCode(buffer.dtype)]);
+  async function read(
+    buffer: DeviceBuffer,
+    start = 0,
+    count = buffer.length - start,
+  ): Promise<Float32Array | Int32Array> {
+    const part = partOf(buffer, start, count, 'read');
+    if (isHalf(buffer.dtype)) {
+      const wide = allocate('float', count);
+      run('cast', [wide, part], [count, typeCode('float'), typeCode(buffer.dtype)]);
       const out = await read(wide);
       free(wide);
       return out;
     }
     refresh();
-    return (buffer.dtype === 'int' ? ints : floats).slice(from, from + buffer.length);
+    const from = part.handle.address / 4;
+    return (buffer.dtype === 'int' ? ints : floats).slice(from, from + count);
+  }
+
+  /** A window of a live buffer. */
+  function partOf(buffer: DeviceBuffer, start: number, count: number, user: string): WasmBuffer {
+    checkRange(user, buffer, start, count);
+    const { dtype } = buffer;
+    const handle = { address: liveAddress(buffer, user) + start * BYTES[dtype], bytes: count * BYTES[dtype] };
+    return { dtype, length: count, handle };
   }
 
   function run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {

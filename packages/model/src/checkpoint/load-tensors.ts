@@ -1,0 +1,177 @@
+/**
+ * @file Tensors from files into a device, piece by piece: memory holds the weights once, and a few MiB beside them.
+ * What is missing, extra or misshapen is reported at once, over all shards.
+ */
+import { type Issue, QuasarError } from '@quasar/base';
+import { type Device, type DType, persist, Tensor } from '@quasar/tensor';
+import { showName } from '../show.ts';
+import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
+import { type NameMap, type Source, sourceOf, unfusedShape } from './names.ts';
+import type { SafetensorsEntry } from './safetensors.ts';
+import { DTYPE_BYTES, decodeTensor } from './tensor-bytes.ts';
+import { orThrow, type StoredTensor, type WeightFiles } from './weight-files.ts';
+
+export interface LoadOptions {
+  /** `stored` keeps 16-bit matrices in their type, for inference; default `f32`, for training. */
+  dtype?: 'f32' | 'stored' | undefined;
+  /** Refuses NaN and infinite weights, by name and index. Default false: they are looked for in weights of strangers. */
+  finite?: boolean | undefined;
+  onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
+const PIECE_BYTES = 4 * 2 ** 20;
+const HALF: Readonly<Record<string, DType>> = { BF16: 'bf16', F16: 'f16' };
+
+/** Names and shapes of files against a table: missing, unknown and misshapen tensors, all of them; and where each comes from. */
+export function matchTensors(
+  table: ReadonlyMap<string, TensorSpec>,
+  tensors: ReadonlyMap<string, Pick<SafetensorsEntry, 'shape'>>,
+  names: NameMap | null,
+): { issues: Issue[]; sources: Map<string, Source> } {
+  const issues: Issue[] = [];
+  const sources = new Map<string, Source>();
+  const used = new Set<string>();
+  const expect = (name: string, shape: readonly number[]) => {
+    used.add(name);
+    const found = tensors.get(name);
+    if (!found)
+      issues.push({
+        code: 'checkpoint.missing_tensor',
+        path: name,
+        message: `expected shape [${shape}], not in the file`,
+      });
+    else if (found.shape.join() !== shape.join()) {
+      const message = `expected shape [${shape}], got [${found.shape}]`;
+      issues.push({ code: 'checkpoint.wrong_shape', path: name, message });
+    }
+  };
+  for (const [name, { shape }] of table) {
+    const source = sourceOf(name, shape, names, (each) => tensors.has(each));
+    sources.set(name, source);
+    if (source.kind === 'whole') expect(name, shape);
+    else
+      for (const matrices of source.names)
+        for (const each of matrices) expect(each, unfusedShape(shape, matrices.length));
+  }
+  for (const name of tensors.keys()) {
+    if (used.has(name)) continue;
+    issues.push({ code: 'checkpoint.unknown_tensor', path: showName(name), message: 'not part of this config' });
+  }
+  return { issues, sources };
+}
+
+/**
+ * Every tensor of the table on the device; nothing stays allocated when it fails.
+ * @throws QuasarError `checkpoint.invalid` with all issues in `data`; `checkpoint.not_finite`; `checkpoint.truncated`
+ */
+export function loadTensors(
+  files: WeightFiles,
+  table: ReadonlyMap<string, TensorSpec>,
+  names: NameMap | null,
+  device: Device,
+  options: LoadOptions = {},
+): Map<string, Tensor> {
+  const { issues, sources } = matchTensors(table, files.tensors, names);
+  if (issues.length > 0) orThrow(files.path, { ok: false, issues });
+  const out = new Map<string, Tensor>();
+  const loader = new Loader(files, options);
+  try {
+    for (const [name, spec] of table) {
+      const source = sources.get(name) as Source;
+      const parts = source.kind === 'whole' ? [name] : source.names.flat();
+      const types = new Set(parts.map((part) => files.tensors.get(part)?.dtype));
+      const [type = ''] = options.dtype === 'stored' && fitsIn16Bits(spec) && types.size === 1 ? types : [];
+      const tensor = persist(Tensor.empty(device, spec.shape, HALF[type] ?? 'float'));
+      out.set(name, tensor);
+      if (source.kind === 'whole') loader.whole(name, tensor);
+      else loader.unfused(source.names, tensor);
+    }
+    return out;
+  } catch (error) {
+    for (const tensor of out.values()) tensor.dispose();
+    throw error;
+  }
+}
+
+/** One piece of a tensor as the device takes it: bits of its 16-bit type, or floats. */
+type Values = Uint16Array | Float32Array;
+
+class Loader {
+  readonly #files: WeightFiles;
+  readonly #options: LoadOptions;
+  readonly #totalBytes: number;
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+  #doneBytes = 0;
+
+  constructor(files: WeightFiles, options: LoadOptions) {
+    this.#files = files;
+    this.#options = options;
+    this.#totalBytes = files.sizeBytes;
+  }
+
+  whole(name: string, to: Tensor): void {
+    this.#pieces(name, to, (values, start) => to.device.write(to.buffer, values, start));
+  }
+
+  /** Matrices [out_i, in] of each expert, transposed side by side into [E, in, out]. */
+  unfused(names: readonly string[][], to: Tensor): void {
+    const [, inner, out] = to.shape as [number, number, number];
+    const expert = to.dtype === 'float' ? new Float32Array(inner * out) : new Uint16Array(inner * out);
+    for (const [e, matrices] of names.entries()) {
+      const width = out / matrices.length;
+      for (const [i, name] of matrices.entries()) {
+        this.#pieces(name, to, (values, start) => {
+          for (let at = 0; at < values.length; at++) {
+            const [row, column] = [Math.floor((start + at) / inner), (start + at) % inner];
+            expert[column * out + i * width + row] = values[at] as number;
+          }
+        });
+      }
+      to.device.write(to.buffer, expert, e * inner * out);
+    }
+  }
+
+  /** The values of a stored tensor in the type of `to`, in order. */
+  #pieces(name: string, to: Tensor, use: (values: Values, start: number) => void): void {
+    const stored = this.#files.tensors.get(name) as StoredTensor;
+    const width = DTYPE_BYTES[stored.dtype] as number;
+    const keeps = HALF[stored.dtype] === to.dtype;
+    const size = stored.end - stored.start;
+    for (let at = 0; at < size; at += PIECE_BYTES) {
+      const bytes = this.#piece.subarray(0, Math.min(PIECE_BYTES, size - at));
+      this.#files.read(stored, at, bytes);
+      const values = keeps ? new Uint16Array(bytes.buffer, 0, bytes.length / 2) : decodeTensor(bytes, stored.dtype);
+      if (this.#options.finite) checkFinite(name, values, stored.dtype, at / width);
+      use(values, at / width);
+      this.#doneBytes += bytes.length;
+      this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
+    }
+  }
+}
+
+/** @param values floats, or the bits of `dtype`. @throws QuasarError checkpoint.not_finite */
+export function checkFinite(name: string, values: Values, dtype: string, start = 0): void {
+  const at = firstNotFinite(values, dtype);
+  if (at < 0) return;
+  const isNotANumber =
+    values instanceof Float32Array ? Number.isNaN(values[at]) : ((values[at] as number) & mantissa(dtype)) !== 0;
+  throw new QuasarError(
+    'checkpoint.not_finite',
+    `${name} is ${isNotANumber ? 'NaN' : 'infinite'} at index ${start + at}`,
+    {
+      hint: 'train again from a checkpoint before the numbers overflowed',
+    },
+  );
+}
+
+const mantissa = (dtype: string) => (dtype === 'BF16' ? 0x7f : 0x3ff);
+
+function firstNotFinite(values: Values, dtype: string): number {
+  if (values instanceof Float32Array) {
+    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i] as number)) return i;
+    return -1;
+  }
+  const exponent = 0x7fff & ~mantissa(dtype);
+  for (let i = 0; i < values.length; i++) if (((values[i] as number) & exponent) === exponent) return i;
+  return -1;
+}
