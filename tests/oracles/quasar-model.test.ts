@@ -47,7 +47,14 @@ const TINY: QuasarConfig = {
 
 const CONFIGS: Record<string, QuasarConfig> = {
   plain: TINY,
-  'two loops with injection': { ...TINY, num_loops: 2, use_looped_injection: true },
+  'two loops with injection': {
+    ...TINY,
+    num_loops: 2,
+    use_looped_injection: true,
+    // The gradient as it is.
+    anchor_grad_scale_gate: 1,
+    anchor_grad_scale_P: 1,
+  },
 };
 const DEVICES: [name: string, device: Device, tolerance: number][] = [
   ['reference', referenceDevice({ precision: 'f64' }), 1e-8],

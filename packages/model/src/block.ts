@@ -17,12 +17,14 @@ export interface ForwardInput {
   positional?: Positional | undefined;
   /** Tokens that recurrences compute at a time, a multiple of 16; results differ by rounding. Default: what is fastest. */
   chunk?: number | undefined;
+  /** Compute losses that only training needs, beside the router's. Default: while gradients are recorded. */
+  auxLosses?: boolean | undefined;
   /** Keep only the input of each layer for the backward pass, and compute the layer again there. Default false. */
   recompute?: boolean | undefined;
 }
 
 /** What changes how a block is computed, with the tensors of the `ModelState` before it. */
-export type BlockOptions = Pick<ForwardInput, 'positional' | 'chunk' | 'recompute'> & {
+export type BlockOptions = Pick<ForwardInput, 'positional' | 'chunk' | 'auxLosses' | 'recompute'> & {
   state?: ReadonlyMap<string, Tensor> | undefined;
 };
 
@@ -40,6 +42,8 @@ export interface ForwardOutput {
   aux: {
     /** Sum of router losses, one element; null without experts. */
     routerLoss: Tensor | null;
+    /** Sum of the losses of latent memories, one element; absent without them or when not wanted. */
+    memoryLoss?: Tensor | null;
     /** Tokens per expert of each (loop, MoE layer). */
     counts: Tensor[];
   };

@@ -41,7 +41,7 @@ export {
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';
-export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
+export { disposeParameters, initialParameters, initialValues, type Parameters } from './parameters.ts';
 export type { Positional } from './positional.ts';
 export { ModelState } from './state.ts';
 export type { Role, TensorSpec } from './tensor-table.ts';

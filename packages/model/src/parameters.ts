@@ -2,6 +2,7 @@
 import { QuasarError, type Rng } from '@quasar/base';
 import { type Device, persist, sizeOf, Tensor } from '@quasar/tensor';
 import { type ModelConfig, tensorTable } from './families/index.ts';
+import { orthogonalRows } from './orthogonal.ts';
 import type { Init } from './tensor-table.ts';
 
 /** By public name. Buffers are there too; only the others get `requiresGrad` when they are trained. */
@@ -11,14 +12,20 @@ export type Parameters = Map<string, Tensor>;
 export function initialParameters(config: ModelConfig, device: Device, rng: Rng): Parameters {
   const parameters: Parameters = new Map();
   for (const [name, { shape, init }] of tensorTable(config)) {
-    const next = drawing(init, rng.fork(name));
-    const values = Float32Array.from({ length: sizeOf(shape) }, next);
+    const values = initialValues(shape, init, rng.fork(name));
     parameters.set(name, persist(Tensor.from(device, shape, values)));
   }
   return parameters;
 }
 
-function drawing(init: Init, rng: Rng): () => number {
+/** What a fresh model holds in a tensor. */
+export function initialValues(shape: readonly number[], init: Init, rng: Rng): Float32Array {
+  if (init.kind === 'orthogonal')
+    return Float32Array.from(orthogonalRows(sizeOf(shape.slice(0, -1)), shape.at(-1) ?? 1, rng));
+  return Float32Array.from({ length: sizeOf(shape) }, drawing(init, rng));
+}
+
+function drawing(init: Exclude<Init, { kind: 'orthogonal' }>, rng: Rng): () => number {
   switch (init.kind) {
     case 'constant':
       return () => init.value;

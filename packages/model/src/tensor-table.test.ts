@@ -3,7 +3,7 @@ import { Rng } from '@quasar/base';
 import { referenceDevice, sizeOf } from '@quasar/tensor';
 import { expect, it } from 'vitest';
 import { countParameters, SIZES, tensorTable } from './families/index.ts';
-import { layerType } from './families/quasar/config.ts';
+import { layerType, type QuasarConfig } from './families/quasar/config.ts';
 import { disposeParameters, initialParameters } from './parameters.ts';
 import { TINY } from './testing/tiny.ts';
 
@@ -61,19 +61,27 @@ it('a fresh model is a function of its seed, and one tensor does not depend on a
 });
 
 it('a fresh model has the spread that the table says', async () => {
-  const parameters = initialParameters(TINY, referenceDevice({ precision: 'f32' }), new Rng('spread'));
-  for (const [name, { shape, init }] of tensorTable(TINY)) {
+  const config: QuasarConfig = { ...TINY, memory_slots: 32, memory_dim: 16, memory_bank: 'learned' };
+  const parameters = initialParameters(config, referenceDevice({ precision: 'f32' }), new Rng('spread'));
+  for (const [name, { shape, init }] of tensorTable(config)) {
     const tensor = parameters.get(name);
     expect(tensor?.shape, name).toEqual(shape);
     const values = [...((await tensor?.read()) ?? [])];
     const rms = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / sizeOf(shape));
     const [low, high] = [Math.min(...values), Math.max(...values)];
     if (init.kind === 'constant') expect([low, high], name).toEqual([Math.fround(init.value), Math.fround(init.value)]);
-    if (init.kind === 'normal') expect(rms / init.std, name).toBeGreaterThan(0.85);
-    if (init.kind === 'normal') expect(rms / init.std, name).toBeLessThan(1.15);
+    // Four deviations of the root mean square of so many normal numbers.
+    const slack = 4 / Math.sqrt(2 * sizeOf(shape));
+    if (init.kind === 'normal') expect(Math.abs(rms / init.std - 1), name).toBeLessThan(slack);
+    if (init.kind === 'orthogonal') expect(rms * Math.sqrt(shape.at(-1) ?? 0), name).toBeCloseTo(1, 6);
     if (init.kind === 'uniform') expect(Math.max(-low, high), name).toBeLessThanOrEqual(init.bound);
     if (init.kind === 'uniform') expect(Math.max(-low, high), name).toBeGreaterThan(0.9 * init.bound);
     if (init.kind === 'logUniform') expect(low, name).toBeGreaterThanOrEqual(Math.fround(Math.log(init.low)));
     if (init.kind === 'logUniform') expect(high, name).toBeLessThanOrEqual(Math.log(init.high));
   }
+});
+
+it('counts a bank of latent memory only where the checkpoint has it', () => {
+  const learned: QuasarConfig = { ...SIZES['3b'], memory_bank: 'learned' };
+  expect(countParameters(learned).total).toBe(2_939_911_408 + 8 * 128 * 128);
 });

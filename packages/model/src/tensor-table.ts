@@ -13,7 +13,9 @@ export type Init =
   | { kind: 'constant'; value: number }
   | { kind: 'logUniform'; low: number; high: number }
   /** What softplus turns into a number whose logarithm is uniform, between `low` and `high`. */
-  | { kind: 'inverseSoftplus'; low: number; high: number };
+  | { kind: 'inverseSoftplus'; low: number; high: number }
+  /** Rows of norm 1, each orthogonal to the others of its run of as many rows as there are columns. */
+  | { kind: 'orthogonal' };
 
 export interface TensorSpec {
   shape: number[];

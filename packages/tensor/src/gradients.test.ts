@@ -24,6 +24,7 @@ import {
   klTopK,
   l2Norm,
   latentMemory,
+  layerNorm,
   linear,
   linearSwiglu,
   logSigmoid,
@@ -115,6 +116,7 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   linear: { op: (x, w) => [linear(x, w)], inputs: [normal(2, 3, 5), normal(7, 5)] },
   'linear, bias': { op: (x, w, b) => [linear(x, w, b)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7)] },
   linearSwiglu: { op: (x, g, u) => [linearSwiglu(x, g, u)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)] },
+  layerNorm: { op: (x, w, b) => [layerNorm(x, w, b, 1e-5)], inputs: [normal(3, 8), normal(8), normal(8)] },
   rmsNorm: { op: (x, w) => [rmsNorm(x, w, 1e-6)], inputs: [normal(3, 8), normal(8)] },
   'gatedNorm, sigmoid': {
     op: (x, w, g) => [gatedNorm(x, w, g, 'sigmoid', 1e-6)],

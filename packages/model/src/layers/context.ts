@@ -9,6 +9,8 @@ export interface LayerContext<C> {
   rotation: Rotation | null;
   /** Tokens that recurrences compute at a time; absent: what is fastest. */
   chunk?: number | undefined;
+  /** Losses beside the router's are wanted. */
+  auxLosses?: boolean | undefined;
   /** A weight of this layer by its name under `model.layers.i.`. */
   weight(name: string): Tensor;
   /** This layer's part of the state from the block before; null at the start. */

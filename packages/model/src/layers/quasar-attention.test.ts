@@ -73,7 +73,7 @@ describe.each(Object.entries(VARIANTS))('%s', (name, options) => {
         ...inputs.hidden.slice(b * width + t * D, b * width + (t + 1) * D),
       ]);
       const get = (weight: string) => weights.get(`attn.${weight}`) as Float64Array;
-      return plainQuasarAttention(rows, options, get, options.rotates ? rotation.theta : null).flat();
+      return plainQuasarAttention(rows, options, get, options.rotates ? rotation : null).flat();
     });
     expect(relativeError(await whole(reference), plain)).toBeLessThan(1e-10);
   });

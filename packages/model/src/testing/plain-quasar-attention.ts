@@ -21,13 +21,13 @@ interface Write {
 /**
  * @param rows inputs of a document, in order
  * @param get values of a weight by its name after the prefix
- * @param theta base of the rotation; null: none
+ * @param rotation its base, and the position from which on nothing turns; null: none
  */
 export function plainQuasarAttention(
   rows: Vector[],
   options: Omit<QuasarAttentionOptions, 'at' | 'rotates'>,
   get: (name: string) => ArrayLike<number>,
-  theta: number | null,
+  rotation: { theta: number; cutoff?: number } | null,
 ): Vector[] {
   const { heads: H, headDim: E, convSize: W, isGuarded, quasar_variant: variant } = options;
   const isFork = variant === 'fork_v1';
@@ -56,9 +56,9 @@ export function plainQuasarAttention(
   };
   const turn = (x: Vector, position: number) =>
     x.map((own, i) => {
-      if (theta === null) return own;
+      if (rotation === null || position >= (rotation.cutoff ?? Number.POSITIVE_INFINITY)) return own;
       const j = i % (E / 2);
-      const angle = position * theta ** ((-2 * j) / E);
+      const angle = position * rotation.theta ** ((-2 * j) / E);
       const [a, b] = [x[j] as number, x[j + E / 2] as number];
       return i < E / 2 ? a * Math.cos(angle) - b * Math.sin(angle) : b * Math.cos(angle) + a * Math.sin(angle);
     });

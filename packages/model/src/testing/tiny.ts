@@ -29,8 +29,8 @@ export const TINY: QuasarConfig = {
 export async function tinyParameters(device: Device, config: ModelConfig = TINY, seed = 'tiny'): Promise<Parameters> {
   const parameters = initialParameters(config, device, new Rng(seed));
   const rng = new Rng(`${seed}/noise`);
-  for (const [name, { role }] of tensorTable(config)) {
-    const isNoisy = role === 'norm' || role === 'scalar' || (role === 'buffer' && name.endsWith('_bias'));
+  for (const [name, { role, init }] of tensorTable(config)) {
+    const isNoisy = role === 'buffer' ? name.endsWith('_bias') : role === 'scalar' || init.kind === 'constant';
     const tensor = parameters.get(name) as Tensor;
     if (isNoisy) tensor.write(Float64Array.from(await tensor.read(), (x) => Math.fround(x + 0.1 * rng.normal())));
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Rng } from '@quasar/base';
 import {
   emitTokenizerJson,
+  initialValues,
   type QuasarConfig,
   SIZES,
   type TensorToWrite,
@@ -40,17 +41,9 @@ export type Weights = Map<string, TensorToWrite>;
 export function microWeights(seed: string, scale = 1): Weights {
   const weights: Weights = new Map();
   for (const [name, { shape, role, init }] of tensorTable(MICRO)) {
-    const rng = new Rng(`${seed}/${name}`);
-    const values = new Float32Array(shape.reduce((p, n) => p * n, 1));
-    for (let i = 0; i < values.length; i++)
-      values[i] =
-        init.kind === 'constant'
-          ? init.value
-          : init.kind === 'normal'
-            ? scale * init.std * rng.normal()
-            : init.kind === 'uniform'
-              ? scale * init.bound * (2 * rng.next() - 1)
-              : Math.log(init.low + rng.next() * (init.high - init.low));
+    const drawn = initialValues(shape, init, new Rng(`${seed}/${name}`));
+    const isScaled = init.kind === 'normal' || init.kind === 'uniform';
+    const values = isScaled ? drawn.map((value) => scale * value) : drawn;
     weights.set(name, { shape, dtype: role === 'buffer' ? 'F32' : 'BF16', values });
   }
   return weights;

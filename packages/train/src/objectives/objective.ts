@@ -15,7 +15,7 @@ import {
 import type { Batch } from '../data/batch.ts';
 
 export interface ObjectiveResult {
-  /** What is differentiated: data terms plus router losses. */
+  /** What is differentiated: data terms plus losses of routers and latent memories. */
   loss: Tensor;
   /** Weighted mean cross-entropy in nats per token, and of the KL where there is one. */
   metrics: Record<string, Tensor>;
@@ -42,7 +42,7 @@ export function crossEntropyObjective(): Objective {
       const out = forward(config, parameters, { ...batch, ...options });
       const rows = countedRows(batch, config.vocab_size);
       const ce = weightedMean(rowLosses(parameters, out, batch, rows, undefined).crossEntropy, rows.weights);
-      return { loss: withRouter(ce, out), metrics: { ce }, counts: out.aux.counts };
+      return { loss: withAux(ce, out), metrics: { ce }, counts: out.aux.counts };
     },
   };
 }
@@ -75,7 +75,7 @@ export function distilObjective(teacher: Teacher, settings: DistilOptions): Obje
       const losses = rowLosses(parameters, out, batch, rows, view);
       const [ce, kl] = [weightedMean(losses.crossEntropy, rows.weights), weightedMean(losses.kl, rows.weights)];
       const loss = axpby(settings.ceShare, ce, 1 - settings.ceShare, kl);
-      return { loss: withRouter(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
+      return { loss: withAux(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
     },
   };
 }
@@ -118,6 +118,6 @@ function weightedMean(values: Tensor, weights: Float32Array): Tensor {
   return weightedSum(values, Tensor.from(values.device, [weights.length], weights), total > 0 ? 1 / total : 0);
 }
 
-function withRouter(loss: Tensor, { aux }: ForwardOutput): Tensor {
-  return aux.routerLoss ? add(loss, aux.routerLoss) : loss;
+function withAux(loss: Tensor, { aux }: ForwardOutput): Tensor {
+  return [aux.routerLoss, aux.memoryLoss].reduce<Tensor>((sum, term) => (term ? add(sum, term) : sum), loss);
 }

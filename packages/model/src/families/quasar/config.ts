@@ -4,8 +4,10 @@
  * because a published config must round-trip.
  */
 import type { QuasarAttentionOptions } from '../../layers/quasar-attention.ts';
+import type { WriteRule } from '../../layers/write-gate.ts';
+import type { Positional } from '../../positional.ts';
 
-export interface QuasarConfig {
+export interface QuasarConfig extends Partial<QuasarOptions> {
   model_type: 'quasar';
   vocab_size: number;
   d_model: number;
@@ -55,6 +57,45 @@ export interface QuasarConfig {
   hidden_act: 'silu';
   bos_token_id: number;
   eos_token_id: number;
+}
+
+/** Fields that published configs do not have; absent ones have the values of `optionsOf`. */
+export interface QuasarOptions extends WriteRule {
+  /** How the model was trained to know positions; `forward` can be told otherwise. */
+  positional: Positional['mode'];
+  /** First position that `safe_nope` does not rotate. */
+  nope_after_position: number;
+  /**
+   * `causal`: tokens read what completed segments before theirs wrote. `compat`: the public form, where all tokens of a
+   * call read what all its segments wrote, also later ones; nothing is carried from call to call. For evaluation only.
+   */
+  memory_mode: 'causal' | 'compat';
+  /** Memory at the start of a document: orthogonal rows that are the same in every model, or a tensor of the checkpoint. */
+  memory_bank: 'fixed' | 'learned';
+  /** Where σ(γ)·P is added: before each layer, or after the last layer of each loop. */
+  injection_site: 'layer_input' | 'loop_end';
+  /** Factors on the gradients of γ and of P by injection. Default 1/num_loops. */
+  anchor_grad_scale_gate: number;
+  anchor_grad_scale_P: number;
+  /** Factor on the routed experts beside the shared ones. Default √top_k, in training and evaluation alike. */
+  route_scale: number;
+}
+
+export function optionsOf(config: QuasarConfig): QuasarOptions {
+  return {
+    quasar_variant: config.quasar_variant ?? 'exact',
+    quasar_beta: config.quasar_beta ?? 'softplus',
+    qk_l2norm: config.qk_l2norm ?? true,
+    quasar_decay: config.quasar_decay ?? 'none',
+    positional: config.positional ?? 'rope',
+    nope_after_position: config.nope_after_position ?? 512,
+    memory_mode: config.memory_mode ?? 'causal',
+    memory_bank: config.memory_bank ?? 'fixed',
+    injection_site: config.injection_site ?? 'layer_input',
+    anchor_grad_scale_gate: config.anchor_grad_scale_gate ?? 1 / config.num_loops,
+    anchor_grad_scale_P: config.anchor_grad_scale_P ?? 1 / config.num_loops,
+    route_scale: config.route_scale ?? Math.sqrt(config.top_k),
+  };
 }
 
 /** The published Quasar-3B (A1B). */
@@ -184,18 +225,20 @@ export function isMoe(config: QuasarConfig, layer: number): boolean {
   return layer >= config.dense_input_layers;
 }
 
+/** The GLA layers own the latent memory. */
+export function hasMemory(config: QuasarConfig, layer: number): boolean {
+  return config.memory_slots > 0 && layerType(config, layer) === 'gla';
+}
+
 export function attentionOptions(config: QuasarConfig): QuasarAttentionOptions {
   return {
+    ...optionsOf(config),
     at: 'attn',
     heads: config.n_heads,
     headDim: config.head_dim,
     convSize: config.use_short_conv ? config.conv_size : 0,
     rotates: true,
     isGuarded: false,
-    quasar_variant: 'exact',
-    quasar_beta: 'softplus',
-    qk_l2norm: true,
-    quasar_decay: 'none',
   };
 }
 

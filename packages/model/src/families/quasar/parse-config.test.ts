@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TINY } from '../../testing/tiny.ts';
 import { parseConfig, SIZES } from '../index.ts';
-import type { QuasarConfig } from './config.ts';
+import { optionsOf, type QuasarConfig } from './config.ts';
 
 /** `code field` of each issue. */
 function issues(json: unknown): string[] {
@@ -50,8 +50,29 @@ describe('refused as a whole', () => {
   });
 });
 
+describe('options', () => {
+  const all = optionsOf(TINY);
+
+  it('may all be there, and each may be absent', () => {
+    const config = { ...TINY, ...all };
+    expect(parseConfig(JSON.parse(JSON.stringify(config)))).toEqual({ ok: true, value: config });
+    for (const option of Object.keys(all)) {
+      const { [option as keyof typeof config]: _, ...rest } = config;
+      expect(issues(rest), option).toEqual([]);
+    }
+  });
+
+  it.each(Object.entries(all))('%s of another type or value', (option, value) => {
+    const wrong = typeof value === 'string' ? 1 : 'one';
+    for (const bad of [wrong, null, []]) expect(issues({ ...TINY, [option]: bad })).toEqual([`wrong_type ${option}`]);
+    if (typeof value === 'boolean') return;
+    const [bad, code] = typeof value === 'string' ? ['other', 'wrong_value'] : [-1, 'out_of_range'];
+    expect(issues({ ...TINY, [option]: bad })).toEqual([`${code} ${option}`]);
+  });
+});
+
 describe('one bad field', () => {
-  it.each(Object.keys(TINY))('%s missing', (field) => {
+  it.each(Object.keys(SIZES['3b']))('%s missing', (field) => {
     const { [field as keyof QuasarConfig]: _, ...rest } = TINY;
     expect(issues(rest)).toEqual([`missing_field ${field}`]);
   });
@@ -102,7 +123,8 @@ describe('fields that do not fit together', () => {
     [{ head_dim: 8, n_heads: 4, expand_k: 2 }, ['heads head_dim']],
     [{ expand_k: 0.5 }, ['heads expand_k']],
     [{ quasar_layers: 0, gated_layers: 0 }, ['layers quasar_layers']],
-    [{ memory_slots: 8 }, ['memory memory_slots']],
+    [{ memory_slots: 16, memory_dim: 0 }, ['memory memory_slots']],
+    [{ memory_slots: 8, memory_dim: 8 }, ['memory memory_dim']],
     [{ top_k: 5 }, ['experts top_k']],
     [{ bigmac_r: 0.3 }, ['experts bigmac_r']],
     [
@@ -135,7 +157,7 @@ describe('hostile', () => {
       'unknown_field constructor',
       'unknown_field \\u001b[31m',
     ]);
-    expect(issues(Object.create(TINY))).toHaveLength(Object.keys(TINY).length);
+    expect(issues(Object.create(TINY))).toHaveLength(Object.keys(SIZES['3b']).length);
   });
 
   it('deeply nested and long values give short messages', () => {

@@ -1,10 +1,11 @@
 /** @file Reads a config.json strictly: what a field may be, and which fields must agree. */
 import type { Issue, Result } from '@quasar/base';
 import { show, showName } from '../../show.ts';
-import { glaKeyDim, QUASAR_SIZES, type QuasarConfig } from './config.ts';
+import { glaKeyDim, optionsOf, QUASAR_SIZES, type QuasarConfig, type QuasarOptions } from './config.ts';
 
 /** The published values: they fix the names and types of the fields. */
 const EXAMPLE: QuasarConfig = QUASAR_SIZES['3b'];
+const OPTIONS: QuasarOptions = optionsOf(EXAMPLE);
 
 /** Fields with one supported value, that of the published model. */
 const FIXED: ReadonlySet<string> = new Set<keyof QuasarConfig>([
@@ -19,6 +20,16 @@ const FIXED: ReadonlySet<string> = new Set<keyof QuasarConfig>([
   'allow_neg_eigval',
   'expand_v',
 ]);
+
+const CHOICES: { [F in keyof QuasarOptions as QuasarOptions[F] extends string ? F : never]: readonly string[] } = {
+  quasar_variant: ['exact', 'preview_chunk', 'preview_recurrent', 'fork_v1'],
+  quasar_beta: ['softplus', 'sigmoid', 'static'],
+  quasar_decay: ['none', 'scalar', 'channel'],
+  positional: ['rope', 'safe_nope', 'nope'],
+  memory_mode: ['causal', 'compat'],
+  memory_bank: ['fixed', 'learned'],
+  injection_site: ['layer_input', 'loop_end'],
+};
 
 interface Range {
   low: number;
@@ -47,8 +58,8 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
   gated_layers: whole(0),
   conv_size: whole(1, 64),
   expand_k: between(0, 64),
-  memory_slots: whole(0),
-  memory_dim: whole(0),
+  memory_slots: whole(0, 2 ** 16),
+  memory_dim: whole(0, 2 ** 12),
   num_shared_experts: whole(0, 64),
   num_routed_experts: whole(1, 2 ** 16),
   top_k: whole(1, 2 ** 16),
@@ -65,6 +76,10 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
   num_loops: whole(1, 64),
   looped_injection_init: between(0, 1),
   rope_theta: between(0, 1e12),
+  nope_after_position: whole(0, 2 ** 31 - 1),
+  anchor_grad_scale_gate: upTo(0, 1e3),
+  anchor_grad_scale_P: upTo(0, 1e3),
+  route_scale: between(0, 1e3),
   bos_token_id: whole(0),
   eos_token_id: whole(0),
 };
@@ -85,7 +100,7 @@ export function parseQuasarConfig(json: unknown): Result<QuasarConfig> {
 
 function unknownFields(given: Record<string, unknown>): Issue[] {
   return Object.keys(given)
-    .filter((field) => !Object.hasOwn(EXAMPLE, field))
+    .filter((field) => !Object.hasOwn(EXAMPLE, field) && !Object.hasOwn(OPTIONS, field))
     .map((field) => ({
       code: 'config.unknown_field',
       path: `config.json/${showName(field)}`,
@@ -96,10 +111,12 @@ function unknownFields(given: Record<string, unknown>): Issue[] {
 
 function fieldIssues(given: Record<string, unknown>): Issue[] {
   const issues: Issue[] = [];
-  for (const [field, example] of Object.entries(EXAMPLE)) {
+  for (const [field, example] of Object.entries({ ...EXAMPLE, ...OPTIONS })) {
     const path = `config.json/${field}`;
     const value = given[field];
+    const choices = CHOICES[field as keyof typeof CHOICES];
     if (!Object.hasOwn(given, field)) {
+      if (!Object.hasOwn(EXAMPLE, field)) continue;
       const hint = `the 3B value is ${JSON.stringify(example)}`;
       issues.push({ code: 'config.missing_field', path, message: 'this field is missing', hint });
     } else if (typeof value !== typeof example || (typeof value === 'number' && !Number.isFinite(value))) {
@@ -108,6 +125,9 @@ function fieldIssues(given: Record<string, unknown>): Issue[] {
     } else if (FIXED.has(field)) {
       const message = `expected ${JSON.stringify(example)}, got ${show(value)}`;
       if (value !== example) issues.push({ code: 'config.wrong_value', path, message });
+    } else if (choices) {
+      const message = `expected one of ${choices.join(', ')}, got ${show(value)}`;
+      if (!choices.includes(value as string)) issues.push({ code: 'config.wrong_value', path, message });
     } else {
       const range = RANGES[field as keyof QuasarConfig];
       if (range && !contains(range, value as number))
@@ -140,6 +160,8 @@ function relationIssues(c: QuasarConfig): Issue[] {
   require(c.quasar_layers + c.gated_layers > 0, 'config.layers', 'quasar_layers', 'a period needs at least one layer');
   const memory = `memory_slots and memory_dim must both be 0 or neither: ${c.memory_slots}, ${c.memory_dim}`;
   require((c.memory_slots === 0) === (c.memory_dim === 0), 'config.memory', 'memory_slots', memory);
+  const sizes = `memory_slots and memory_dim must be multiples of 16, got ${c.memory_slots} and ${c.memory_dim}`;
+  require(c.memory_slots % 16 === 0 && c.memory_dim % 16 === 0, 'config.memory', 'memory_dim', sizes);
   const experts = `top_k ${c.top_k} exceeds ${c.num_routed_experts} experts`;
   require(c.top_k <= c.num_routed_experts, 'config.experts', 'top_k', experts);
   const [bottleneck, width] = [c.d_model * c.bigmac_r, c.routed_expert_size / c.bigmac_r];

@@ -1,7 +1,7 @@
 /** @file The exact tensor table of the quasar family under its public names. Source: architecture §2.1, §3.13, §4. */
 import { quasarAttentionTensors } from '../../layers/quasar-attention.ts';
 import { bias, constant, type Entries, entry, inPart, matrix, norm, type TensorSpec } from '../../tensor-table.ts';
-import { attentionOptions, glaKeyDim, isMoe, layerType, type QuasarConfig } from './config.ts';
+import { attentionOptions, glaKeyDim, isMoe, layerType, optionsOf, type QuasarConfig } from './config.ts';
 
 /** Standard deviations of projections, and of those that write into the residual stream: they shrink with depth. */
 function deviations(config: QuasarConfig): { std: number; outStd: number } {
@@ -84,6 +84,9 @@ function memoryTensors(config: QuasarConfig): Entries {
     matrix('memory.compress_z.0.weight', [2 * M, D], std),
     matrix('memory.compress_z.2.weight', [M, 2 * M], std),
     matrix('memory.W_qkv_mem.weight', [3 * M, D], std),
+    ...(optionsOf(config).memory_bank === 'learned'
+      ? [entry('memory.M0', [config.memory_slots, M], 'scalar', { kind: 'orthogonal' })]
+      : []),
     matrix('W_alpha.weight', [1, D], std),
     bias('W_alpha.bias', 1, -4),
     matrix('C_to_hidden.weight', [D, M], std),

@@ -34,10 +34,11 @@ export function gradientGates(
     const tokens = randomTokens(T, config.vocab_size, 'gradient');
     const targets = randomTokens(T, config.vocab_size, 'targets');
     const loss = () => {
-      const { hidden, aux } = forward(config, parameters, { tokens, B: 1, T, positions });
+      const { hidden, aux } = forward(config, parameters, { tokens, B: 1, T, positions, auxLosses: true });
       const ce = crossEntropy(vocabularyLogits(parameters, hidden), Tensor.from(device, [T], targets, 'int'));
       const mean = weightedSum(ce, Tensor.filled(device, [T], 1), 1 / T);
-      return { loss: aux.routerLoss ? add(mean, aux.routerLoss) : mean };
+      const losses = [mean, aux.routerLoss, aux.memoryLoss].filter((loss) => loss != null);
+      return { loss: losses.reduce(add) };
     };
     const names = [...tensorTable(config)].flatMap(([name, { role }]) => (role === 'buffer' ? [] : [name]));
     const tensors = names.map((name) => parameters.get(name) as Tensor);
