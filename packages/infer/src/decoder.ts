@@ -1,12 +1,22 @@
 /**
  * @file Decoding one token per row at a time. The kernels of a step are the same each time, so they are recorded once and
- * replayed with other tokens and positions; when rows leave the batch, they are recorded anew.
+ * replayed with other tokens and positions; when rows leave the batch, they are recorded anew. A state that grows changes
+ * the kernels with every token: such models run a plain forward pass per step.
  */
-import { Block, forwardBlock, ModelState, type Parameters, type QuasarConfig, vocabularyLogits } from '@quasar/model';
+import {
+  Block,
+  forward,
+  forwardBlock,
+  type ModelConfig,
+  ModelState,
+  type Parameters,
+  stateGrows,
+  vocabularyLogits,
+} from '@quasar/model';
 import { type CommandList, recordCommands, scope, type Tensor } from '@quasar/tensor';
 
 export class Decoder {
-  readonly #config: QuasarConfig;
+  readonly #config: ModelConfig;
   readonly #parameters: Parameters;
   #state: ModelState;
   #logits: Tensor;
@@ -15,7 +25,7 @@ export class Decoder {
   #release: () => void;
 
   /** Goes on from what reading a prompt gave, logits [B, V] and state, and frees them in time. */
-  constructor(config: QuasarConfig, parameters: Parameters, read: { logits: Tensor; state: ModelState }) {
+  constructor(config: ModelConfig, parameters: Parameters, read: { logits: Tensor; state: ModelState }) {
     this.#config = config;
     this.#parameters = parameters;
     this.#state = read.state;
@@ -35,6 +45,10 @@ export class Decoder {
    */
   next(tokens: Int32Array, rows?: readonly number[]): void {
     if (rows) this.#keep(rows);
+    if (stateGrows(this.#config)) {
+      this.#step(tokens);
+      return;
+    }
     const { lengths } = this.#state;
     if (this.#recorded) {
       this.#recorded.block.write(tokens, lengths);
@@ -49,6 +63,24 @@ export class Decoder {
   dispose(): void {
     this.#forget();
     this.#state.dispose();
+  }
+
+  #step(tokens: Int32Array): void {
+    const before = this.#state;
+    const { logits, state } = scope(() => {
+      const { hidden, state } = forward(this.#config, this.#parameters, {
+        tokens,
+        B: tokens.length,
+        T: 1,
+        state: before,
+      });
+      return { logits: vocabularyLogits(this.#parameters, hidden), state };
+    });
+    this.#forget();
+    before.dispose();
+    this.#state = state;
+    this.#logits = logits;
+    this.#release = () => logits.dispose();
   }
 
   #record(tokens: Int32Array): void {

@@ -10,9 +10,9 @@ import {
   forward,
   type LoadOptions,
   loadCheckpoint,
+  type ModelConfig,
   type ModelState,
   type Parameters,
-  type QuasarConfig,
   type Tokenizer,
   vocabularyLogits,
 } from '@quasar/model';
@@ -33,13 +33,13 @@ interface Step {
 }
 
 export class Engine {
-  readonly config: QuasarConfig;
+  readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly device: Device;
   readonly #parameters: Parameters;
   #disposed = false;
 
-  constructor(config: QuasarConfig, parameters: Parameters, tokenizer: Tokenizer, device: Device) {
+  constructor(config: ModelConfig, parameters: Parameters, tokenizer: Tokenizer, device: Device) {
     this.config = config;
     this.#parameters = parameters;
     this.tokenizer = tokenizer;

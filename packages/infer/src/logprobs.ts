@@ -1,6 +1,6 @@
 /** @file How likely a given text is, token by token, for texts of any length: blocks with a carried state. */
 import { QuasarError } from '@quasar/base';
-import { forward, type ModelState, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import { forward, type ModelConfig, type ModelState, type Parameters, vocabularyOperands } from '@quasar/model';
 import { headLoss, scope, Tensor } from '@quasar/tensor';
 import { BLOCK_TOKENS } from './batches.ts';
 import { breathe } from './breathe.ts';
@@ -10,7 +10,7 @@ import { breathe } from './breathe.ts';
  * length. @throws QuasarError model.token_out_of_range, infer.cancelled
  */
 export async function tokenLogprobs(
-  config: QuasarConfig,
+  config: ModelConfig,
   parameters: Parameters,
   tokens: Int32Array,
   signal?: AbortSignal,

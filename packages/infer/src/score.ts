@@ -1,6 +1,6 @@
 /** @file Scoring of given tokens: how far a model is from what a teacher thought at each of them. */
 import { QuasarError } from '@quasar/base';
-import { forward, type ModelState, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import { forward, type ModelConfig, type ModelState, type Parameters, vocabularyOperands } from '@quasar/model';
 import { headLoss, scope, Tensor } from '@quasar/tensor';
 import { BLOCK_TOKENS } from './batches.ts';
 import { concatTop } from './top-k.ts';
@@ -13,7 +13,7 @@ import type { TopK, Trace } from './types.ts';
  * @throws QuasarError infer.bad_trace
  */
 export async function scoreBatch(
-  config: QuasarConfig,
+  config: ModelConfig,
   parameters: Parameters,
   traces: readonly Trace[],
 ): Promise<Float64Array[]> {

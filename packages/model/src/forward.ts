@@ -47,7 +47,9 @@ export function vocabularyOperands(
   const flat = reshape(hidden, [hidden.size / D, D]); // [B, T, D] -> [B·T, D]
   if (rows) checkRows('vocabularyOperands', rows, flat.dim(0));
   const chosen = rows ? gatherRows(flat, Tensor.from(hidden.device, [rows.length], rows, 'int')) : flat;
-  return { rows: chosen, head: weight(parameters, 'lm_head.weight') };
+  // A model that ties its head to its embedding has no head of its own.
+  const head = parameters.get('lm_head.weight') ?? weight(parameters, 'model.embed_tokens.weight');
+  return { rows: chosen, head };
 }
 
 /**

@@ -32,10 +32,12 @@ export {
 export type { SequenceCost } from './families/family.ts';
 export {
   countParameters,
+  expertBiasOf,
   type ModelConfig,
   parseConfig,
   SIZES,
   type SizeName,
+  stateGrows,
   tensorTable,
 } from './families/index.ts';
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';

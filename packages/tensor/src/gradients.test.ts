@@ -100,7 +100,7 @@ const unit = (x: Tensor) => l2Norm(x);
 
 const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: Input[] }> = {
   'axpby, add, scale': {
-    op: (x, y) => [axpby(2, x, -3, y), add(x, x), scale(y, 0.5)],
+    op: (x, y) => [axpby(2, x, -3, y), add(x, x), scale(y, 0.5), scale(x, 2, 1)],
     inputs: [normal(2, 3), normal(2, 3)],
   },
   multiply: { op: (x, y) => [multiply(x, y), multiply(x, x)], inputs: [normal(6), normal(6)] },

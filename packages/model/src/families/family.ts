@@ -37,5 +37,7 @@ export interface Family<C extends AnyConfig> {
   sequenceCost(config: C): SequenceCost;
   /** How public files may cut the tensors of the table otherwise. */
   names?: NameMap;
+  /** How a training step moves the selection bias of the experts (SMEBU, architecture §3.9.3); absent: there is none. */
+  expertBias?(config: C): { kappa: number; lambda: number; beta: number };
   forwardBlock(config: C, parameters: Parameters, block: Block, options: BlockOptions): BlockOutput;
 }

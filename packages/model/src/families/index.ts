@@ -6,10 +6,15 @@ import type { Role, TensorSpec } from '../tensor-table.ts';
 import type { Family } from './family.ts';
 import { QUASAR_SIZES, type QuasarConfig } from './quasar/config.ts';
 import { quasar } from './quasar/index.ts';
+import type { Qwen35Config } from './qwen3-5/config.ts';
+import { qwen35 } from './qwen3-5/index.ts';
 
-export type ModelConfig = QuasarConfig;
+export type ModelConfig = QuasarConfig | Qwen35Config;
 
-const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = { quasar };
+const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = { quasar, qwen3_5_text: qwen35 };
+
+/** Types of configs that are read as another one. */
+const ALIASES: Readonly<Record<string, ModelConfig['model_type']>> = { qwen3_5: 'qwen3_5_text' };
 
 /** The sizes we ship, of all families. */
 export const SIZES = { ...QUASAR_SIZES } as const satisfies Record<string, ModelConfig>;
@@ -27,13 +32,24 @@ export function parseConfig(json: unknown): Result<ModelConfig> {
     return { ok: false, issues: [{ code: 'config.not_object', path: 'config.json', message }] };
   }
   const { model_type: type = 'quasar' } = json as { model_type?: unknown };
-  const known = typeof type === 'string' && Object.hasOwn(FAMILIES, type);
-  return FAMILIES[known ? (type as ModelConfig['model_type']) : 'quasar'].parseConfig(json);
+  const name = typeof type === 'string' && Object.hasOwn(ALIASES, type) ? ALIASES[type] : type;
+  const known = typeof name === 'string' && Object.hasOwn(FAMILIES, name);
+  return FAMILIES[known ? (name as ModelConfig['model_type']) : 'quasar'].parseConfig(json);
 }
 
 /** Every tensor of a checkpoint in file order. */
 export function tensorTable(config: ModelConfig): Map<string, TensorSpec> {
   return familyOf(config).tensorTable(config);
+}
+
+/** Whether what a sequence carries grows with it, as caches of softmax attention do. */
+export function stateGrows(config: ModelConfig): boolean {
+  return familyOf(config).sequenceCost(config).cacheBytesPerToken > 0;
+}
+
+/** Settings of the SMEBU update of the expert bias; null: the model has no such bias. */
+export function expertBiasOf(config: ModelConfig): { kappa: number; lambda: number; beta: number } | null {
+  return familyOf(config).expertBias?.(config) ?? null;
 }
 
 /** Share of a tensor of this role that one token touches: its row of the embedding table does not count, nor do buffers. */

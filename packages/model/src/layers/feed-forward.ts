@@ -2,8 +2,8 @@
 import { linear, linearSwiglu, type Tensor } from '@quasar/tensor';
 import type { LayerContext } from './context.ts';
 
-/** @param at name prefix of the three matrices under the layer. */
-export function feedForward(x: Tensor, c: LayerContext<unknown>, at: string): Tensor {
-  const inner = linearSwiglu(x, c.weight(`${at}.gate.weight`), c.weight(`${at}.up.weight`));
-  return linear(inner, c.weight(`${at}.down.weight`));
+/** @param at name prefix of the three matrices under the layer. `suffix`: of each name. */
+export function feedForward(x: Tensor, c: LayerContext<unknown>, at: string, suffix = ''): Tensor {
+  const of = (name: string) => c.weight(`${at}.${name}${suffix}.weight`);
+  return linear(linearSwiglu(x, of('gate'), of('up')), of('down'));
 }

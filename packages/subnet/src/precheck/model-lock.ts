@@ -12,7 +12,7 @@ import {
   DTYPE_BYTES,
   type ExpectedTensor,
   expectedTensors,
-  type QuasarConfig,
+  type ModelConfig,
   readConfig,
 } from '@quasar/model';
 import type { SubnetConfig } from '../rules/config.ts';
@@ -21,7 +21,7 @@ import { scanWeights } from './scan-weights.ts';
 import { fileDigest } from './source.ts';
 
 export interface ModelLock {
-  config: QuasarConfig;
+  config: ModelConfig;
   tokenizerSha256: string;
   tensors: Map<string, ExpectedTensor>;
   /** Bytes of the data block of model.safetensors, exact. */

@@ -26,10 +26,10 @@ export function add(x: Tensor, y: Tensor): Tensor {
   return axpby(1, x, 1, y);
 }
 
-/** s·x. */
-export function scale(x: Tensor, s: number): Tensor {
+/** s·x + t. */
+export function scale(x: Tensor, s: number, t = 0): Tensor {
   const out = Tensor.empty(x.device, x.shape);
-  x.device.run('axpby', [out.buffer, x.buffer, null], [x.size, s, 0]);
+  x.device.run('axpby', [out.buffer, x.buffer, null], [x.size, s, t]);
   if (recording([x])) record([x], [out], ([d]) => [times(d as Tensor, s)]);
   return out;
 }

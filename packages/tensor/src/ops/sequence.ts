@@ -50,6 +50,13 @@ export class Positions {
     return most;
   }
 
+  /** Most tokens that a row has read of its last segment, with this block. */
+  get longest(): number {
+    let most = 0;
+    for (let b = 1; b <= this.B; b++) most = Math.max(most, (this.#values[b * this.T - 1] as number) + 1);
+    return most;
+  }
+
   /** Pieces of the most divided row, cut wherever a position is a multiple of CHUNK. */
   get maxSegments(): number {
     if (this.#maxSegments === 0) {

@@ -1,6 +1,6 @@
 /** @file What a batch is trained to do: a loss from hidden states, built from rows that count. */
 import { QuasarError } from '@quasar/base';
-import { type ForwardOutput, forward, type Parameters, type QuasarConfig, vocabularyOperands } from '@quasar/model';
+import { type ForwardOutput, forward, type ModelConfig, type Parameters, vocabularyOperands } from '@quasar/model';
 import {
   add,
   axpby,
@@ -27,7 +27,7 @@ export interface Objective {
   name: string;
   /** @param options.recompute as of `forward`: less memory, the same bits. */
   evaluate(
-    config: QuasarConfig,
+    config: ModelConfig,
     parameters: Parameters,
     batch: Batch,
     options?: { recompute?: boolean | undefined },
@@ -48,7 +48,7 @@ export function crossEntropyObjective(): Objective {
 }
 
 export interface Teacher {
-  config: QuasarConfig;
+  config: ModelConfig;
   parameters: Parameters;
 }
 

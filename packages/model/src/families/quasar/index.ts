@@ -18,5 +18,6 @@ export const quasar: Family<QuasarConfig> = {
     };
   },
   sequenceCost,
+  expertBias: ({ smebu_kappa: kappa, smebu_lambda: lambda, smebu_beta: beta }) => ({ kappa, lambda, beta }),
   forwardBlock: forwardQuasar,
 };

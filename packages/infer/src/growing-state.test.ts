@@ -1,0 +1,92 @@
+/** @file Generation and scores of a model with softmax layers, whose caches grow with every token. */
+import { Rng } from '@quasar/base';
+import { forward, initialParameters, parseConfig, vocabularyLogits } from '@quasar/model';
+import { openDevice, scope } from '@quasar/tensor';
+import { describe, expect, it } from 'vitest';
+import { Engine } from './engine.ts';
+import { randomPrompt, TOKENIZER } from './testing/tiny-engine.ts';
+
+const read = parseConfig({
+  model_type: 'qwen3_5_text',
+  vocab_size: TOKENIZER.vocabSize,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  full_attention_interval: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 16,
+  linear_num_key_heads: 1,
+  linear_num_value_heads: 2,
+  linear_key_head_dim: 16,
+  linear_value_head_dim: 16,
+  linear_conv_kernel_dim: 4,
+  hidden_act: 'silu',
+  rms_norm_eps: 1e-6,
+  initializer_range: 0.3,
+  max_position_embeddings: 512,
+  rope_theta: 1e4,
+});
+if (!read.ok) throw new Error(JSON.stringify(read.issues));
+const config = read.value;
+const device = openDevice('auto');
+const parameters = initialParameters(config, device, new Rng('growing'));
+const engine = new Engine(config, parameters, TOKENIZER, device);
+
+/** The most likely token after each prompt, by reading the whole text again for every token. */
+async function greedy(prompt: Int32Array, count: number): Promise<number[]> {
+  const tokens = [...prompt];
+  for (let n = 0; n < count; n++) {
+    const T = tokens.length;
+    const logits = scope(() => {
+      const { hidden } = forward(config, parameters, { tokens: Int32Array.from(tokens), B: 1, T });
+      return vocabularyLogits(parameters, hidden, Int32Array.of(T - 1));
+    });
+    const values = await logits.read();
+    tokens.push(values.indexOf(Math.max(...values)));
+    logits.dispose();
+  }
+  return tokens.slice(prompt.length);
+}
+
+describe('an engine of a qwen3_5 model', () => {
+  const prompts = [5, 1, 40, 17].map((length) => randomPrompt(length, `prompt ${length}`));
+  const options = { maxNewTokens: 8, temperature: 0, stopTokens: [] };
+
+  it('prompts of different lengths in one batch go on as each alone, read again for every token', async () => {
+    const found = await engine.generate(prompts, options);
+    for (const [i, prompt] of prompts.entries()) expect([...(found[i]?.tokens ?? [])]).toEqual(await greedy(prompt, 8));
+  });
+
+  it('rows that finish leave the others as they are, and a stream gives the same tokens', async () => {
+    const free = await engine.generate(prompts, options);
+    const stop = free[2]?.tokens[3] as number;
+    const stopped = await engine.generate(prompts, { ...options, stopTokens: [stop] });
+    for (const [i, { tokens }] of stopped.entries()) {
+      const all = [...(free[i]?.tokens ?? [])];
+      const until = all.indexOf(stop);
+      expect([...tokens]).toEqual(until < 0 ? all : all.slice(0, until));
+    }
+    const streamed: number[] = [];
+    for await (const { token } of engine.stream(prompts[2] as Int32Array, options)) streamed.push(token);
+    expect(streamed).toEqual([...(free[2]?.tokens ?? [])]);
+  });
+
+  it('generation frees what it made', async () => {
+    const used = () => device.memory?.().usedBytes ?? 0;
+    await engine.generate(prompts, options);
+    const before = used();
+    await engine.generate(prompts, options);
+    expect(used()).toBe(before);
+  });
+
+  it('the log-probabilities of generated tokens are those of scoring the text', async () => {
+    const [prompt] = prompts as [Int32Array];
+    const [completion] = await engine.generate([prompt], options);
+    const text = Int32Array.from([...prompt, ...(completion?.tokens ?? [])]);
+    const scored = (await engine.logprobs(text)).subarray(prompt.length - 1);
+    completion?.logprobs.forEach((logprob, i) => {
+      expect(scored[i]).toBeCloseTo(logprob, 4);
+    });
+  });
+});

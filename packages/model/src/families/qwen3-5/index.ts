@@ -1,0 +1,19 @@
+/** @file The qwen3_5 family (text): gated delta nets with a softmax layer now and then, dense feed-forwards. */
+import type { Family } from '../family.ts';
+import type { Qwen35Config } from './config.ts';
+import { sequenceCost } from './cost.ts';
+import { forwardQwen35 } from './forward.ts';
+import { parseQwen35Config } from './parse-config.ts';
+import { qwen35Tensors } from './tensors.ts';
+
+export const qwen35: Family<Qwen35Config> = {
+  parseConfig: parseQwen35Config,
+  tensorTable: qwen35Tensors,
+  expertShare: () => 1,
+  layers({ layer_types: types }) {
+    const count = (type: string) => types.filter((one) => one === type).length;
+    return { 'gated delta net': count('linear_attention'), 'softmax attention': count('full_attention') };
+  },
+  sequenceCost,
+  forwardBlock: forwardQwen35,
+};
