@@ -46,5 +46,7 @@ export { type ModelInfo, modelInfo } from './model-info.ts';
 export { disposeParameters, initialParameters, initialValues, type Parameters } from './parameters.ts';
 export type { Positional } from './positional.ts';
 export { ModelState } from './state.ts';
+export { decodeState, encodeState } from './state-bytes.ts';
+export { stateShapes } from './state-shapes.ts';
 export type { Role, TensorSpec } from './tensor-table.ts';
 export * from './tokenizer/index.ts';

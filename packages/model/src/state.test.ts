@@ -37,6 +37,14 @@ describe('state', async () => {
     expect(await after(state, [1, 2, 3])).toEqual(first);
   });
 
+  it('a copy goes on after the original was disposed', async () => {
+    const state = read();
+    const expected = await after(state, [1, 2, 3]);
+    const copy = state.copy();
+    state.dispose();
+    expect(await after(copy, [1, 2, 3])).toEqual(expected);
+  });
+
   it('its size does not depend on what was read', () => {
     const once = read();
     const twice = read(once);

@@ -47,6 +47,11 @@ export class ModelState {
     );
   }
 
+  /** A state of its own, for keeping while this one is disposed. */
+  copy(): ModelState {
+    return this.select(Array.from(this.lengths, (_, row) => row));
+  }
+
   dispose(): void {
     for (const tensor of this.tensors.values()) tensor.dispose();
   }

@@ -5,6 +5,7 @@ export type { Command, Device, DeviceBuffer, DType, MemoryUse } from './device.t
 export { measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';
 export { type DeviceName, type DeviceReport, deviceReport, openDevice } from './devices/open.ts';
 export { referenceDevice } from './devices/reference/device.ts';
+export { shapeDevice } from './devices/shapes.ts';
 export type { WasmDevice } from './devices/wasm/device.ts';
 export { wasmAvailable, wasmDevice } from './devices/wasm/node.ts';
 export { KERNEL_NAMES, type KernelName, typeCode } from './kernels.ts';

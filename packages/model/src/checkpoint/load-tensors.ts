@@ -24,7 +24,7 @@ const HALF: Readonly<Record<string, DType>> = { BF16: 'bf16', F16: 'f16' };
 
 /** Names and shapes of files against a table: missing, unknown and misshapen tensors, all of them; and where each comes from. */
 export function matchTensors(
-  table: ReadonlyMap<string, TensorSpec>,
+  table: ReadonlyMap<string, Pick<TensorSpec, 'shape'>>,
   tensors: ReadonlyMap<string, Pick<SafetensorsEntry, 'shape'>>,
   names: NameMap | null,
 ): { issues: Issue[]; sources: Map<string, Source> } {

@@ -1,6 +1,6 @@
 /** @file State and work of one sequence in the quasar family. Source: architecture §3.5.10, §3.6, §3.8, §5; C = 64. */
 import type { SequenceCost } from '../family.ts';
-import { glaKeyDim, layerType, type QuasarConfig } from './config.ts';
+import { glaKeyDim, layerType, optionsOf, type QuasarConfig } from './config.ts';
 
 const CHUNK = 64;
 const FLOAT_BYTES = 4;
@@ -10,7 +10,7 @@ export function sequenceCost(config: QuasarConfig): SequenceCost {
   const dk = glaKeyDim(config);
   const convTails = config.use_short_conv ? 3 * (config.conv_size - 1) * D : 0;
   // Of an open segment: up to 63 rows, each with its saliency.
-  const memory = K > 0 ? K * M + (CHUNK - 1) * (M + 1) : 0;
+  const memory = K > 0 && optionsOf(config).memory_mode === 'causal' ? K * M + (CHUNK - 1) * (M + 1) : 0;
   const perLayer = {
     quasar: { floats: H * E * E + convTails, flops: H * (6 * E * E + CHUNK * 8 * E) },
     gla: { floats: H * dk * E + memory, flops: H * (4 * dk * E + 2 * CHUNK * (dk + E)) + 4 * K * M },

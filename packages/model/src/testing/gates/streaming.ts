@@ -5,6 +5,8 @@ import type { ModelConfig } from '../../families/index.ts';
 import { forward, vocabularyLogits } from '../../forward.ts';
 import type { Parameters } from '../../parameters.ts';
 import type { ModelState } from '../../state.ts';
+import { decodeState, encodeState } from '../../state-bytes.ts';
+import { stateShapes } from '../../state-shapes.ts';
 import type { GateCase } from '../gates.ts';
 import { logitsOf, maxDifference, randomTokens, relativeError } from '../tiny.ts';
 
@@ -92,6 +94,30 @@ export function streamingGates({
     expect(maxDifference(fork.logits, second?.logits ?? [])).toBeGreaterThan(0);
     expect((await streamed(config, parameters, rest, 4, rows[0])).logits).toEqual(second?.logits);
     expect(await values()).toEqual(before);
+  });
+
+  it('a state survives its bytes: what is restored goes on alike', async () => {
+    const parameters = await makeParameters(device, config);
+    const [B, T] = [2, 21];
+    const tokens = randomTokens(B * T, V, 'bytes');
+    // Rows of different lengths: the first has another document before.
+    const positions = Int32Array.from(tokens, (_, i) => (i < 5 ? i : i < T ? i - 5 : i - T));
+    const { state } = scope(() => forward(config, parameters, { tokens, B, T, positions }));
+    expect(state.lengths).toEqual(Int32Array.of(16, 21));
+    const shapes = new Map([...state.tensors].map(([key, { shape }]) => [key, shape]));
+    expect([...stateShapes(config, state.lengths)]).toEqual([...shapes]);
+    const restored = decodeState(config, device, await encodeState(config, state));
+    if (!restored.ok) throw new Error(JSON.stringify(restored.issues));
+    expect(restored.value.lengths).toEqual(state.lengths);
+    for (const row of [0, 1]) {
+      const rest = randomTokens(9, V, 'rest');
+      const [after, expected] = [restored.value, state].map((s) =>
+        streamed(config, parameters, rest, 4, s.select([row])),
+      );
+      // The file holds float32.
+      const error = relativeError((await after)?.logits ?? [], (await expected)?.logits ?? []);
+      expect(error).toBeLessThanOrEqual(device.floatBytes === 4 ? 0 : 1e-6);
+    }
   });
 
   if (stateGrows) return;
