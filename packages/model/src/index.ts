@@ -42,6 +42,7 @@ export {
 } from './families/index.ts';
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
+export { canonicalTokenMap } from './layers/engram-tensors.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';
 export { disposeParameters, initialParameters, initialValues, type Parameters } from './parameters.ts';
 export type { Positional } from './positional.ts';

@@ -33,6 +33,7 @@ const PART_OF_ROLE: Record<Role, string> = {
   norm: 'norms and gates',
   scalar: 'norms and gates',
   expert: 'routed experts',
+  table: 'memory tables',
   buffer: 'buffers',
 };
 /** float32 gradient and two moments of AdamW; 16-bit weights have a float32 master besides. */

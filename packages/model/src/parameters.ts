@@ -11,21 +11,23 @@ export type Parameters = Map<string, Tensor>;
 /** A fresh model. Each tensor draws from its own stream, so a new tensor never changes the others. */
 export function initialParameters(config: ModelConfig, device: Device, rng: Rng): Parameters {
   const parameters: Parameters = new Map();
-  for (const [name, { shape, init }] of tensorTable(config)) {
+  for (const [name, { shape, init, dtype }] of tensorTable(config)) {
     const values = initialValues(shape, init, rng.fork(name));
-    parameters.set(name, persist(Tensor.from(device, shape, values)));
+    parameters.set(name, persist(Tensor.from(device, shape, values, dtype)));
   }
   return parameters;
 }
 
-/** What a fresh model holds in a tensor. */
-export function initialValues(shape: readonly number[], init: Init, rng: Rng): Float32Array {
+/** What a fresh model holds in a tensor: floats, or whole numbers where the tensor is of integers. */
+export function initialValues(shape: readonly number[], init: Init, rng: Rng): Float32Array | Int32Array {
+  const length = sizeOf(shape);
+  if (init.kind === 'integers') return Int32Array.from({ length }, (_, i) => init.value(i));
   if (init.kind === 'orthogonal')
     return Float32Array.from(orthogonalRows(sizeOf(shape.slice(0, -1)), shape.at(-1) ?? 1, rng));
-  return Float32Array.from({ length: sizeOf(shape) }, drawing(init, rng));
+  return Float32Array.from({ length }, drawing(init, rng));
 }
 
-function drawing(init: Exclude<Init, { kind: 'orthogonal' }>, rng: Rng): () => number {
+function drawing(init: Exclude<Init, { kind: 'orthogonal' | 'integers' }>, rng: Rng): () => number {
   switch (init.kind) {
     case 'constant':
       return () => init.value;

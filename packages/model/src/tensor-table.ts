@@ -3,8 +3,11 @@
  * or initialises parameters reads the table of its family. Builders of its entries.
  */
 
-/** What a tensor is for: decides optimizer group, weight decay and whether every token touches it. */
-export type Role = 'embedding' | 'head' | 'matrix' | 'norm' | 'scalar' | 'expert' | 'buffer';
+/**
+ * What a tensor is for: decides optimizer group, weight decay and whether every token touches it. A `table` has rows that few
+ * tokens read; its gradients are of rows (`Gradients.rowGradients`).
+ */
+export type Role = 'embedding' | 'head' | 'matrix' | 'norm' | 'scalar' | 'expert' | 'table' | 'buffer';
 
 /** How a fresh model draws a tensor. */
 export type Init =
@@ -15,12 +18,16 @@ export type Init =
   /** What softplus turns into a number whose logarithm is uniform, between `low` and `high`. */
   | { kind: 'inverseSoftplus'; low: number; high: number }
   /** Rows of norm 1, each orthogonal to the others of its run of as many rows as there are columns. */
-  | { kind: 'orthogonal' };
+  | { kind: 'orthogonal' }
+  /** Whole numbers by index, of a tensor of integers. */
+  | { kind: 'integers'; value: (index: number) => number };
 
 export interface TensorSpec {
   shape: number[];
   role: Role;
   init: Init;
+  /** Default `float`. Buffers of integers are exact. */
+  dtype?: 'int';
   /** What `modelInfo` counts it under; absent: by its role. */
   part?: string;
 }
@@ -45,5 +52,9 @@ export const inPart = (part: string, entries: Entries): Entries =>
  * type. All others are small and stay float.
  */
 export function fitsIn16Bits({ role, shape }: TensorSpec): boolean {
-  return role === 'expert' || (shape.length === 2 && (role === 'matrix' || role === 'embedding' || role === 'head'));
+  return (
+    role === 'expert' ||
+    role === 'table' ||
+    (shape.length === 2 && (role === 'matrix' || role === 'embedding' || role === 'head'))
+  );
 }

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from 'vitest';
-import { checkpoint, gradients, noGrad } from './autograd.ts';
-import { add, linear, multiply, reshape, scale, silu, weightedSum } from './ops/index.ts';
+import { checkpoint, gradients, noGrad, type RowGradient } from './autograd.ts';
+import { add, embedding, linear, multiply, reshape, scale, silu, weightedSum } from './ops/index.ts';
 import { scope } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
 import { type CountingDevice, countingDevice } from './testing/counting.ts';
@@ -198,4 +198,45 @@ it('a checkpoint keeps nothing but its result, and does nothing without a tape',
   });
   expect(inside).toBeGreaterThanOrEqual(before + 3);
   expect(checkpoint(() => silu(x)).requiresGrad).toBe(false);
+});
+
+it('gradients of rows of a table are those of the table, for every use, computed again or not', async () => {
+  const table = Tensor.from(device, [2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]);
+  table.requiresGrad = true;
+  const uses = (rowGradients: boolean) => () => {
+    const use = (...ids: number[]) => {
+      const at = Tensor.from(device, [ids.length], ids, 'int');
+      const x = embedding(table, at, { rowGradients });
+      return sum(multiply(x, x));
+    };
+    const again = checkpoint(() => scale(use(3, 1), 10));
+    return { loss: add(use(0, 3, 0), again) };
+  };
+  const dense = gradients([table], uses(false));
+  expect(dense.rowGradients).toEqual([null]);
+  const { gradients: none, rowGradients } = gradients([table], uses(true));
+  expect(none).toEqual([null]);
+  const { ids, rows } = rowGradients[0] as RowGradient;
+  const sums = new Float64Array(8);
+  const [at, values] = [await ids.read(), await rows.read()];
+  at.forEach((row, i) => {
+    for (const d of [0, 1]) sums[row * 2 + d] = (sums[row * 2 + d] as number) + (values[i * 2 + d] as number);
+  });
+  expect([...at].sort()).toEqual([0, 0, 1, 3, 3]);
+  expect([...sums]).toEqual([...(await (dense.gradients[0] as Tensor).read())]);
+});
+
+it('rows of one use keep their memory until the result is read, and no other', async () => {
+  const table = Tensor.from(device, [3, 1], [1, 2, 3]);
+  table.requiresGrad = true;
+  const before = device.live;
+  const at = await scope(() => {
+    const ids = Tensor.from(device, [2], [2, 0], 'int');
+    const { rowGradients } = gradients([table], () => ({
+      loss: sum(scale(embedding(table, ids, { rowGradients: true }), 3)),
+    }));
+    return rowGradients[0] as RowGradient;
+  }).rows.read();
+  expect([...at]).toEqual([3, 3]);
+  expect(device.live).toBe(before + 2);
 });

@@ -8,8 +8,14 @@ import { FoundGradients } from './found-gradients.ts';
 import { scope, tensorsIn } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
 
+/** Gradient of some rows of a table [V, D]: `rows` [..., D] at `ids` (int). Rows of an id that comes several times add up. */
+export interface RowGradient {
+  ids: Tensor;
+  rows: Tensor;
+}
+
 /** Gradient per output (null: that output was not used) to gradient per input (null: none flows). */
-export type Backward = (outputGradients: (Tensor | null)[]) => (Tensor | null)[];
+export type Backward = (outputGradients: (Tensor | null)[]) => (Tensor | RowGradient | null)[];
 
 /** An op, or a checkpoint: `again` runs its body once more, records it in `entries` and gives the outputs anew. */
 type Entry = { outputs: Tensor[] } & (
@@ -69,6 +75,8 @@ export interface Gradients<T> {
   value: T;
   /** One per parameter, in order; null where the loss does not depend on it. */
   gradients: (Tensor | null)[];
+  /** Of parameters that are read as tables of rows, which have no other gradient; null for the rest. */
+  rowGradients: (RowGradient | null)[];
 }
 
 /**
@@ -85,7 +93,7 @@ export function gradients<T extends { loss: Tensor }>(parameters: readonly Tenso
   const found = new FoundGradients();
   found.add(value.loss, found.made(Tensor.filled(value.loss.device, [1], 1)));
   walk(entries, found, new Set(parameters), new Set([...parameters, ...tensorsIn(value)].map(({ buffer }) => buffer)));
-  return { value, gradients: parameters.map((p) => found.of(p)) };
+  return { value, gradients: parameters.map((p) => found.of(p)), rowGradients: parameters.map((p) => found.rowsOf(p)) };
 }
 
 /**
@@ -126,7 +134,9 @@ function pass(
   const outgoing = found.collect(() => backward(incoming));
   inputs.forEach((input, k) => {
     const gradient = outgoing[k];
-    if (input?.requiresGrad && gradient) found.add(input, gradient);
+    if (!input?.requiresGrad || !gradient) return;
+    if ('ids' in gradient) found.addRows(input, gradient);
+    else found.add(input, gradient);
   });
 }
 

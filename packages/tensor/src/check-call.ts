@@ -105,9 +105,10 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     const z = f(rows * H * E);
     return [z, f(rows * H), z, f(H), f(H * E), z];
   },
-  copy_blocks: ([rows, width, outStep, outAt, step, at]) => {
+  copy_blocks: ([rows, width, outStep, outAt, step, at, adds], p) => {
     const count = width > 0 ? rows : 0;
-    return [f(strided(count, outStep, outAt + width)), f(strided(count, step, at + width))];
+    const needs = [f(strided(count, outStep, outAt + width)), f(strided(count, step, at + width))];
+    return p[0]?.dtype === 'int' && !adds ? needs.map((need): Need => ({ ...need, dtype: 'int' })) : needs;
   },
   recurrence: (n) => {
     const { value, operands, state, saved, position } = recurrence(n);
@@ -167,6 +168,11 @@ export const SIGNATURES: Record<KernelName, Signature> = {
   moe_combine_backward: ([N, K, D]) => [f(N * K * D), f(N * K), f(N * K * D), f(N * K), i(N * K), f(N * D)],
   router_loss: ([N, E]) => [f(1), f(N * E), f(E)],
   router_loss_backward: ([N, E]) => [f(N * E), f(N * E), f(E), f(1)],
+  ngram_rows: ([B, T, tables, heads, back, , vocabulary]) => {
+    const state = maybe(f(B * back));
+    const orders = heads > 0 ? tables / heads : 0;
+    return [i(B * T * tables), state, i(B * T), i(vocabulary), i(tables), i(orders), state, maybe(i(B * T))];
+  },
   embedding: ([M, D, V, type]) => [f(M * D), stored(V * D, type), i(M)],
   embedding_backward: ([M, D, V]) => [f(V * D), f(M * D), i(M)],
   gather_rows: ([M, D]) => [f(M * D), f(0), i(M)],

@@ -1,4 +1,5 @@
 /** @file The gradients that a backward pass has found so far, and the memory that it may free. */
+import type { RowGradient } from './autograd.ts';
 import type { DeviceBuffer } from './device.ts';
 import { scopeAndKept } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
@@ -6,7 +7,9 @@ import { ShapeError, Tensor } from './tensor.ts';
 export class FoundGradients {
   /** `own`: a sum that nobody else holds, which grows in place. */
   readonly #of = new Map<Tensor, { gradient: Tensor; own: boolean }>();
-  /** How many entries of `#of` use the memory of a gradient that the pass made; other memory is not ours to free. */
+  /** Gradients of single rows, one entry per use of a table. */
+  readonly #rows = new Map<Tensor, RowGradient[]>();
+  /** How many entries of `#of` and `#rows` use the memory of a gradient that the pass made; other memory is not ours to free. */
   readonly #made = new Map<DeviceBuffer, { tensor: Tensor; uses: number }>();
   /** Of those, the ones that had no use at some time since `freeUnused`. */
   readonly #idle = new Set<DeviceBuffer>();
@@ -16,7 +19,28 @@ export class FoundGradients {
   }
 
   all(): Tensor[] {
-    return Array.from(this.#of.values(), ({ gradient }) => gradient);
+    const rows = [...this.#rows.values()].flat().flatMap(({ ids, rows }) => [ids, rows]);
+    return [...Array.from(this.#of.values(), ({ gradient }) => gradient), ...rows];
+  }
+
+  /** Of all uses, one after the other. */
+  rowsOf(table: Tensor): RowGradient | null {
+    const parts = this.#rows.get(table) ?? [];
+    if (parts.length < 2) return parts[0] ?? null;
+    const count = parts.reduce((sum, { ids }) => sum + ids.size, 0);
+    const all = {
+      ids: Tensor.empty(table.device, [count], 'int'),
+      rows: Tensor.empty(table.device, [count, table.dim(-1)]),
+    };
+    for (const what of ['ids', 'rows'] as const) {
+      let at = 0;
+      for (const { [what]: part } of parts) {
+        const { size } = part;
+        table.device.run('copy_blocks', [all[what].buffer, part.buffer], [1, size, size, at, size, 0, 0]);
+        at += size;
+      }
+    }
+    return all;
   }
 
   /** Says that the backward pass made this tensor: it is freed when no gradient uses it. */
@@ -48,6 +72,18 @@ export class FoundGradients {
       this.drop(input);
       this.#set(input, sum, true);
     }
+  }
+
+  /** @throws ShapeError */
+  addRows(table: Tensor, gradient: RowGradient): void {
+    const { ids, rows } = gradient;
+    if (rows.size !== ids.size * table.dim(-1))
+      throw new ShapeError(`gradients: rows [${rows.shape}] at [${ids.shape}] for table [${table.shape}]`);
+    const parts = this.#rows.get(table);
+    if (parts) parts.push(gradient);
+    else this.#rows.set(table, [gradient]);
+    const made = this.#made.get(rows.buffer);
+    if (made) made.uses++;
   }
 
   drop(input: Tensor): void {

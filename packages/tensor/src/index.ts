@@ -1,5 +1,14 @@
 /** @file Floor 1: arrays, differentiation, devices, kernels. Knows nothing of models. */
-export { type Backward, checkpoint, type Gradients, gradients, noGrad, record, recording } from './autograd.ts';
+export {
+  type Backward,
+  checkpoint,
+  type Gradients,
+  gradients,
+  noGrad,
+  type RowGradient,
+  record,
+  recording,
+} from './autograd.ts';
 export { type CommandList, type Recorded, recordCommands } from './commands.ts';
 export type { Command, Device, DeviceBuffer, DType, MemoryUse } from './device.ts';
 export { measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';

@@ -56,6 +56,7 @@ export const KERNEL_NAMES = [
   'moe_combine_backward',
   'router_loss',
   'router_loss_backward',
+  'ngram_rows',
   'embedding',
   'embedding_backward',
   'gather_rows',

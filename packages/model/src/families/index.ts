@@ -52,10 +52,10 @@ export function expertBiasOf(config: ModelConfig): { kappa: number; lambda: numb
   return familyOf(config).expertBias?.(config) ?? null;
 }
 
-/** Share of a tensor of this role that one token touches: its row of the embedding table does not count, nor do buffers. */
+/** Share of a tensor of this role that one token touches: its rows of tables do not count, nor do buffers. */
 export function activeShare(config: ModelConfig, role: Role): number {
   if (role === 'expert') return familyOf(config).expertShare(config);
-  return role === 'embedding' || role === 'buffer' ? 0 : 1;
+  return role === 'embedding' || role === 'table' || role === 'buffer' ? 0 : 1;
 }
 
 /**

@@ -1,6 +1,16 @@
 /** @file For tests: one layer by itself, on any device: drawn weights, blocks with a state, packed documents, gradients. */
 import { Rng } from '@quasar/base';
-import { type Device, gradients, Positions, type Rotation, scope, sizeOf, Tensor, weightedSum } from '@quasar/tensor';
+import {
+  type Device,
+  gradients,
+  Positions,
+  type Rotation,
+  type RowGradient,
+  scope,
+  sizeOf,
+  Tensor,
+  weightedSum,
+} from '@quasar/tensor';
 import type { LayerContext } from '../layers/context.ts';
 import type { Entries } from '../tensor-table.ts';
 
@@ -51,13 +61,14 @@ export function drawWeights(
   override: Record<string, (rng: Rng, i: number) => number> = {},
 ): Map<string, Float64Array> {
   const weights = new Map<string, Float64Array>();
-  for (const [name, { shape, role }] of entries) {
+  for (const [name, { shape, role, init, dtype }] of entries) {
     const rng = new Rng(`${seed}/${name}`);
     const scale = role === 'matrix' ? 1 / Math.sqrt(shape.at(-1) as number) : 0.3;
-    const draw = override[name] ?? (() => (role === 'norm' ? 1 : 0) + scale * rng.normal());
+    const noisy = () => (role === 'norm' ? 1 : 0) + scale * rng.normal();
+    const draw = override[name] ?? (init.kind === 'integers' ? (_: Rng, i: number) => init.value(i) : noisy);
     weights.set(
       name,
-      Float64Array.from({ length: sizeOf(shape) }, (_, i) => Math.fround(draw(rng, i))),
+      Float64Array.from({ length: sizeOf(shape) }, (_, i) => (dtype ? draw(rng, i) : Math.fround(draw(rng, i)))),
     );
   }
   return weights;
@@ -69,7 +80,10 @@ export function toDevice(
   weights: ReadonlyMap<string, Float64Array>,
 ): Map<string, Tensor> {
   return new Map(
-    entries.map(([name, { shape }]) => [name, Tensor.from(device, shape, weights.get(name) as Float64Array)]),
+    entries.map(([name, { shape, dtype }]) => [
+      name,
+      Tensor.from(device, shape, weights.get(name) as Float64Array, dtype),
+    ]),
   );
 }
 
@@ -153,11 +167,12 @@ export async function layerGradientErrors(
     return weightedSum(y, Tensor.from(device, y.shape, r));
   };
   for (const tensor of checked.values()) tensor.requiresGrad = true;
-  const { gradients: found } = gradients([...checked.values()], () => ({ loss: loss() }));
+  const { gradients: found, rowGradients } = gradients([...checked.values()], () => ({ loss: loss() }));
   const errors: Record<string, number> = {};
   for (const [i, [name, tensor]] of [...checked].entries()) {
     const values = Float64Array.from(await tensor.read());
-    const analytic = await found[i]?.read();
+    const ofRows = rowGradients[i];
+    const analytic = ofRows ? await dense(ofRows, tensor) : await found[i]?.read();
     const lossAt = async (at: number, x: number) => {
       tensor.write(values.map((value, j) => (j === at ? x : value)));
       return scope(loss).item();
@@ -173,4 +188,16 @@ export async function layerGradientErrors(
     errors[name] = difference === 0 ? 0 : Math.sqrt(difference / size);
   }
   return errors;
+}
+
+/** Rows added up where they belong. */
+async function dense({ ids, rows }: RowGradient, { size }: Tensor): Promise<Float64Array> {
+  const sum = new Float64Array(size);
+  const [at, values] = [await ids.read(), await rows.read()];
+  const width = values.length / at.length;
+  values.forEach((x, i) => {
+    const to = (at[Math.floor(i / width)] as number) * width + (i % width);
+    sum[to] = (sum[to] as number) + x;
+  });
+  return sum;
 }

@@ -42,8 +42,8 @@ export function microWeights(seed: string, scale = 1): Weights {
   const weights: Weights = new Map();
   for (const [name, { shape, role, init }] of tensorTable(MICRO)) {
     const drawn = initialValues(shape, init, new Rng(`${seed}/${name}`));
-    const isScaled = init.kind === 'normal' || init.kind === 'uniform';
-    const values = isScaled ? drawn.map((value) => scale * value) : drawn;
+    const factor = init.kind === 'normal' || init.kind === 'uniform' ? scale : 1;
+    const values = Float32Array.from(drawn, (value) => factor * value);
     weights.set(name, { shape, dtype: role === 'buffer' ? 'F32' : 'BF16', values });
   }
   return weights;

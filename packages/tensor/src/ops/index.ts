@@ -25,6 +25,7 @@ export { layerNorm } from './layer-norm.ts';
 export { concat, repeatHeads, slice, split } from './layout.ts';
 export { linear, linearSwiglu } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
+export { type NgramHash, ngramRows } from './ngrams.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { orthogonalize, type SmebuSettings, type SparseAdamSettings, smebu, sparseAdam } from './optim.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';

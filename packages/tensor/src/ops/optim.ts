@@ -50,7 +50,7 @@ export interface SparseAdamSettings {
 }
 
 /**
- * Adam without decay on the rows of table [V, D] that `ids` [M] (int) name; m and v [V, D] are its moments. Gradients [M, D] of
+ * Adam without decay on the rows of table [..., V, D] that `ids` [M] (int) name; m and v are its moments, of its shape. Gradients [M, D] of
  * rows that come several times add up first, in order. Other rows stay as they are (architecture §3.11). Ids must lie in [0, V).
  */
 export function sparseAdam(
@@ -61,7 +61,7 @@ export function sparseAdam(
   ids: Tensor,
   settings: SparseAdamSettings,
 ): void {
-  const [V, D] = table.shape as [number, number];
+  const [V, D] = [table.rows, table.dim(-1)];
   if (m.size !== table.size || v.size !== table.size || gradient.size !== ids.size * D)
     throw new ShapeError(`sparseAdam: table [${table.shape}], gradient [${gradient.shape}] at [${ids.shape}] rows`);
   const { lr, beta1, beta2, eps, step, scale = 1 } = settings;

@@ -3,13 +3,19 @@ import { record, recording } from '../autograd.ts';
 import { typeCode } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
-/** Rows of table [V, D], of any storage type, at ids (int): [...ids.shape, D]. Ids must lie in [0, V); the caller checks them. */
-export function embedding(table: Tensor, ids: Tensor): Tensor {
-  const [V, D] = table.shape as [number, number];
+/**
+ * Rows of table [..., V, D], of any storage type, at ids (int): [...ids.shape, D]. Leading axes count as tables one after the
+ * other. Ids must lie in [0, rows of the table); the caller checks them.
+ * @param rowGradients the gradient is that of the chosen rows (`Gradients.rowGradients`), for tables too large for one of
+ * their own size
+ */
+export function embedding(table: Tensor, ids: Tensor, { rowGradients = false } = {}): Tensor {
+  const [V, D] = [table.rows, table.dim(-1)];
   const out = Tensor.empty(table.device, [...ids.shape, D]);
   table.device.run('embedding', [out.buffer, table.buffer, ids.buffer], [ids.size, D, V, typeCode(table.dtype)]);
   if (recording([table])) {
     record([table], [out], ([d]) => {
+      if (rowGradients) return [{ ids, rows: d as Tensor }];
       const dTable = Tensor.empty(table.device, table.shape);
       table.device.run('embedding_backward', [dTable.buffer, (d as Tensor).buffer, ids.buffer], [ids.size, D, V]);
       return [dTable];

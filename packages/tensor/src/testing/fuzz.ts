@@ -198,6 +198,16 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
       ops.cast(ops.cast(s.input([M, D]), s.rng.next() < 0.5 ? 'bf16' : 'f16'), 'float'),
     ];
   },
+  ngrams: (s) => {
+    const [B, T, V, heads, slots] = [s.size(3), s.size(70), s.rng.int(1, 40), s.rng.int(1, 4), s.rng.int(1, 5000)];
+    const orders = s.ints([s.rng.int(1, 3)], 1);
+    orders.write(Int32Array.from({ length: orders.size }, () => s.rng.int(1, 4)));
+    const ids = s.ints([B, T], V);
+    const hash = { map: s.ints([V], 2 ** 24), seeds: s.ints([heads * orders.size], 2 ** 31), orders, slots, back: 3 };
+    const state = s.rng.next() < 0.5 ? Tensor.zeros(ids.device, [B, 3]) : null;
+    const { state: next } = ops.ngramRows(ids, hash, state, s.positions(B, T));
+    return [next];
+  },
   losses: (s) => {
     const [M, V] = [s.size(70), Math.max(1, s.size())];
     const K = s.rng.int(1, Math.min(V, 1024));

@@ -15,6 +15,7 @@ import * as layout from './layout.ts';
 import * as loss from './loss.ts';
 import * as memory from './memory.ts';
 import * as moe from './moe.ts';
+import * as ngrams from './ngrams.ts';
 import * as norm from './norm.ts';
 import * as optim from './optim.ts';
 import * as recurrence from './recurrence.ts';
@@ -39,6 +40,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...memory,
   ...moe,
   ...loss,
+  ...ngrams,
   ...head,
   ...optim,
 };

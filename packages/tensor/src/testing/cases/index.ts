@@ -10,6 +10,7 @@ import { layoutCases } from './layout.ts';
 import { lossCases } from './loss.ts';
 import { memoryCases } from './memory.ts';
 import { moeCases } from './moe.ts';
+import { ngramCases } from './ngrams.ts';
 import { normCases } from './norm.ts';
 import { optimCases } from './optim.ts';
 import { recurrenceCases } from './recurrence.ts';
@@ -24,6 +25,7 @@ export const CASE_GROUPS: Record<string, () => Promise<Case[]>> = {
   gates: gateCases,
   gemm: gemmCases,
   layout: layoutCases,
+  ngrams: ngramCases,
   norm: normCases,
   rope: ropeCases,
   slots: slotCases,
