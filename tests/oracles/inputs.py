@@ -24,3 +24,10 @@ def show(results):
     numbers = lambda tensor: [float(f"{x:.10g}") for x in tensor.detach().double().flatten().tolist()]
     json.dump({case: {name: numbers(t) for name, t in named.items()} for case, named in results.items()}, sys.stdout)
     print()
+
+
+def gradient_numbers(loss, leaves):
+    """{name: sum(gradient * weights drawn by the name)} of the leaves that want gradients."""
+    trained = {name: x for name, x in leaves.items() if x.requires_grad}
+    found = torch.autograd.grad(loss, list(trained.values()))
+    return {name: (d * uniform(f"d {name}", -1, 1, *d.shape)).sum() for name, d in zip(trained, found)}

@@ -55,6 +55,7 @@ const CONFIGS: Record<string, QuasarConfig> = {
     anchor_grad_scale_gate: 1,
     anchor_grad_scale_P: 1,
   },
+  'latent memory': { ...TINY, memory_slots: 16, memory_dim: 16, memory_bank: 'learned' },
 };
 const DEVICES: [name: string, device: Device, tolerance: number][] = [
   ['reference', referenceDevice({ precision: 'f64' }), 1e-8],

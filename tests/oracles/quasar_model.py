@@ -3,14 +3,19 @@ logits, loss, and of each parameter one number of its gradient, the sum of gradi
 """
 import torch
 import torch.nn.functional as F
-from inputs import show, uniform
+from inputs import gradient_numbers, show, uniform
 
 # Layers: quasar dense, gla dense, quasar mixture, gla mixture.
 TINY = dict(
     vocab_size=48, d_model=32, n_layers=4, n_heads=2, head_dim=16, d_ff=48, eps=1e-6, period=("quasar", "gla"), keys=32, conv=4,
     dense=2, experts=4, top_k=2, shared=24, routed=16, r=0.5, rho=0.4, theta=1e6, aux=1e-4, z=1e-4, loops=1, anchored=False,
 )
-CASES = {"plain": TINY, "two loops with injection": TINY | dict(loops=2, anchored=True)}
+CASES = {
+    "plain": TINY,
+    "two loops with injection": TINY | dict(loops=2, anchored=True),
+    "latent memory": TINY | dict(memory=16),
+}
+SEGMENT = 64
 B, T = 2, 70
 
 
@@ -73,6 +78,26 @@ def gla(u, c, w):
     return y.flatten(1) @ w("o_proj.weight", D, D).T
 
 
+def memory(u, c, w):
+    """What the tokens of one row read from the segments that were complete before their own. M slots of M channels."""
+    D, M = c["d_model"], c["memory"]
+    h = F.layer_norm(u, (D,), w("memory.input_norm.weight", D), w("memory.input_norm.bias", D))
+    m = h @ w("memory.summary_proj.weight", M, D).T + w("memory.summary_proj.bias", M)
+    eta = (h @ w("memory.W_eta.weight", 1, D).T + w("memory.W_eta.bias", 1)).sigmoid()
+    q = h @ w("memory.W_qkv_mem.weight", 3 * M, D)[2 * M :].T
+    query, channels = w("memory.summary_query", 1, 1, M).view(M), w("memory.eta_channels", 1, 1, M).view(M).sigmoid()
+    slots, read = w("memory.M0", M, M), []
+    for at in range(0, len(u), SEGMENT):
+        part = slice(at, at + SEGMENT)
+        read.append((2 * q[part] @ slots.T).softmax(-1) @ slots)
+        summary = (m[part] @ query / M**0.5).softmax(0) @ m[part]
+        address = (slots @ summary * M**-0.5 * w("memory.temperature", 1).exp()).softmax(0)
+        write = address[:, None] * eta[part].max() * channels
+        slots = (1 - write) * slots + write * summary
+    gate = (u @ w("W_alpha.weight", 1, D).T + w("W_alpha.bias", 1)).sigmoid()
+    return gate * (torch.cat(read) @ w("C_to_hidden.weight", D, M).T)
+
+
 def swiglu(x, at, c, width, w):
     D = c["d_model"]
     gate, up = (x @ w(f"{at}.{name}.weight", width, D).T for name in ("gate", "up"))
@@ -113,6 +138,8 @@ def run(c):
                 h = h + own("injection_gate", 1).sigmoid() * anchor
             layer = quasar if c["period"][i % 2] == "quasar" else gla
             a = torch.stack([layer(u, c, attention) for u in norm(h, "ln1")])
+            if "memory" in c and layer is gla:
+                a = a + torch.stack([memory(u, c, own) for u in norm(h, "ln1")])
             h = h + rho * norm(a, "ln1_out")
             u = norm(h, "ln2").flatten(0, 1)
             if i < c["dense"]:
@@ -123,10 +150,7 @@ def run(c):
             h = h + rho * norm(f.view_as(h), "ln2_out")
     logits = rms(h, parameter("model.norm.weight", D), eps) @ parameter("lm_head.weight", V, D).T
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten()) + router
-    trained = {name: x for name, x in leaves.items() if x.requires_grad}
-    found = torch.autograd.grad(loss, list(trained.values()))
-    numbers = {name: (d * uniform(f"d {name}", -1, 1, *d.shape)).sum() for name, d in zip(trained, found)}
-    return {"logits": logits[:, ::7], "loss": loss, **numbers}
+    return {"logits": logits[:, ::7], "loss": loss, **gradient_numbers(loss, leaves)}
 
 
 leaves = {}

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import type { Document } from './data/batch.ts';
 import { worldSource } from './data/source.ts';
 import { crossEntropyObjective, distilObjective } from './objectives/objective.ts';
-import { digestOf, TOKENIZER, tinyCheckpoint, tinyRun } from './testing/tiny.ts';
+import { digestOf, TINY, TOKENIZER, tinyCheckpoint, tinyRun } from './testing/tiny.ts';
 import { type StepReport, train } from './trainer.ts';
 
 const heldOut = { world: worldSource(TOKENIZER) };
@@ -72,7 +72,7 @@ describe('learning', () => {
       document: (): Document => ({ ids: Int32Array.of(5), weights: Float32Array.of(1) }),
     };
     const run = tinyRun({ steps: 2 }, { source: silent });
-    run.checkpoint.config = { ...run.checkpoint.config, moe_aux_loss_coeff: 0, moe_z_loss_coeff: 0 };
+    run.checkpoint.config = { ...TINY, moe_aux_loss_coeff: 0, moe_z_loss_coeff: 0 };
     const norm = run.checkpoint.parameters.get('model.norm.weight') as Tensor;
     const before = (await norm.read()).slice();
     const reports: StepReport[] = [];
