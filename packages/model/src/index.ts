@@ -21,7 +21,7 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
-export { DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
+export { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
 export { CHECKPOINT_FILES } from './checkpoint/weight-files.ts';
 export {
   DEFAULT_SHARD_BYTES,

@@ -8,26 +8,29 @@ import { QuasarError, type Result, writeFileAtomic } from '@quasar/base';
 import { type Device, sizeOf, type Tensor } from '@quasar/tensor';
 import { familyOf, type ModelConfig, parseConfig, tensorTable } from '../families/index.ts';
 import type { Parameters } from '../parameters.ts';
+import type { TensorSpec } from '../tensor-table.ts';
 import { Tokenizer } from '../tokenizer/index.ts';
 import { type LoadOptions, loadTensors } from './load-tensors.ts';
 import { unfusedShape } from './names.ts';
-import { encodeTensor } from './tensor-bytes.ts';
+import { encodeIntegers, encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
 import { CHECKPOINT_FILES, fileError, orThrow, WeightFiles } from './weight-files.ts';
 import { type StreamedTensor, type WriteOptions, writeWeights } from './write-weights.ts';
 
 export interface ExpectedTensor {
   shape: number[];
-  dtype: 'F32' | 'BF16';
+  dtype: WrittenDtype;
 }
 
-/** The tensor table as a published checkpoint must have it: parameters in BF16, router buffers in F32. */
+/** The tensor table as a published checkpoint must have it: parameters in BF16, router buffers in F32, integers in I64. */
 export function expectedTensors(config: ModelConfig): Map<string, ExpectedTensor> {
   return new Map(
-    [...tensorTable(config)].map(([name, { shape, role }]) => [
-      name,
-      { shape, dtype: role === 'buffer' ? 'F32' : 'BF16' },
-    ]),
+    [...tensorTable(config)].map(([name, spec]) => [name, { shape: spec.shape, dtype: writtenDtype(spec, 'BF16') }]),
   );
+}
+
+function writtenDtype({ role, dtype }: TensorSpec, weights: 'F32' | 'BF16'): WrittenDtype {
+  if (dtype === 'int') return 'I64';
+  return role === 'buffer' ? 'F32' : weights;
 }
 
 /** The config of a checkpoint directory, or every issue of its config.json. */
@@ -115,14 +118,14 @@ function streamed(
 ): StreamedTensor[] {
   const names = familyOf(config).names ?? null;
   const out: StreamedTensor[] = [];
-  for (const [name, { shape, role }] of tensorTable(config)) {
+  for (const [name, spec] of tensorTable(config)) {
     const tensor = parameters.get(name);
     if (!tensor) throw new QuasarError('checkpoint.missing_tensor', `save: parameter ${name} is missing`);
     const of = unfused ? (names?.unfused(name) ?? null) : null;
     if (of) out.push(...unfusedTensors(tensor, of, dtype));
     else {
-      const stored = role === 'buffer' ? 'F32' : dtype;
-      out.push({ name, shape, dtype: stored, pieces: () => piecesOf(tensor, stored) });
+      const stored = writtenDtype(spec, dtype);
+      out.push({ name, shape: spec.shape, dtype: stored, pieces: () => piecesOf(tensor, stored) });
     }
   }
   return out;
@@ -130,11 +133,12 @@ function streamed(
 
 const PIECE_NUMBERS = 2 ** 20;
 
-async function* piecesOf(tensor: Tensor, dtype: 'F32' | 'BF16'): AsyncGenerator<Uint8Array> {
+async function* piecesOf(tensor: Tensor, dtype: WrittenDtype): AsyncGenerator<Uint8Array> {
   const size = sizeOf(tensor.shape);
   for (let at = 0; at < size; at += PIECE_NUMBERS) {
     const values = await tensor.device.read(tensor.buffer, at, Math.min(PIECE_NUMBERS, size - at));
-    yield encodeTensor(Float32Array.from(values), dtype);
+    if (dtype === 'I64') yield encodeIntegers(Int32Array.from(values));
+    else yield encodeTensor(Float32Array.from(values), dtype);
   }
 }
 

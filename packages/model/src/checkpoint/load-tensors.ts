@@ -8,7 +8,7 @@ import { showName } from '../show.ts';
 import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
 import { type NameMap, type Source, sourceOf, unfusedShape } from './names.ts';
 import type { SafetensorsEntry } from './safetensors.ts';
-import { DTYPE_BYTES, decodeTensor } from './tensor-bytes.ts';
+import { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeIntegers, decodeTensor } from './tensor-bytes.ts';
 import { orThrow, type StoredTensor, type WeightFiles } from './weight-files.ts';
 
 export interface LoadOptions {
@@ -22,16 +22,19 @@ export interface LoadOptions {
 const PIECE_BYTES = 4 * 2 ** 20;
 const HALF: Readonly<Record<string, DType>> = { BF16: 'bf16', F16: 'f16' };
 
-/** Names and shapes of files against a table: missing, unknown and misshapen tensors, all of them; and where each comes from. */
+/**
+ * Names, shapes and kinds of number of files against a table: missing, unknown, misshapen and ill-typed tensors, all of them;
+ * and where each comes from.
+ */
 export function matchTensors(
-  table: ReadonlyMap<string, Pick<TensorSpec, 'shape'>>,
-  tensors: ReadonlyMap<string, Pick<SafetensorsEntry, 'shape'>>,
+  table: ReadonlyMap<string, Pick<TensorSpec, 'shape' | 'dtype'>>,
+  tensors: ReadonlyMap<string, Pick<SafetensorsEntry, 'shape' | 'dtype'>>,
   names: NameMap | null,
 ): { issues: Issue[]; sources: Map<string, Source> } {
   const issues: Issue[] = [];
   const sources = new Map<string, Source>();
   const used = new Set<string>();
-  const expect = (name: string, shape: readonly number[]) => {
+  const expect = (name: string, shape: readonly number[], isInteger = false) => {
     used.add(name);
     const found = tensors.get(name);
     if (!found)
@@ -43,12 +46,15 @@ export function matchTensors(
     else if (found.shape.join() !== shape.join()) {
       const message = `expected shape [${shape}], got [${found.shape}]`;
       issues.push({ code: 'checkpoint.wrong_shape', path: name, message });
+    } else if (isInteger !== !(found.dtype in DTYPE_BYTES)) {
+      const message = `expected ${isInteger ? 'I64' : Object.keys(DTYPE_BYTES).join(', ')}, got ${found.dtype}`;
+      issues.push({ code: 'checkpoint.dtype', path: name, message });
     }
   };
-  for (const [name, { shape }] of table) {
+  for (const [name, { shape, dtype }] of table) {
     const source = sourceOf(name, shape, names, (each) => tensors.has(each));
     sources.set(name, source);
-    if (source.kind === 'whole') expect(name, shape);
+    if (source.kind === 'whole') expect(name, shape, dtype === 'int');
     else
       for (const matrices of source.names)
         for (const each of matrices) expect(each, unfusedShape(shape, matrices.length));
@@ -81,7 +87,7 @@ export function loadTensors(
       const parts = source.kind === 'whole' ? [name] : source.names.flat();
       const types = new Set(parts.map((part) => files.tensors.get(part)?.dtype));
       const [type = ''] = options.dtype === 'stored' && fitsIn16Bits(spec) && types.size === 1 ? types : [];
-      const tensor = persist(Tensor.empty(device, spec.shape, HALF[type] ?? 'float'));
+      const tensor = persist(Tensor.empty(device, spec.shape, spec.dtype ?? HALF[type] ?? 'float'));
       out.set(name, tensor);
       if (source.kind === 'whole') loader.whole(name, tensor);
       else loader.unfused(source.names, tensor);
@@ -93,8 +99,8 @@ export function loadTensors(
   }
 }
 
-/** One piece of a tensor as the device takes it: bits of its 16-bit type, or floats. */
-type Values = Uint16Array | Float32Array;
+/** One piece of a tensor as the device takes it: bits of its 16-bit type, floats, or integers. */
+type Values = Uint16Array | Float32Array | Int32Array;
 
 class Loader {
   readonly #files: WeightFiles;
@@ -134,14 +140,19 @@ class Loader {
   /** The values of a stored tensor in the type of `to`, in order. */
   #pieces(name: string, to: Tensor, use: (values: Values, start: number) => void): void {
     const stored = this.#files.tensors.get(name) as StoredTensor;
-    const width = DTYPE_BYTES[stored.dtype] as number;
+    const width = ALL_DTYPE_BYTES[stored.dtype] as number;
     const keeps = HALF[stored.dtype] === to.dtype;
     const size = stored.end - stored.start;
     for (let at = 0; at < size; at += PIECE_BYTES) {
       const bytes = this.#piece.subarray(0, Math.min(PIECE_BYTES, size - at));
       this.#files.read(stored, at, bytes);
-      const values = keeps ? new Uint16Array(bytes.buffer, 0, bytes.length / 2) : decodeTensor(bytes, stored.dtype);
-      if (this.#options.finite) checkFinite(name, values, stored.dtype, at / width);
+      const values =
+        to.dtype === 'int'
+          ? decodeIntegers(bytes)
+          : keeps
+            ? new Uint16Array(bytes.buffer, 0, bytes.length / 2)
+            : decodeTensor(bytes, stored.dtype);
+      if (this.#options.finite && !(values instanceof Int32Array)) checkFinite(name, values, stored.dtype, at / width);
       use(values, at / width);
       this.#doneBytes += bytes.length;
       this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
@@ -150,7 +161,7 @@ class Loader {
 }
 
 /** @param values floats, or the bits of `dtype`. @throws QuasarError checkpoint.not_finite */
-export function checkFinite(name: string, values: Values, dtype: string, start = 0): void {
+export function checkFinite(name: string, values: Uint16Array | Float32Array, dtype: string, start = 0): void {
   const at = firstNotFinite(values, dtype);
   if (at < 0) return;
   const isNotANumber =
@@ -166,7 +177,7 @@ export function checkFinite(name: string, values: Values, dtype: string, start =
 
 const mantissa = (dtype: string) => (dtype === 'BF16' ? 0x7f : 0x3ff);
 
-function firstNotFinite(values: Values, dtype: string): number {
+function firstNotFinite(values: Uint16Array | Float32Array, dtype: string): number {
   if (values instanceof Float32Array) {
     for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i] as number)) return i;
     return -1;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { headerLength, readSafetensorsHeader, type SafetensorsHeader, writeSafetensors } from './safetensors.ts';
-import { decodeTensor, toBf16 } from './tensor-bytes.ts';
+import { decodeIntegers, decodeTensor, encodeIntegers, toBf16 } from './tensor-bytes.ts';
 
 function header(file: Uint8Array): SafetensorsHeader {
   const result = readSafetensorsHeader(file, file.length);
@@ -97,6 +97,16 @@ describe('number formats', () => {
       whole.writeFloatLE(1.5, offset);
       whole.writeFloatLE(-2, offset + 4);
       expect([...decodeTensor(whole.subarray(offset, offset + 8), 'F32')]).toEqual([1.5, -2]);
+    }
+  });
+
+  it('integers of 64 bits that 32 bits hold, and no others', () => {
+    const values = Int32Array.of(0, 1, -1, 2 ** 31 - 1, -(2 ** 31));
+    expect(encodeIntegers(values).length).toBe(8 * values.length);
+    expect(decodeIntegers(encodeIntegers(values))).toEqual(values);
+    for (const beyond of [2n ** 31n, -(2n ** 31n) - 1n, 2n ** 63n - 1n]) {
+      const bytes = new Uint8Array(BigInt64Array.of(7n, beyond).buffer);
+      expect(() => decodeIntegers(bytes)).toThrow(expect.objectContaining({ code: 'checkpoint.integer_range' }));
     }
   });
 

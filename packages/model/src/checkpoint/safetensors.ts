@@ -8,7 +8,7 @@ import { type Issue, QuasarError, type Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
 import { show, showName } from '../show.ts';
 import { duplicateKey, nestingDepth } from './header-json.ts';
-import { DTYPE_BYTES, encodeTensor } from './tensor-bytes.ts';
+import { ALL_DTYPE_BYTES, DTYPE_BYTES, encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
 
 export interface SafetensorsEntry {
   dtype: string;
@@ -60,9 +60,14 @@ export function headerLength(firstBytes: Uint8Array, fileSizeBytes: number): Res
 
 /**
  * @param bytes at least the first 8 + header length bytes of the file.
+ * @param options.integers tensors of integers are allowed
  * @returns every tensor with its byte range in the file, or all issues found. Never throws.
  */
-export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number): Result<SafetensorsHeader> {
+export function readSafetensorsHeader(
+  bytes: Uint8Array,
+  fileSizeBytes: number,
+  { integers = false } = {},
+): Result<SafetensorsHeader> {
   const length = headerLength(bytes, fileSizeBytes);
   if (!length.ok) return length;
   const headerBytes = 8 + length.value;
@@ -71,6 +76,7 @@ export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number):
   const json = parseHeader(bytes.subarray(8, headerBytes));
   if (!json.ok) return json;
 
+  const widths = integers ? ALL_DTYPE_BYTES : DTYPE_BYTES;
   const issues: Issue[] = [];
   const tensors = new Map<string, SafetensorsEntry>();
   let metadata: Record<string, string> = {};
@@ -80,7 +86,7 @@ export function readSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number):
       else issues.push(found('checkpoint.metadata', 'metadata must map text to text', name));
       continue;
     }
-    const entry = readEntry(name, value, headerBytes);
+    const entry = readEntry(name, value, headerBytes, widths);
     if (entry.ok) tensors.set(name, entry.value);
     else issues.push(...entry.issues);
   }
@@ -112,7 +118,12 @@ function parseHeader(bytes: Uint8Array): Result<Record<string, unknown>> {
   return { ok: true, value: json };
 }
 
-function readEntry(name: string, value: unknown, headerBytes: number): Result<SafetensorsEntry> {
+function readEntry(
+  name: string,
+  value: unknown,
+  headerBytes: number,
+  widths: Readonly<Record<string, number>>,
+): Result<SafetensorsEntry> {
   const path = showName(name);
   if (name.length === 0 || name.length > MAX_NAME_CHARS || !/^[\x20-\x7e]+$/.test(name))
     return refused('checkpoint.name', `a tensor name has 1 to ${MAX_NAME_CHARS} printable ASCII characters`, path);
@@ -121,13 +132,9 @@ function readEntry(name: string, value: unknown, headerBytes: number): Result<Sa
     return refused('checkpoint.entry', message, path);
   }
   const { dtype, shape, data_offsets: offsets } = value;
-  const width = DTYPE_BYTES[dtype];
+  const width = widths[dtype];
   if (width === undefined)
-    return refused(
-      'checkpoint.dtype',
-      `dtype ${show(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
-      path,
-    );
+    return refused('checkpoint.dtype', `dtype ${show(dtype)}, expected one of ${Object.keys(widths).join(', ')}`, path);
   const [start, end] = offsets;
   // BigInt: the product of hostile extents would round, and could then agree with the offsets.
   const needed = shape.reduce((product, extent) => product * BigInt(extent), BigInt(width));
@@ -199,14 +206,19 @@ export interface TensorToWrite {
   values: Float32Array;
 }
 
+interface WrittenTensor {
+  shape: number[];
+  dtype: WrittenDtype;
+}
+
 /** Bytes of a tensor's data. */
-export function dataBytes({ shape, dtype }: Pick<TensorToWrite, 'shape' | 'dtype'>): number {
-  return sizeOf(shape) * (DTYPE_BYTES[dtype] as number);
+export function dataBytes({ shape, dtype }: WrittenTensor): number {
+  return sizeOf(shape) * (ALL_DTYPE_BYTES[dtype] as number);
 }
 
 /** What stands before the data of these tensors in this order: length and JSON, padded to 8 bytes with spaces. */
 export function writeHeader(
-  tensors: Iterable<readonly [name: string, tensor: Pick<TensorToWrite, 'shape' | 'dtype'>]>,
+  tensors: Iterable<readonly [name: string, tensor: WrittenTensor]>,
   metadata: Record<string, string> = {},
 ): Uint8Array {
   const header: [name: string, value: unknown][] = [];

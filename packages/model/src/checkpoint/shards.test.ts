@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { openDevice, sizeOf, type Tensor } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tensorTable } from '../families/index.ts';
-import { fitsIn16Bits } from '../tensor-table.ts';
+import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
 import { logitsOf, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
 import { trainBpe } from '../tokenizer/index.ts';
 import { loadCheckpoint, loadParameters, saveCheckpoint } from './checkpoint.ts';
 import { loadTensors, matchTensors } from './load-tensors.ts';
 import type { NameMap } from './names.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
-import { toBf16 } from './tensor-bytes.ts';
+import { encodeIntegers, encodeTensor, toBf16 } from './tensor-bytes.ts';
 import { WeightFiles } from './weight-files.ts';
 import { type StreamedTensor, writeWeights } from './write-weights.ts';
 
@@ -134,25 +134,41 @@ describe('unfused experts', () => {
   });
 
   it('what is missing, extra or misshapen is reported matrix by matrix', async () => {
-    const shapes = new Map(unfused().map(({ name, shape }) => [name, { shape }]));
+    const shapes = new Map(unfused().map(({ name, shape, dtype }) => [name, { shape, dtype: dtype as string }]));
     const at = 'model.layers.2.ffn.experts';
     shapes.delete(`${at}.1.up_proj.weight`);
-    shapes.set(`${at}.0.down_proj.weight`, { shape: [1] });
-    shapes.set(`${at}.9.down_proj.weight`, { shape: [1] });
+    shapes.set(`${at}.9.down_proj.weight`, { shape: [1], dtype: 'F32' });
+    const { shape = [] } = shapes.get(`${at}.0.down_proj.weight`) ?? {};
+    shapes.set(`${at}.2.down_proj.weight`, { shape, dtype: 'I64' });
+    shapes.set(`${at}.0.down_proj.weight`, { shape: [1], dtype: 'F32' });
     const codes = matchTensors(table, shapes, names).issues.map(({ code, path }) => `${code} ${path}`);
     expect(codes).toEqual([
       `checkpoint.missing_tensor ${at}.1.up_proj.weight`,
       `checkpoint.wrong_shape ${at}.0.down_proj.weight`,
+      `checkpoint.dtype ${at}.2.down_proj.weight`,
       `checkpoint.unknown_tensor ${at}.9.down_proj.weight`,
     ]);
     // A fused tensor beside its own matrices: the matrices are too many.
-    shapes.set(`${at}_w3`, { shape: table.get(`${at}_w3`)?.shape ?? [] });
+    shapes.set(`${at}_w3`, { shape: table.get(`${at}_w3`)?.shape ?? [], dtype: 'F32' });
     expect(matchTensors(table, shapes, names).issues.some(({ path }) => path === `${at}.0.down_proj.weight`)).toBe(
       true,
     );
     // A family without such a map knows none of them.
     expect(matchTensors(table, shapes, null).issues[0]?.code).toBe('checkpoint.missing_tensor');
   });
+});
+
+it('tensors of integers come back to the last bit, and only as integers', async () => {
+  const values = Int32Array.of(2 ** 31 - 2, 2 ** 24 + 1, -7);
+  const init = { kind: 'integers', value: () => 0 } as const;
+  const table = new Map([['seeds', { shape: [3], role: 'buffer', init, dtype: 'int' } satisfies TensorSpec]]);
+  const write = (dtype: 'I64' | 'F32', bytes: Uint8Array) =>
+    writeWeights(directory, [{ name: 'seeds', shape: [3], dtype, pieces: () => [bytes] }]);
+  const load = () => loadTensors(WeightFiles.open(directory), table, null, device, { finite: true });
+  await write('I64', encodeIntegers(values));
+  expect(await load().get('seeds')?.read()).toEqual(values);
+  await write('F32', encodeTensor(Float32Array.from(values), 'F32'));
+  expect(load).toThrow(expect.objectContaining({ data: [expect.objectContaining({ code: 'checkpoint.dtype' })] }));
 });
 
 describe('an interrupted write', () => {

@@ -1,12 +1,20 @@
-/** @file The bytes of a tensor in a file, little endian, as float32 numbers and back. */
+/** @file The bytes of a tensor in a file, little endian, as float32 numbers and back; of buffers of integers as int32. */
 import { QuasarError } from '@quasar/base';
 
-/** Bytes of one number, by the dtypes that checkpoints may have. */
+/** Bytes of one number, by the dtypes that weights may have. */
 export const DTYPE_BYTES: Readonly<Record<string, number>> = Object.assign(Object.create(null), {
   F32: 4,
   BF16: 2,
   F16: 2,
 });
+
+/** With those of buffers of integers, which few layers have. */
+export const ALL_DTYPE_BYTES: Readonly<Record<string, number>> = Object.assign(Object.create(null), DTYPE_BYTES, {
+  I64: 8,
+});
+
+/** How a tensor stands in files of ours. */
+export type WrittenDtype = 'F32' | 'BF16' | 'I64';
 
 /** @param bytes exactly the data of one tensor. @throws QuasarError checkpoint.dtype, checkpoint.size */
 export function decodeTensor(bytes: Uint8Array, dtype: string): Float32Array {
@@ -28,6 +36,21 @@ export function decodeTensor(bytes: Uint8Array, dtype: string): Float32Array {
     for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16;
   } else for (let i = 0; i < halves.length; i++) out[i] = halfToFloat(halves[i] as number);
   return out;
+}
+
+/** @param bytes of whole I64 numbers. @throws QuasarError checkpoint.integer_range where 32 bits do not hold one */
+export function decodeIntegers(bytes: Uint8Array): Int32Array {
+  return Int32Array.from(new BigInt64Array(new Uint8Array(bytes).buffer), (value) => {
+    if (BigInt.asIntN(32, value) === value) return Number(value);
+    throw new QuasarError('checkpoint.integer_range', `decodeIntegers: 32 bits do not hold ${value}`, {
+      hint: 'use a checkpoint written for this config',
+    });
+  });
+}
+
+/** As I64. */
+export function encodeIntegers(values: Int32Array): Uint8Array {
+  return new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
 }
 
 /** IEEE 754 binary16. */

@@ -144,7 +144,7 @@ function strayShards(folder: string, index: WeightIndex): Issue[] {
 function readHeader(fd: number): Result<SafetensorsHeader> {
   const fileSize = fstatSync(fd).size;
   const length = headerLength(bytesAt(fd, 0, Math.min(8, fileSize)), fileSize);
-  return length.ok ? readSafetensorsHeader(bytesAt(fd, 0, 8 + length.value), fileSize) : length;
+  return length.ok ? readSafetensorsHeader(bytesAt(fd, 0, 8 + length.value), fileSize, { integers: true }) : length;
 }
 
 function bytesAt(fd: number, start: number, length: number): Uint8Array {

@@ -19,13 +19,14 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { QuasarError, writeFileAtomic } from '@quasar/base';
 import { dataBytes, writeHeader } from './safetensors.ts';
+import type { WrittenDtype } from './tensor-bytes.ts';
 import { CHECKPOINT_FILES } from './weight-files.ts';
 import { INDEX_FILE, shardName } from './weight-index.ts';
 
 export interface StreamedTensor {
   name: string;
   shape: number[];
-  dtype: 'F32' | 'BF16';
+  dtype: WrittenDtype;
   /** Its bytes in order; called once, when its turn has come. */
   pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }

@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatIssues, QuasarError, sha256Hex } from '@quasar/base';
 import {
+  ALL_DTYPE_BYTES,
   CHECKPOINT_FILES,
   countParameters,
-  DTYPE_BYTES,
   type ExpectedTensor,
   expectedTensors,
   type ModelConfig,
@@ -48,7 +48,7 @@ export async function createModelLock(baseDirectory: string, limits: SubnetConfi
   if (total > limits.maxParameters) throw refuse(`${total} parameters, the cap is ${limits.maxParameters}`);
   const tensors = expectedTensors(config.value);
   let dataBytes = 0;
-  for (const { shape, dtype } of tensors.values()) dataBytes += shape.reduce((p, n) => p * n, DTYPE_BYTES[dtype]!);
+  for (const { shape, dtype } of tensors.values()) dataBytes += shape.reduce((p, n) => p * n, ALL_DTYPE_BYTES[dtype]!);
 
   const weights = join(baseDirectory, CHECKPOINT_FILES.weights);
   const scan = await scanWeights(weights);
