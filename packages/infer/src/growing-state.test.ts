@@ -1,10 +1,23 @@
 /** @file Generation and scores of a model with softmax layers, whose caches grow with every token. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Rng } from '@quasar/base';
-import { forward, initialParameters, parseConfig, vocabularyLogits } from '@quasar/model';
+import {
+  disposeParameters,
+  forward,
+  initialParameters,
+  type ModelConfig,
+  parseConfig,
+  SIZES,
+  saveCheckpoint,
+  vocabularyLogits,
+} from '@quasar/model';
 import { openDevice, scope } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import { Engine } from './engine.ts';
 import { randomPrompt, TOKENIZER } from './testing/tiny-engine.ts';
+import { makeTraces } from './traces.ts';
 
 const read = parseConfig({
   model_type: 'qwen3_5_text',
@@ -28,13 +41,29 @@ const read = parseConfig({
   rope_theta: 1e4,
 });
 if (!read.ok) throw new Error(JSON.stringify(read.issues));
-const config = read.value;
+/** Layers: softmax dense; quasar, raven and gla beside softmax, with experts. */
+const long: ModelConfig = {
+  ...SIZES['preview-nano'],
+  vocab_size: TOKENIZER.vocabSize,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 4,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 16,
+  initializer_range: 0.2,
+  num_experts: 8,
+  moe_intermediate_size: 16,
+  moe_shared_expert_intermediate_size: 16,
+  hybrid_attention_layers: [1, 2, 3],
+  hybrid_raven_slots: 16,
+  hybrid_raven_topk: 4,
+  nope_after_position: 8,
+};
 const device = openDevice('auto');
-const parameters = initialParameters(config, device, new Rng('growing'));
-const engine = new Engine(config, parameters, TOKENIZER, device);
 
 /** The most likely token after each prompt, by reading the whole text again for every token. */
-async function greedy(prompt: Int32Array, count: number): Promise<number[]> {
+async function greedy({ config, parameters }: Engine, prompt: Int32Array, count: number): Promise<number[]> {
   const tokens = [...prompt];
   for (let n = 0; n < count; n++) {
     const T = tokens.length;
@@ -49,13 +78,18 @@ async function greedy(prompt: Int32Array, count: number): Promise<number[]> {
   return tokens.slice(prompt.length);
 }
 
-describe('an engine of a qwen3_5 model', () => {
+describe.each<[string, ModelConfig]>([
+  ['qwen3_5', read.value],
+  ['quasar_long', long],
+])('an engine of a %s model', (_, config) => {
+  const engine = new Engine(config, initialParameters(config, device, new Rng('growing')), TOKENIZER, device);
   const prompts = [5, 1, 40, 17].map((length) => randomPrompt(length, `prompt ${length}`));
   const options = { maxNewTokens: 8, temperature: 0, stopTokens: [] };
 
   it('prompts of different lengths in one batch go on as each alone, read again for every token', async () => {
     const found = await engine.generate(prompts, options);
-    for (const [i, prompt] of prompts.entries()) expect([...(found[i]?.tokens ?? [])]).toEqual(await greedy(prompt, 8));
+    for (const [i, prompt] of prompts.entries())
+      expect([...(found[i]?.tokens ?? [])]).toEqual(await greedy(engine, prompt, 8));
   });
 
   it('rows that finish leave the others as they are, and a stream gives the same tokens', async () => {
@@ -88,5 +122,19 @@ describe('an engine of a qwen3_5 model', () => {
     completion?.logprobs.forEach((logprob, i) => {
       expect(scored[i]).toBeCloseTo(logprob, 4);
     });
+  });
+
+  it('what was written to a folder and loaded again scores its own words as certain as it was', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'growing-'));
+    const parameters = initialParameters(config, device, new Rng('growing'));
+    await saveCheckpoint(directory, { config, parameters, tokenizer: TOKENIZER }, 'F32');
+    disposeParameters(parameters);
+    const loaded = await Engine.load(directory);
+    rmSync(directory, { recursive: true });
+    const sampling = { continuationTokens: 6, topK: 8, temperature: 1, topP: 1, seed: 'traces' };
+    const traces = await makeTraces(engine, prompts, sampling);
+    for (const scores of await loaded.scoreTopK(traces))
+      for (const score of scores) expect(Math.abs(score)).toBeLessThan(1e-4);
+    loaded.dispose();
   });
 });

@@ -39,8 +39,10 @@ export {
   type SizeName,
   stateGrows,
   tensorTable,
+  withTokens,
 } from './families/index.ts';
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
+export type { QuasarLongConfig } from './families/quasar-long/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
 export { canonicalTokenMap } from './layers/engram-tensors.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';

@@ -22,12 +22,13 @@ export function initialParameters(config: ModelConfig, device: Device, rng: Rng)
 export function initialValues(shape: readonly number[], init: Init, rng: Rng): Float32Array | Int32Array {
   const length = sizeOf(shape);
   if (init.kind === 'integers') return Int32Array.from({ length }, (_, i) => init.value(i));
+  if (init.kind === 'values') return Float32Array.from(init.values);
   if (init.kind === 'orthogonal')
     return Float32Array.from(orthogonalRows(sizeOf(shape.slice(0, -1)), shape.at(-1) ?? 1, rng));
   return Float32Array.from({ length }, drawing(init, rng));
 }
 
-function drawing(init: Exclude<Init, { kind: 'orthogonal' | 'integers' }>, rng: Rng): () => number {
+function drawing(init: Exclude<Init, { kind: 'orthogonal' | 'integers' | 'values' }>, rng: Rng): () => number {
   switch (init.kind) {
     case 'constant':
       return () => init.value;

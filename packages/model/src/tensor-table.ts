@@ -20,7 +20,9 @@ export type Init =
   /** Rows of norm 1, each orthogonal to the others of its run of as many rows as there are columns. */
   | { kind: 'orthogonal' }
   /** Whole numbers by index, of a tensor of integers. */
-  | { kind: 'integers'; value: (index: number) => number };
+  | { kind: 'integers'; value: (index: number) => number }
+  /** Every number, in order: a buffer that is a function of the config. */
+  | { kind: 'values'; values: readonly number[] };
 
 export interface TensorSpec {
   shape: number[];
@@ -39,6 +41,7 @@ export const entry = (name: string, shape: number[], role: Role, init: Init): En
   { shape, role, init },
 ];
 export const constant = (value: number): Init => ({ kind: 'constant', value });
+export const values = (numbers: readonly number[]): Init => ({ kind: 'values', values: numbers });
 export const matrix = (name: string, shape: number[], std: number) =>
   entry(name, shape, 'matrix', { kind: 'normal', std });
 export const norm = (name: string, size: number) => entry(name, [size], 'norm', constant(1));

@@ -1,5 +1,6 @@
 /** @file What a family of models is: its configs, its tensors, its forward pass. Whatever is above works on any family. */
 import type { Result } from '@quasar/base';
+import type { SmebuSettings } from '@quasar/tensor';
 import type { Block, BlockOptions, BlockOutput } from '../block.ts';
 import type { NameMap } from '../checkpoint/names.ts';
 import type { Parameters } from '../parameters.ts';
@@ -25,6 +26,13 @@ export interface SequenceCost {
   contextFlops: number;
 }
 
+/** Where the selection biases of mixture layers lie, and how they move once per training step (SMEBU, architecture §3.9.3). */
+export interface ExpertBias {
+  settings: SmebuSettings;
+  /** In the order of the mixture layers. Momentum and running overload are null where checkpoints of the family have none. */
+  buffers: { layers: number; bias: string; momentum: string | null; overload: string | null }[];
+}
+
 export interface Family<C extends AnyConfig> {
   /** Untrusted JSON: every issue at once. It bounds what a config can make a reader allocate. */
   parseConfig(json: unknown): Result<C>;
@@ -32,12 +40,14 @@ export interface Family<C extends AnyConfig> {
   tensorTable(config: C): Map<string, TensorSpec>;
   /** Share of a routed expert tensor that one token touches. */
   expertShare(config: C): number;
+  /** Absent: experts are chosen without a bias, or there are none. */
+  expertBias?(config: C): ExpertBias;
+  /** The config for a tokenizer whose documents begin and end with these tokens. */
+  withTokens(config: C, tokens: { begin: number; end: number }): C;
   /** Layers of a kind, for people: `16 quasar, 8 gla`. */
   layers(config: C): Record<string, number>;
   sequenceCost(config: C): SequenceCost;
   /** How public files may cut the tensors of the table otherwise. */
   names?: NameMap;
-  /** How a training step moves the selection bias of the experts (SMEBU, architecture §3.9.3); absent: there is none. */
-  expertBias?(config: C): { kappa: number; lambda: number; beta: number };
   forwardBlock(config: C, parameters: Parameters, block: Block, options: BlockOptions): BlockOutput;
 }

@@ -3,21 +3,27 @@ import type { Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
 import { show } from '../show.ts';
 import type { Role, TensorSpec } from '../tensor-table.ts';
-import type { Family } from './family.ts';
+import type { ExpertBias, Family } from './family.ts';
 import { QUASAR_SIZES, type QuasarConfig } from './quasar/config.ts';
 import { quasar } from './quasar/index.ts';
+import { QUASAR_LONG_SIZES, type QuasarLongConfig } from './quasar-long/config.ts';
+import { quasarLong } from './quasar-long/index.ts';
 import type { Qwen35Config } from './qwen3-5/config.ts';
 import { qwen35 } from './qwen3-5/index.ts';
 
-export type ModelConfig = QuasarConfig | Qwen35Config;
+export type ModelConfig = QuasarConfig | QuasarLongConfig | Qwen35Config;
 
-const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = { quasar, qwen3_5_text: qwen35 };
+const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = {
+  quasar,
+  quasar_long: quasarLong,
+  qwen3_5_text: qwen35,
+};
 
 /** Types of configs that are read as another one. */
 const ALIASES: Readonly<Record<string, ModelConfig['model_type']>> = { qwen3_5: 'qwen3_5_text' };
 
 /** The sizes we ship, of all families. */
-export const SIZES = { ...QUASAR_SIZES } as const satisfies Record<string, ModelConfig>;
+export const SIZES = { ...QUASAR_SIZES, ...QUASAR_LONG_SIZES } as const satisfies Record<string, ModelConfig>;
 
 export type SizeName = keyof typeof SIZES;
 
@@ -47,8 +53,13 @@ export function stateGrows(config: ModelConfig): boolean {
   return familyOf(config).sequenceCost(config).cacheBytesPerToken > 0;
 }
 
-/** Settings of the SMEBU update of the expert bias; null: the model has no such bias. */
-export function expertBiasOf(config: ModelConfig): { kappa: number; lambda: number; beta: number } | null {
+/** The config for a tokenizer whose documents begin and end with these tokens. */
+export function withTokens<C extends ModelConfig>(config: C, tokens: { begin: number; end: number }): C {
+  return familyOf(config).withTokens(config, tokens);
+}
+
+/** How the SMEBU update moves the expert bias, and where it lies; null: the model has no such bias. */
+export function expertBiasOf(config: ModelConfig): ExpertBias | null {
   return familyOf(config).expertBias?.(config) ?? null;
 }
 

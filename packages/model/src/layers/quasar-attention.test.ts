@@ -23,12 +23,13 @@ const EXACT: QuasarAttentionOptions = {
   convSize: 0,
   rotates: false,
   isGuarded: false,
+  normEps: 1e-5,
   quasar_variant: 'exact',
   quasar_beta: 'softplus',
   qk_l2norm: true,
   quasar_decay: 'none',
 };
-const PREVIEW = { ...EXACT, isGuarded: true };
+const PREVIEW = { ...EXACT, isGuarded: true, normEps: 1e-6 };
 
 /** Every variant, each kind of beta, norm and decay at least once. */
 const VARIANTS: Record<string, QuasarAttentionOptions> = {

@@ -21,8 +21,6 @@ import { bias, type Entries, entry, type Init, inPart, norm } from '../tensor-ta
 import type { LayerContext } from './context.ts';
 import { resolveRule, type WriteRule, writeGate, writeGateTensors } from './write-gate.ts';
 
-/** fla's default for gated output norms. */
-const OUTPUT_NORM_EPS = 1e-5;
 /** Of the input, in Quasar-Preview. */
 const INPUT_NORM_EPS = 1e-6;
 
@@ -40,11 +38,13 @@ export interface QuasarAttentionOptions extends WriteRule {
    * norm to [0, 4] and gates to ±30 (architecture §3.1, §3.5.4). What is not a number counts as 0.
    */
   isGuarded: boolean;
+  /** Of the output norm. */
+  normEps: number;
 }
 
 /** u [B, T, D] -> [B, T, D] */
 export function quasarAttention(u: Tensor, c: LayerContext<unknown>, options: QuasarAttentionOptions): Tensor {
-  const { at, heads: H, headDim: E, convSize, rotates, isGuarded } = options;
+  const { at, heads: H, headDim: E, convSize, rotates, isGuarded, normEps } = options;
   const { qk_l2norm: isUnit, scalesQueries } = resolveRule(options);
   const [B, T] = u.shape as [number, number, number];
   const weight = (name: string) => c.weight(`${at}.${name}`);
@@ -73,7 +73,7 @@ export function quasarAttention(u: Tensor, c: LayerContext<unknown>, options: Qu
   const gate = linear(linear(x, weight('g_proj.0.weight')), weight('g_proj.1.weight'), weight('g_proj.1.bias'));
   const guard = (y: Tensor, low: number, high: number) => (isGuarded ? clamp(y, low, high, { nanToZero: true }) : y);
   const [o, w, g] = [guard(out, -1e4, 1e4), guard(weight('o_norm.weight'), 0, 4), guard(gate, -30, 30)];
-  const y = gatedNorm(o, w, g, 'sigmoid', OUTPUT_NORM_EPS);
+  const y = gatedNorm(o, w, g, 'sigmoid', normEps);
   return linear(reshape(y, [B, T, H * E]), weight('o_proj.weight'));
 }
 

@@ -123,7 +123,7 @@ export function plainQuasarAttention(
       const guard = (x: number, low: number, high: number) => (isGuarded ? within(x, low, high) : x);
       const o = vh.map((_, j) => guard(read(qh, j), -1e4, 1e4));
       const gh = heads(gate, H)[h] as Vector;
-      const norm = 1 / Math.sqrt(dot(o, o) / E + 1e-5);
+      const norm = 1 / Math.sqrt(dot(o, o) / E + options.normEps);
       return o.map(
         (x, j) => x * norm * guard(get('o_norm.weight')[j] as number, 0, 4) * sigmoid(guard(gh[j] as number, -30, 30)),
       );

@@ -38,7 +38,7 @@ export function checkLockedConfig(bytes: Uint8Array, lock: ModelLock): Issue[] {
   }
   for (const [key, expected] of Object.entries(locked)) {
     const value = given[key];
-    if (Object.hasOwn(given, key) && value === expected) continue;
+    if (Object.hasOwn(given, key) && equals(value, expected)) continue;
     issues.push({
       code: 'precheck.config_mismatch',
       path: `config.json/${key}`,
@@ -47,6 +47,12 @@ export function checkLockedConfig(bytes: Uint8Array, lock: ModelLock): Issue[] {
     });
   }
   return issues;
+}
+
+/** Plain values, and lists of them. */
+function equals(value: unknown, expected: unknown): boolean {
+  if (!Array.isArray(expected)) return value === expected;
+  return Array.isArray(value) && value.length === expected.length && value.every((x, i) => x === expected[i]);
 }
 
 function forbiddenKeys(root: object): Issue[] {

@@ -5,10 +5,12 @@ import {
   type Checkpoint,
   disposeParameters,
   initialParameters,
+  type ModelConfig,
   SIZES,
   type SizeName,
   saveCheckpoint,
   type Tokenizer,
+  withTokens,
 } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { crossEntropyObjective } from '../objectives/objective.ts';
@@ -39,8 +41,8 @@ export interface PretrainOptions {
  */
 export async function pretrain(options: PretrainOptions): Promise<{ evaluations: Evaluation[] }> {
   const { size, tokenizer, directory, steps, seed } = options;
-  const specials = { bos_token_id: tokenizer.specials.bos, eos_token_id: tokenizer.specials.end };
-  const config = { ...SIZES[size], ...specials };
+  const { bos: begin, end } = tokenizer.specials;
+  const config = withTokens<ModelConfig>(SIZES[size], { begin, end });
   if (tokenizer.vocabSize > config.vocab_size) {
     throw new QuasarError(
       'train.vocabulary',

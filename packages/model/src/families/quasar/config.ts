@@ -239,6 +239,8 @@ export function attentionOptions(config: QuasarConfig): QuasarAttentionOptions {
     convSize: config.use_short_conv ? config.conv_size : 0,
     rotates: true,
     isGuarded: false,
+    // fla's default for gated output norms.
+    normEps: 1e-5,
   };
 }
 

@@ -10,6 +10,17 @@ export const quasar: Family<QuasarConfig> = {
   parseConfig: parseQuasarConfig,
   tensorTable: quasarTensors,
   expertShare: (config) => config.top_k / config.num_routed_experts,
+  expertBias(config) {
+    const { smebu_kappa: kappa, smebu_lambda: lambda, smebu_beta: beta } = config;
+    const layers = Math.max(0, config.n_layers - config.dense_input_layers);
+    const [bias, momentum, overload] = ['bias', 'momentum', 'max_vio'].map((name) => `model.all_moe_${name}`) as [
+      string,
+      string,
+      string,
+    ];
+    return { settings: { kappa, lambda, beta }, buffers: layers > 0 ? [{ layers, bias, momentum, overload }] : [] };
+  },
+  withTokens: (config, { begin, end }) => ({ ...config, bos_token_id: begin, eos_token_id: end }),
   layers(config) {
     const types = Array.from({ length: config.n_layers }, (_, layer) => layerType(config, layer));
     return {
@@ -18,6 +29,5 @@ export const quasar: Family<QuasarConfig> = {
     };
   },
   sequenceCost,
-  expertBias: ({ smebu_kappa: kappa, smebu_lambda: lambda, smebu_beta: beta }) => ({ kappa, lambda, beta }),
   forwardBlock: forwardQuasar,
 };

@@ -10,6 +10,7 @@ export const qwen35: Family<Qwen35Config> = {
   parseConfig: parseQwen35Config,
   tensorTable: qwen35Tensors,
   expertShare: () => 1,
+  withTokens: (config, { begin, end }) => ({ ...config, bos_token_id: begin, eos_token_id: end }),
   layers({ layer_types: types }) {
     const count = (type: string) => types.filter((one) => one === type).length;
     return { 'gated delta net': count('linear_attention'), 'softmax attention': count('full_attention') };
