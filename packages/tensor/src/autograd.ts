@@ -14,8 +14,15 @@ export interface RowGradient {
   rows: Tensor;
 }
 
-/** Gradient per output (null: that output was not used) to gradient per input (null: none flows). */
-export type Backward = (outputGradients: (Tensor | null)[]) => (Tensor | RowGradient | null)[];
+/**
+ * Gradient per output (null: that output was not used) to gradient per input (null: none flows).
+ * @param sumOf what other ops found for input k, if anything: an op that can add to a tensor in place adds its own and
+ * returns that tensor.
+ */
+export type Backward = (
+  outputGradients: (Tensor | null)[],
+  sumOf: (input: number) => Tensor | null,
+) => (Tensor | RowGradient | null)[];
 
 /** An op, or a checkpoint: `again` runs its body once more, records it in `entries` and gives the outputs anew. */
 type Entry = { outputs: Tensor[] } & (
@@ -131,10 +138,17 @@ function pass(
   incoming: (Tensor | null)[],
   found: FoundGradients,
 ): void {
-  const outgoing = found.collect(() => backward(incoming));
+  const added = new Set<number>();
+  const sumOf = (k: number): Tensor | null => {
+    const input = inputs[k];
+    const sum = input?.requiresGrad ? found.sum(input) : null;
+    if (sum) added.add(k);
+    return sum;
+  };
+  const outgoing = found.collect(() => backward(incoming, sumOf));
   inputs.forEach((input, k) => {
     const gradient = outgoing[k];
-    if (!input?.requiresGrad || !gradient) return;
+    if (!input?.requiresGrad || !gradient || added.has(k)) return;
     if ('ids' in gradient) found.addRows(input, gradient);
     else found.add(input, gradient);
   });

@@ -5,8 +5,7 @@ import { scopeAndKept } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
 
 export class FoundGradients {
-  /** `own`: a sum that nobody else holds, which grows in place. */
-  readonly #of = new Map<Tensor, { gradient: Tensor; own: boolean }>();
+  readonly #of = new Map<Tensor, Tensor>();
   /** Gradients of single rows, one entry per use of a table. */
   readonly #rows = new Map<Tensor, RowGradient[]>();
   /** How many entries of `#of` and `#rows` use the memory of a gradient that the pass made; other memory is not ours to free. */
@@ -15,12 +14,12 @@ export class FoundGradients {
   readonly #idle = new Set<DeviceBuffer>();
 
   of(tensor: Tensor): Tensor | null {
-    return this.#of.get(tensor)?.gradient ?? null;
+    return this.#of.get(tensor) ?? null;
   }
 
   all(): Tensor[] {
     const rows = [...this.#rows.values()].flat().flatMap(({ ids, rows }) => [ids, rows]);
-    return [...Array.from(this.#of.values(), ({ gradient }) => gradient), ...rows];
+    return [...this.#of.values(), ...rows];
   }
 
   /** Of all uses, one after the other. */
@@ -45,6 +44,7 @@ export class FoundGradients {
 
   /** Says that the backward pass made this tensor: it is freed when no gradient uses it. */
   made(tensor: Tensor): Tensor {
+    if (this.#made.has(tensor.buffer)) return tensor;
     this.#made.set(tensor.buffer, { tensor, uses: 0 });
     this.#idle.add(tensor.buffer);
     return tensor;
@@ -57,21 +57,32 @@ export class FoundGradients {
     return result;
   }
 
-  /** The first gradient of a tensor may be shared (an op may hand the same one to two inputs); a sum is ours. */
   add(input: Tensor, gradient: Tensor): void {
     if (gradient.size !== input.size)
       throw new ShapeError(`gradients: gradient [${gradient.shape}] for input [${input.shape}]`);
-    const before = this.#of.get(input);
+    const before = this.of(input);
     if (!before) {
-      this.#set(input, gradient, false);
+      this.#set(input, gradient);
       return;
     }
-    const sum = before.own ? before.gradient : this.made(Tensor.empty(input.device, input.shape));
-    input.device.run('axpby', [sum.buffer, before.gradient.buffer, gradient.buffer], [input.size, 1, 1]);
-    if (!before.own) {
-      this.drop(input);
-      this.#set(input, sum, true);
-    }
+    const sum = this.#isShared(before) ? this.made(Tensor.empty(input.device, input.shape)) : before;
+    input.device.run('axpby', [sum.buffer, before.buffer, gradient.buffer], [input.size, 1, 1]);
+    if (sum !== before) this.#replace(input, sum);
+  }
+
+  /** The gradient so far, as memory that nothing else uses: an op may add its own to it. Null: there is none yet. */
+  sum(input: Tensor): Tensor | null {
+    const before = this.of(input);
+    if (!before || !this.#isShared(before)) return before;
+    const copy = this.made(Tensor.empty(input.device, input.shape));
+    input.device.run('axpby', [copy.buffer, before.buffer, null], [input.size, 1, -0]); // + 0 would change the bits of -0
+    this.#replace(input, copy);
+    return copy;
+  }
+
+  /** An op may hand the same gradient to two inputs, or one that it did not make. */
+  #isShared(gradient: Tensor): boolean {
+    return this.#made.get(gradient.buffer)?.uses !== 1;
   }
 
   /** @throws ShapeError */
@@ -87,11 +98,11 @@ export class FoundGradients {
   }
 
   drop(input: Tensor): void {
-    const entry = this.#of.get(input);
-    if (!entry) return;
+    const gradient = this.#of.get(input);
+    if (!gradient) return;
     this.#of.delete(input);
-    const made = this.#made.get(entry.gradient.buffer);
-    if (made && --made.uses === 0) this.#idle.add(entry.gradient.buffer);
+    const made = this.#made.get(gradient.buffer);
+    if (made && --made.uses === 0) this.#idle.add(gradient.buffer);
   }
 
   freeUnused(): void {
@@ -104,8 +115,13 @@ export class FoundGradients {
     this.#idle.clear();
   }
 
-  #set(input: Tensor, gradient: Tensor, own: boolean): void {
-    this.#of.set(input, { gradient, own });
+  #replace(input: Tensor, gradient: Tensor): void {
+    this.drop(input);
+    this.#set(input, gradient);
+  }
+
+  #set(input: Tensor, gradient: Tensor): void {
+    this.#of.set(input, gradient);
     const made = this.#made.get(gradient.buffer);
     if (made) made.uses++;
   }

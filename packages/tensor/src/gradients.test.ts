@@ -319,6 +319,13 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     },
     inputs: [normal(6, 5), normal(4, 5, 5), normal(4, 5)],
   },
+  'linear and linearSwiglu of one input': {
+    op: (x, w, v) => {
+      const shared = add(x, x); // both its inputs get one gradient tensor, which linear must not add to
+      return [linear(shared, w), linearSwiglu(x, w, v), linear(x, v), linear(shared, v), multiply(x, shared)];
+    },
+    inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)],
+  },
 };
 
 it.each(Object.entries(CHECKS))('%s', async (_, { op, inputs }) => {

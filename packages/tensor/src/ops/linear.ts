@@ -10,13 +10,14 @@ export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor
   const y = Tensor.empty(x.device, [...x.shape.slice(0, -1), out]);
   gemm([x, w, y, bias], [rows, out, inner], { transposeB: true });
   if (recording([x, w, bias])) {
-    record([x, w, bias], [y], ([d]) => {
+    record([x, w, bias], [y], ([d], sumOf) => {
       const dy = d as Tensor;
       let dx: Tensor | null = null;
       let db: Tensor | null = null;
       if (x.requiresGrad) {
-        dx = Tensor.empty(x.device, x.shape);
-        gemm([dy, w, dx], [rows, inner, out]);
+        const sum = sumOf(0);
+        dx = sum ?? Tensor.empty(x.device, x.shape);
+        gemm([dy, w, dx], [rows, inner, out], { accumulate: sum !== null });
       }
       if (bias?.requiresGrad) {
         db = Tensor.empty(x.device, bias.shape);
@@ -51,14 +52,15 @@ export function linearSwiglu(x: Tensor, wGate: Tensor, wUp: Tensor): Tensor {
   );
   if (kept) {
     const { gate, up } = kept;
-    record([x, wGate, wUp], [y], ([d]) => {
+    record([x, wGate, wUp], [y], ([d], sumOf) => {
       const [dGate, dUp] = [Tensor.empty(device, shape), Tensor.empty(device, shape)];
       const buffers = [dGate, dUp, gate, up, d as Tensor].map((t) => t.buffer);
       device.run('swiglu_backward', buffers, [rows, out]);
       let dx: Tensor | null = null;
       if (x.requiresGrad) {
-        dx = Tensor.empty(device, x.shape);
-        gemm([dGate, wGate, dx], [rows, inner, out]);
+        const sum = sumOf(0);
+        dx = sum ?? Tensor.empty(device, x.shape);
+        gemm([dGate, wGate, dx], [rows, inner, out], { accumulate: sum !== null });
         gemm([dUp, wUp, dx], [rows, inner, out], { accumulate: true });
       }
       return [
