@@ -3,12 +3,18 @@ import { Rng } from '@quasar/base';
 import { referenceDevice, sizeOf } from '@quasar/tensor';
 import { expect, it } from 'vitest';
 import { countParameters, SIZES, tensorTable } from './families/index.ts';
-import { layerType, type QuasarConfig } from './families/quasar/config.ts';
+import { layerType, ofDepth, type QuasarConfig } from './families/quasar/config.ts';
 import { disposeParameters, initialParameters } from './parameters.ts';
 import { TINY } from './testing/tiny.ts';
 
 it('counts the published 3B model', () => {
   expect(countParameters(SIZES['3b'])).toEqual({ total: 2_939_911_408, active: 1_142_914_288 });
+});
+
+it('larger models follow from their depth by the proportions of the 3B model', () => {
+  expect(ofDepth(24)).toEqual(SIZES['3b']);
+  expect(countParameters(SIZES['20b'])).toEqual({ total: 18_860_190_560, active: 6_772_730_720 });
+  expect(countParameters(SIZES['100b'])).toEqual({ total: 95_385_374_168, active: 33_357_516_248 });
 });
 
 it('has the published names and shapes of the 3B model', () => {

@@ -168,6 +168,27 @@ const LAPTOP: QuasarConfig = {
   eos_token_id: 1,
 };
 
+/**
+ * A model of the proportions of Quasar-3B by its depth alone, a multiple of its period of 6 layers (24: Quasar-3B itself).
+ * Heads of 128 channels, one for two layers, so that the width is 64 L; all widths inside are fixed shares of it, one layer
+ * in six is dense, and depth times residual scale stays what it is. Experts, chosen experts and memory keep their numbers.
+ * Parameters grow with about 38·64² L³, two embedding tables besides.
+ */
+export function ofDepth(L: number): QuasarConfig {
+  const D = 64 * L;
+  return {
+    ...QUASAR_3B,
+    n_layers: L,
+    d_model: D,
+    n_heads: L / 2,
+    d_ff: (8 * D) / 3,
+    shared_expert_size: 2 * D,
+    routed_expert_size: D / 6,
+    dense_input_layers: L / 6,
+    residual_scale: 24 / L / 10,
+  };
+}
+
 export const QUASAR_SIZES = {
   nano: {
     ...LAPTOP,
@@ -212,6 +233,8 @@ export const QUASAR_SIZES = {
     residual_scale: 0.2,
   },
   '3b': QUASAR_3B,
+  '20b': ofDepth(48),
+  '100b': ofDepth(84),
 } as const satisfies Record<string, QuasarConfig>;
 
 /** Layer i is a Quasar or a GLA layer by its place in the period. */

@@ -1,5 +1,5 @@
 /** @file Gates: training computes what evaluation computes, and neither changes a parameter or a buffer. */
-import { gradients, scope, Tensor, weightedSum } from '@quasar/tensor';
+import { add, gradients, scope, Tensor, weightedSum } from '@quasar/tensor';
 import { expect, it } from 'vitest';
 import { forward, vocabularyLogits } from '../../forward.ts';
 import type { GateCase } from '../gates.ts';
@@ -14,19 +14,23 @@ export function trainingGates({ config, makeParameters, device, length: T }: Gat
     const evaluated = await logitsOf(config, parameters, { tokens, B: 1, T });
     const trained = [...parameters.values()];
     for (const p of trained) p.requiresGrad = true;
-    for (const recompute of [false, true]) {
-      const logits = scope(() => {
-        const { value } = gradients(trained, () => {
-          const logits = vocabularyLogits(
-            parameters,
-            forward(config, parameters, { tokens, B: 1, T, recompute }).hidden,
-          );
-          return { loss: weightedSum(logits, Tensor.filled(device, logits.shape, 1)), logits };
-        });
-        return value.logits;
-      });
-      expect(maxDifference(await logits.read(), evaluated)).toBe(0);
-    }
+    const step = async (recompute: boolean) => {
+      const { value, gradients: found } = scope(() =>
+        gradients(trained, () => {
+          const { hidden, aux } = forward(config, parameters, { tokens, B: 1, T, recompute });
+          const logits = vocabularyLogits(parameters, hidden);
+          const sum = weightedSum(logits, Tensor.filled(device, logits.shape, 1));
+          const losses = [sum, aux.routerLoss, aux.memoryLoss].filter((loss) => loss != null);
+          return { loss: losses.reduce(add), logits };
+        }),
+      );
+      expect(maxDifference(await value.logits.read(), evaluated)).toBe(0);
+      return Promise.all(found.map(async (gradient) => [...((await gradient?.read()) ?? [])]));
+    };
+    const plain = await step(false);
+    expect(plain.some((gradient) => gradient.some((g) => g !== 0))).toBe(true);
+    // Layers that are computed again in the backward pass give the same gradients.
+    expect(await step(true)).toEqual(plain);
     expect(await values()).toEqual(before);
   });
 }
