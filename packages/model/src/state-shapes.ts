@@ -22,7 +22,8 @@ export function stateShapes(config: ModelConfig, lengths: ArrayLike<number>): Ma
   const device = shapeDevice();
   return scope(() => {
     const parameters: Parameters = new Map();
-    for (const [name, { shape }] of family.tensorTable(config)) parameters.set(name, Tensor.empty(device, shape));
+    for (const [name, { shape, dtype }] of family.tensorTable(config))
+      parameters.set(name, Tensor.empty(device, shape, dtype));
     const tokens = new Int32Array(positions.length);
     const { state } = forward(config, parameters, { tokens, B: rows.length, T, positions });
     return new Map([...state.tensors].map(([key, tensor]) => [key, [...tensor.shape]]));

@@ -28,6 +28,8 @@ export interface TensorSpec {
   shape: number[];
   role: Role;
   init: Init;
+  /** Factor on the learning rate. Default 1. */
+  lrScale?: number;
   /** Default `float`. Buffers of integers are exact. */
   dtype?: 'int';
   /** What `modelInfo` counts it under; absent: by its role. */

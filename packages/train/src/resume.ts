@@ -84,9 +84,9 @@ function identity({ checkpoint, settings, source, objective }: TrainRun): string
   });
 }
 
-/** Parameters and router buffers as `p.<name>`, and the state of the optimizer. */
+/** Parameters and router buffers as `p.<name>`, and the state of the optimizer. Buffers of integers never change. */
 function resumedTensors({ config, parameters }: Checkpoint, optimizer: Optimizer): Map<string, Tensor> {
-  const names = [...tensorTable(config).keys()];
+  const names = [...tensorTable(config)].flatMap(([name, { dtype }]) => (dtype === 'int' ? [] : [name]));
   return new Map([
     ...names.map((name) => [`p.${name}`, parameters.get(name) as Tensor] as const),
     ...optimizer.state(),

@@ -157,9 +157,14 @@ export async function trainStep(
   const rng = new Rng(`${settings.seed}/step/${optimizer.step}`);
   const batch = pack(() => source.document(rng), settings.B, settings.T);
   const out = scope(() => {
-    const { value, gradients: found } = gradients(optimizer.parameters, () =>
+    const {
+      value,
+      gradients: whole,
+      rowGradients,
+    } = gradients(optimizer.parameters, () =>
       objective.evaluate(config, parameters, batch, { recompute: run.recompute }),
     );
+    const found = whole.map((gradient, i) => gradient ?? rowGradients[i] ?? null);
     return { metrics: value.metrics, counts: value.counts, found, norm: squaredNorm(found) };
   });
   try {
@@ -179,7 +184,10 @@ export async function trainStep(
     if (out.counts.length > 0) updateExpertBias(checkpoint, out.counts);
     return { metrics, gradientNorm };
   } finally {
-    disposeAll([...Object.values(out.metrics), ...out.counts, ...out.found, out.norm]);
+    const found = out.found.flatMap((gradient) =>
+      gradient && 'ids' in gradient ? Object.values(gradient) : [gradient],
+    );
+    disposeAll([...Object.values(out.metrics), ...out.counts, ...found, out.norm]);
   }
 }
 

@@ -16,17 +16,15 @@ const LARGEST_SEED = 2 ** 31 - 2;
  * @param V ids of the vocabulary, at most 2^24
  */
 export function engramTensors(D: number, V: number, options: EngramOptions): Entries {
-  const { at, dim, orders, tokenMap } = options;
+  const { at, dim, orders, tokenMap, lrScale } = options;
   const { tables, rows, width } = engramSizes(options);
   const std = 0.5 / Math.sqrt(D);
-  const rng = new Rng('engram seeds');
-  const seeds = Array.from({ length: tables }, () => rng.int(1, LARGEST_SEED));
   const buffer = (name: string, length: number, value: (i: number) => number): [string, TensorSpec] => [
     name,
     { shape: [length], role: 'buffer', init: { kind: 'integers', value }, dtype: 'int' },
   ];
   const entries: Entries = [
-    entry('embed_tables', [tables, rows, width], 'table', { kind: 'normal', std: 0.01 }),
+    ['embed_tables', { shape: [tables, rows, width], role: 'table', init: { kind: 'normal', std: 0.01 }, lrScale }],
     matrix('embed_proj.weight', [dim, tables * width], std),
     matrix('q_proj.weight', [dim, D], std),
     matrix('W_K.weight', [dim, dim], std),
@@ -35,7 +33,7 @@ export function engramTensors(D: number, V: number, options: EngramOptions): Ent
     entry('conv.weight', [dim, 1, CONV_SIZE], 'matrix', constant(0)),
     entry('out_proj.weight', [D, dim], 'matrix', constant(0)),
     buffer('token_map', V, tokenMap === 'hash' ? hashedToken(V) : (id) => id),
-    buffer('seeds', tables, (i) => seeds[i] as number),
+    buffer('seeds', tables, (i) => new Rng(`engram seed ${i}`).int(1, LARGEST_SEED)),
     buffer('ngram_orders_buf', orders.length, (i) => orders[i] as number),
   ];
   return inPart(

@@ -37,6 +37,7 @@ const OPTIONS: EngramOptions = {
   orders: [2, 3],
   gate: 'rmsnorm',
   tokenMap: 'hash',
+  lrScale: 5,
 };
 const reference = referenceDevice({ precision: 'f64' });
 const inputs = drawInputs(2, T, D, 'engram', V);

@@ -40,6 +40,8 @@ export interface EngramOptions {
   gate: 'public' | 'rmsnorm';
   /** How tokens become those that are hashed: merged by a hash of their id, or by their text (`canonicalTokenMap`). */
   tokenMap: 'hash' | 'canonical';
+  /** Factor on the learning rate of the tables, whose rows are read seldom. */
+  lrScale: number;
 }
 
 const NORM_EPS = 1e-6;
@@ -56,6 +58,11 @@ export function engramSizes({ dim, slots, heads, orders }: EngramOptions): {
 } {
   const tables = heads * orders.length;
   return { tables, rows: nextPrime(Math.floor(slots / tables)), width: Math.max(16, Math.floor(dim / tables)) };
+}
+
+/** Tokens and inputs of the convolution that a sequence carries from block to block. */
+export function engramStateFloats({ dim, orders }: EngramOptions): number {
+  return Math.max(...orders) - 1 + DILATION * (CONV_SIZE - 1) * dim;
 }
 
 /**

@@ -1,18 +1,9 @@
 /** @file For tests: one layer by itself, on any device: drawn weights, blocks with a state, packed documents, gradients. */
 import { Rng } from '@quasar/base';
-import {
-  type Device,
-  gradients,
-  Positions,
-  type Rotation,
-  type RowGradient,
-  scope,
-  sizeOf,
-  Tensor,
-  weightedSum,
-} from '@quasar/tensor';
+import { type Device, gradients, Positions, type Rotation, scope, sizeOf, Tensor, weightedSum } from '@quasar/tensor';
 import type { LayerContext } from '../layers/context.ts';
 import type { Entries } from '../tensor-table.ts';
+import { addedUp } from './tiny.ts';
 
 /** Tokens of one row in order: what the layer reads of each. */
 export type Layer = (block: LayerBlock, c: LayerContext<unknown>) => Tensor;
@@ -172,7 +163,7 @@ export async function layerGradientErrors(
   for (const [i, [name, tensor]] of [...checked].entries()) {
     const values = Float64Array.from(await tensor.read());
     const ofRows = rowGradients[i];
-    const analytic = ofRows ? await dense(ofRows, tensor) : await found[i]?.read();
+    const analytic = ofRows ? await addedUp(ofRows, tensor.size) : await found[i]?.read();
     const lossAt = async (at: number, x: number) => {
       tensor.write(values.map((value, j) => (j === at ? x : value)));
       return scope(loss).item();
@@ -188,16 +179,4 @@ export async function layerGradientErrors(
     errors[name] = difference === 0 ? 0 : Math.sqrt(difference / size);
   }
   return errors;
-}
-
-/** Rows added up where they belong. */
-async function dense({ ids, rows }: RowGradient, { size }: Tensor): Promise<Float64Array> {
-  const sum = new Float64Array(size);
-  const [at, values] = [await ids.read(), await rows.read()];
-  const width = values.length / at.length;
-  values.forEach((x, i) => {
-    const to = (at[Math.floor(i / width)] as number) * width + (i % width);
-    sum[to] = (sum[to] as number) + x;
-  });
-  return sum;
 }

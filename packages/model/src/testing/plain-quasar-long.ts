@@ -3,8 +3,15 @@
  * (§2.2, §3.2-3.3, §3.6, §3.7, §3.9.2, §3.12) and without the ops, chunks, caches and states of the real one. Float64, one
  * row, slow.
  */
-import { branchOf, optionsOf, type QuasarLongConfig, quasarOptions } from '../families/quasar-long/config.ts';
+import {
+  branchOf,
+  engramOptions,
+  optionsOf,
+  type QuasarLongConfig,
+  quasarOptions,
+} from '../families/quasar-long/config.ts';
 import { dot, heads, type Vector } from './plain.ts';
+import { plainEngram } from './plain-engram.ts';
 import { plainQuasarAttention } from './plain-quasar-attention.ts';
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -203,6 +210,10 @@ export function plainQuasarLong(
       if (config.use_looped_injection) {
         const strength = sigmoid(number(`${at}.injection_gate`));
         h = h.map((x, t) => plus(x, scaled(anchor[t] as Vector, strength)));
+      }
+      if (config.engram_layers.includes(layer)) {
+        const found = plainEngram(h, tokens, engramOptions(config), (name) => get(`${at}.engram.${name}`));
+        h = h.map((x, t) => plus(x, scaled(found[t] as Vector, config.engram_residual_scale)));
       }
       const attended = hybrid(
         h.map((x) => rms(x, `${at}.input_layernorm`)),

@@ -26,3 +26,11 @@ export const TINY_LONG: QuasarLongConfig = {
   hybrid_output_adapter_rank: 4,
   nope_after_position: 5,
 };
+
+/** Two layers of it with memories of n-grams, small enough that rows are shared. */
+export const TINY_ENGRAM: Partial<QuasarLongConfig> = {
+  engram_layers: [0, 2],
+  engram_dim: 24,
+  engram_slots: 60,
+  engram_num_heads: 2,
+};

@@ -1,6 +1,6 @@
 /** @file For tests: the smallest quasar model that has every kind of layer, and what tests of any model need. */
 import { Rng } from '@quasar/base';
-import { type Device, scope, type Tensor } from '@quasar/tensor';
+import { type Device, type RowGradient, scope, type Tensor } from '@quasar/tensor';
 import type { ForwardInput } from '../block.ts';
 import { type ModelConfig, SIZES, tensorTable } from '../families/index.ts';
 import type { QuasarConfig } from '../families/quasar/config.ts';
@@ -74,4 +74,16 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
     size += (b[i] as number) ** 2;
   }
   return difference === 0 ? 0 : Math.sqrt(difference / size);
+}
+
+/** A gradient of rows as one of the whole table, of `size` numbers. */
+export async function addedUp({ ids, rows }: RowGradient, size: number): Promise<Float64Array> {
+  const sum = new Float64Array(size);
+  const [at, values] = [await ids.read(), await rows.read()];
+  const width = values.length / at.length;
+  values.forEach((x, i) => {
+    const to = (at[Math.floor(i / width)] as number) * width + (i % width);
+    sum[to] = (sum[to] as number) + x;
+  });
+  return sum;
 }

@@ -1,7 +1,10 @@
-/** @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. */
+/**
+ * @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. Tables of rows have Adam on
+ * the rows that a batch read.
+ */
 import type { Parameters, TensorSpec } from '@quasar/model';
-import { cast, persist, Tensor, typeCode } from '@quasar/tensor';
-import type { Optimizer } from './optimizer.ts';
+import { cast, persist, sparseAdam, Tensor, typeCode } from '@quasar/tensor';
+import type { Gradient, Optimizer } from './optimizer.ts';
 
 export interface AdamWSettings {
   beta1: number;
@@ -18,6 +21,8 @@ export class AdamW implements Optimizer {
   readonly names: string[];
   readonly #parameters: Tensor[];
   readonly #decays: boolean[];
+  /** Factors on the learning rate. */
+  readonly #rates: number[];
   readonly #m: Tensor[];
   readonly #v: Tensor[];
   /** Float weights behind those stored as bf16 or f16; null where the parameter itself is float. */
@@ -26,7 +31,7 @@ export class AdamW implements Optimizer {
   /** Updates done. */
   step = 0;
 
-  /** Trains every tensor of the table that is not a buffer; norms, biases and gates do not decay. */
+  /** Trains every tensor of the table that is not a buffer; norms, biases, gates and tables of rows do not decay. */
   constructor(
     parameters: Parameters,
     table: ReadonlyMap<string, TensorSpec>,
@@ -34,7 +39,9 @@ export class AdamW implements Optimizer {
   ) {
     this.names = [...table].filter(([, spec]) => spec.role !== 'buffer').map(([name]) => name);
     this.#parameters = this.names.map((name) => parameters.get(name) as Tensor);
-    this.#decays = this.names.map((name) => !['norm', 'scalar'].includes((table.get(name) as TensorSpec).role));
+    const specs = this.names.map((name) => table.get(name) as TensorSpec);
+    this.#decays = specs.map(({ role }) => !['norm', 'scalar', 'table'].includes(role));
+    this.#rates = specs.map(({ lrScale = 1 }) => lrScale);
     this.#m = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
     this.#v = this.#parameters.map((p) => persist(Tensor.zeros(p.device, p.shape)));
     this.#masters = this.#parameters.map((p) => (p.dtype === 'float' ? null : persist(cast(p, 'float'))));
@@ -47,7 +54,7 @@ export class AdamW implements Optimizer {
   }
 
   /** One update with gradients in the order of `parameters` (null: no gradient, no change). */
-  update(gradients: readonly (Tensor | null)[], lr: number, gradientNorm: number): void {
+  update(gradients: readonly Gradient[], lr: number, gradientNorm: number): void {
     const { beta1, beta2, eps, weightDecay, clipNorm } = this.#settings;
     this.step++;
     const [c1, c2] = [1 / (1 - beta1 ** this.step), 1 / (1 - beta2 ** this.step)];
@@ -55,11 +62,25 @@ export class AdamW implements Optimizer {
     this.#parameters.forEach((p, i) => {
       const gradient = gradients[i];
       if (!gradient) return;
+      const rate = lr * (this.#rates[i] as number);
+      if ('ids' in gradient) {
+        const [m, v, master] = [this.#m[i] as Tensor, this.#v[i] as Tensor, this.#masters[i] ?? p];
+        sparseAdam(master, m, v, gradient.rows, gradient.ids, {
+          lr: rate,
+          beta1,
+          beta2,
+          eps,
+          step: this.step,
+          scale: clip,
+        });
+        if (master !== p) p.device.run('cast', [p.buffer, master.buffer], [p.size, typeCode(p.dtype), 0]);
+        return;
+      }
       const tensors = [p, this.#m[i], this.#v[i], gradient, this.#masters[i]];
       p.device.run(
         'adamw',
         tensors.map((t) => t?.buffer ?? null),
-        [p.size, lr, beta1, beta2, eps, this.#decays[i] ? weightDecay : 0, c1, c2, clip, typeCode(p.dtype)],
+        [p.size, rate, beta1, beta2, eps, this.#decays[i] ? weightDecay : 0, c1, c2, clip, typeCode(p.dtype)],
       );
     });
   }
@@ -86,11 +107,12 @@ export function clipFactor(gradientNorm: number, clipNorm: number): number {
   return gradientNorm > clipNorm ? clipNorm / gradientNorm : 1;
 }
 
-/** Σ g² over all gradients, one element on the device. */
-export function squaredNorm(gradients: readonly (Tensor | null)[]): Tensor | null {
-  const first = gradients.find((g) => g !== null);
+/** Σ g² over all gradients but those of rows, whose steps do not depend on their scale; one element on the device. */
+export function squaredNorm(gradients: readonly Gradient[]): Tensor | null {
+  const whole = gradients.flatMap((g) => (g && !('ids' in g) ? [g] : []));
+  const [first] = whole;
   if (!first) return null;
   const out = Tensor.zeros(first.device, [1]);
-  for (const g of gradients) if (g) g.device.run('sum_squares', [out.buffer, g.buffer], [g.size]);
+  for (const g of whole) g.device.run('sum_squares', [out.buffer, g.buffer], [g.size]);
   return out;
 }

@@ -6,7 +6,7 @@
 import type { Parameters, TensorSpec } from '@quasar/model';
 import { cast, orthogonalize, persist, scope, Tensor, typeCode } from '@quasar/tensor';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, clipFactor } from './adamw.ts';
-import type { Optimizer } from './optimizer.ts';
+import type { Gradient, Optimizer } from './optimizer.ts';
 
 const MOMENTUM = 0.95;
 
@@ -60,11 +60,11 @@ export class Muon implements Optimizer {
     this.#rest.step = step;
   }
 
-  update(gradients: readonly (Tensor | null)[], lr: number, gradientNorm: number): void {
+  update(gradients: readonly Gradient[], lr: number, gradientNorm: number): void {
     const clip = clipFactor(gradientNorm, this.#settings.clipNorm);
     this.#matrices.forEach((matrix, i) => {
       const gradient = gradients[i];
-      if (gradient) scope(() => this.#move(matrix, gradient, lr, clip));
+      if (gradient && !('ids' in gradient)) scope(() => this.#move(matrix, gradient, lr, clip));
     });
     this.#rest.update(gradients.slice(this.#matrices.length), lr, gradientNorm);
   }

@@ -1,5 +1,8 @@
 /** @file What trains a model: an update in place, and state that a checkpoint keeps. */
-import type { Tensor } from '@quasar/tensor';
+import type { RowGradient, Tensor } from '@quasar/tensor';
+
+/** Of a parameter, or of some rows of a table; null: no gradient, no change. */
+export type Gradient = Tensor | RowGradient | null;
 
 export interface Optimizer {
   readonly names: readonly string[];
@@ -7,8 +10,8 @@ export interface Optimizer {
   readonly parameters: readonly Tensor[];
   /** Updates done. */
   step: number;
-  /** One update with gradients in the order of `parameters` (null: no gradient, no change). */
-  update(gradients: readonly (Tensor | null)[], lr: number, gradientNorm: number): void;
+  /** One update with gradients in the order of `parameters`. */
+  update(gradients: readonly Gradient[], lr: number, gradientNorm: number): void;
   /** What a checkpoint needs beside the parameters, by name. */
   state(): Map<string, Tensor>;
   /** Frees the state and takes the flags off the parameters. */

@@ -1,7 +1,15 @@
 /** @file For tests: a checkpoint that trains in milliseconds per step, and runs on it. */
 import { createHash } from 'node:crypto';
 import { Rng } from '@quasar/base';
-import { type Checkpoint, initialParameters, type QuasarConfig, SIZES, type Tokenizer, trainBpe } from '@quasar/model';
+import {
+  type Checkpoint,
+  initialParameters,
+  type ModelConfig,
+  type QuasarConfig,
+  SIZES,
+  type Tokenizer,
+  trainBpe,
+} from '@quasar/model';
 import { type Device, openDevice } from '@quasar/tensor';
 import { worldSource } from '../data/source.ts';
 import { crossEntropyObjective } from '../objectives/objective.ts';
@@ -29,7 +37,11 @@ export const TINY: QuasarConfig = {
   num_loops: 2,
 };
 
-export function tinyCheckpoint(seed = 'tiny', device: Device = openDevice('auto'), config = TINY): Checkpoint {
+export function tinyCheckpoint(
+  seed = 'tiny',
+  device: Device = openDevice('auto'),
+  config: ModelConfig = TINY,
+): Checkpoint {
   return { config, parameters: initialParameters(config, device, new Rng(seed)), tokenizer: TOKENIZER };
 }
 

@@ -3,6 +3,7 @@
  * Source: the public config (architecture §2.2). Fields that change nothing here are kept because a published config must
  * round-trip; those that say how other programs run the model are read and dropped (parse-config.ts).
  */
+import type { EngramOptions } from '../../layers/engram.ts';
 import type { QuasarAttentionOptions } from '../../layers/quasar-attention.ts';
 import type { WriteRule } from '../../layers/write-gate.ts';
 import type { Positional } from '../../positional.ts';
@@ -93,13 +94,16 @@ export interface QuasarLongConfig extends Partial<QuasarLongOptions> {
   use_looped_injection: boolean;
   num_nextn_predict_layers: 0;
   mtp_loss_scaling_factor: 0;
-  /** Layers with Engram; none is supported yet. */
-  engram_layers: never[];
+  /** Layers that read a memory of n-grams. */
+  engram_layers: number[];
   engram_dim: number;
+  /** Rows of all its tables, before those of each are rounded up to a prime. */
   engram_slots: number;
   engram_num_heads: number;
   engram_ngram_orders: number[];
+  /** Its share of what is added to the hidden state. */
   engram_residual_scale: number;
+  /** Factor on the learning rate of its tables. */
   engram_lr_multiplier: number;
 }
 
@@ -116,6 +120,9 @@ export interface QuasarLongOptions extends WriteRule {
   /** Factors on the gradients of injection and stabiliser gates, and of P by them. Default 1/num_loops. */
   anchor_grad_scale_gate: number;
   anchor_grad_scale_P: number;
+  /** See `EngramOptions`. Default: the paper's gate, the public hash of tokens. */
+  engram_gate: EngramOptions['gate'];
+  engram_token_map: EngramOptions['tokenMap'];
 }
 
 export function optionsOf(config: QuasarLongConfig): QuasarLongOptions {
@@ -128,6 +135,8 @@ export function optionsOf(config: QuasarLongConfig): QuasarLongOptions {
     use_parcae_loop_stabilizer: config.use_parcae_loop_stabilizer ?? false,
     anchor_grad_scale_gate: config.anchor_grad_scale_gate ?? 1 / config.num_loops,
     anchor_grad_scale_P: config.anchor_grad_scale_P ?? 1 / config.num_loops,
+    engram_gate: config.engram_gate ?? 'rmsnorm',
+    engram_token_map: config.engram_token_map ?? 'hash',
     quasar_variant: config.quasar_variant ?? 'preview_chunk',
     quasar_beta: config.quasar_beta ?? 'sigmoid',
     qk_l2norm: config.qk_l2norm ?? true,
@@ -307,6 +316,20 @@ export function quasarOptions(config: QuasarLongConfig): QuasarAttentionOptions 
     quasar_beta,
     qk_l2norm,
     quasar_decay,
+  };
+}
+
+export function engramOptions(config: QuasarLongConfig): EngramOptions {
+  const { engram_gate: gate, engram_token_map: tokenMap } = optionsOf(config);
+  return {
+    at: 'engram',
+    dim: config.engram_dim,
+    slots: config.engram_slots,
+    heads: config.engram_num_heads,
+    orders: config.engram_ngram_orders,
+    gate,
+    tokenMap,
+    lrScale: config.engram_lr_multiplier,
   };
 }
 

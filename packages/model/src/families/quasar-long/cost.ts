@@ -1,6 +1,8 @@
 /** @file State, cache and work of one sequence in the quasar_long family. Source: architecture §3.5.10, §3.6, §3.7, §5; C = 64. */
+
+import { engramStateFloats } from '../../layers/engram.ts';
 import type { SequenceCost } from '../family.ts';
-import { partsOf, type QuasarLongConfig } from './config.ts';
+import { engramOptions, partsOf, type QuasarLongConfig } from './config.ts';
 
 const CHUNK = 64;
 const FLOAT_BYTES = 4;
@@ -20,6 +22,7 @@ export function sequenceCost(config: QuasarLongConfig): SequenceCost {
     if (softmax) softmaxLayers++;
     floats += branch ? perBranch[branch].floats : 0;
     flops += branch ? perBranch[branch].flops : 0;
+    floats += config.engram_layers.includes(layer) ? engramStateFloats(engramOptions(config)) : 0;
   }
   return {
     loops,

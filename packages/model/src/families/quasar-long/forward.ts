@@ -1,16 +1,17 @@
 /**
  * @file The Quasar-Preview skeleton: plain pre-norm layers of softmax attention, in hybrid layers with a branch of linear
  * attention, and a feed-forward or mixture; then a norm and an untied head. Architecture §2.2.
- *   P = h = E[ids];  per loop, per layer:  [h = e^(−softplus p) h + σ(a) P]  [h += σ(γ) P]
+ *   P = h = E[ids];  per loop, per layer:  [h = e^(−softplus p) h + σ(a) P]  [h += σ(γ) P]  [h += s engram(ids, h)]
  *                                          h += attention(norm h);  h += ffn(norm h)
  * One function for training, prefill of any block size and decoding. Public code cuts values and hides NaN between the parts
  * of a hybrid layer; here a number that is none stays to be seen.
  */
-import { add, checkpoint, embedding, recording, rmsNorm, scope, type Tensor } from '@quasar/tensor';
+import { add, axpby, checkpoint, embedding, recording, rmsNorm, scope, type Tensor } from '@quasar/tensor';
 import type { Block, BlockOptions, BlockOutput } from '../../block.ts';
 import { injectAnchor, stabilize } from '../../layers/anchor.ts';
 import { mergeBranch } from '../../layers/branch-merge.ts';
 import type { LayerContext } from '../../layers/context.ts';
+import { engram } from '../../layers/engram.ts';
 import { feedForward } from '../../layers/feed-forward.ts';
 import { type GroupedHeads, groupedAttention } from '../../layers/grouped-attention.ts';
 import { groupedMixture } from '../../layers/grouped-mixture.ts';
@@ -22,6 +23,7 @@ import { rotationOf } from '../../positional.ts';
 import {
   type Branch,
   configuredPositional,
+  engramOptions,
   isMoe,
   optionsOf,
   partsOf,
@@ -61,7 +63,7 @@ export function forwardQuasarLong(
           load: (name) => state?.get(key(name)) ?? null,
           save: (name, tensor) => saved.set(key(name), tensor),
         };
-        return { ...runLayer(before, anchor, layer, c), saved };
+        return { ...runLayer(before, anchor, ids, layer, c), saved };
       });
       h = out.h;
       for (const [name, tensor] of out.saved) next.set(name, tensor);
@@ -76,12 +78,15 @@ export function forwardQuasarLong(
 function runLayer(
   input: Tensor,
   embeddings: Tensor,
+  ids: Tensor,
   layer: number,
   c: LayerContext<QuasarLongConfig>,
 ): { h: Tensor; counts: Tensor | null } {
   const { config } = c;
   const norm = (x: Tensor, name: string) => rmsNorm(x, c.weight(`${name}.weight`), config.rms_norm_eps);
   let h = drawn(input, embeddings, c);
+  if (config.engram_layers.includes(layer))
+    h = axpby(1, h, config.engram_residual_scale, engram(h, ids, c, engramOptions(config)));
   h = add(h, hybridAttention(norm(h, 'input_layernorm'), layer, c));
   const w = norm(h, 'post_attention_layernorm');
   if (!isMoe(config, layer)) return { h: add(h, feedForward(w, c, 'mlp', '_proj')), counts: null };

@@ -1,6 +1,6 @@
 /** @file The quasar_long family passes the gates of every family. */
 import { gates } from '../../testing/gates.ts';
-import { TINY_LONG } from '../../testing/tiny-quasar-long.ts';
+import { TINY_ENGRAM, TINY_LONG } from '../../testing/tiny-quasar-long.ts';
 import type { QuasarLongConfig } from './config.ts';
 
 /** Gradients as they are, so that they agree with differences; embeddings far larger than a step. */
@@ -41,6 +41,19 @@ gates('quasar_long', {
       segments: [5],
       only: /attention\.branch|_attention\./,
       unused: UNUSED,
+    },
+  ],
+});
+
+gates('quasar_long with memories of n-grams', {
+  config: { ...TINY_LONG, ...TINY_ENGRAM, engram_residual_scale: 1 },
+  stateGrows: true,
+  gradients: [
+    {
+      name: 'memories',
+      config: { ...TINY_LONG, ...VISIBLE, ...TINY_ENGRAM, engram_residual_scale: 1, num_loops: 2 },
+      segments: [5, 4],
+      only: /engram/,
     },
   ],
 });

@@ -8,6 +8,8 @@ import { BRANCHES, enabledCycle, QUASAR_LONG_SIZES, type QuasarLongConfig, rotar
 const MAX_LAYERS = 1024;
 const MAX_EXPERTS = 2 ** 16;
 const LONGEST = 2 ** 31 - 1;
+/** No two primes below 2^31 lie further apart: a table may have so many rows more than its share. */
+const LARGEST_GAP = 292;
 
 type Published = Omit<QuasarLongConfig, keyof QuasarLongOptions>;
 
@@ -76,10 +78,10 @@ const REQUIRED: { readonly [F in keyof Published]: Kind } = {
   use_looped_injection: flag,
   num_nextn_predict_layers: only(0),
   mtp_loss_scaling_factor: only(0),
-  engram_layers: listOf(whole(0, MAX_LAYERS - 1), 0),
-  engram_dim: whole(1),
+  engram_layers: listOf(whole(0, MAX_LAYERS - 1), MAX_LAYERS),
+  engram_dim: whole(1, 2 ** 20),
   engram_slots: whole(1, 2 ** 31 - 1),
-  engram_num_heads: whole(1, 2 ** 16),
+  engram_num_heads: whole(1, 1024),
   engram_ngram_orders: listOf(whole(1, 64), 64),
   engram_residual_scale: upTo(0, 1e3),
   engram_lr_multiplier: upTo(0, 1e3),
@@ -93,6 +95,8 @@ const OPTIONAL: { readonly [F in keyof QuasarLongOptions]: Kind } = {
   use_parcae_loop_stabilizer: flag,
   anchor_grad_scale_gate: upTo(0, 1e3),
   anchor_grad_scale_P: upTo(0, 1e3),
+  engram_gate: only('rmsnorm', 'public'),
+  engram_token_map: only('hash', 'canonical'),
   quasar_variant: only('exact', 'preview_chunk', 'preview_recurrent', 'fork_v1'),
   quasar_beta: only('softplus', 'sigmoid', 'static'),
   qk_l2norm: flag,
@@ -165,18 +169,27 @@ function relationIssues(c: QuasarLongConfig): Issue[] {
   const stated = c.moe_shared_expert_intermediate_size;
   const sharedWidth = `num_shared_experts times moe_intermediate_size is ${width}, got ${stated}`;
   require(stated === width, 'config.experts', 'moe_shared_expert_intermediate_size', sharedWidth);
+  for (const field of ['hybrid_attention_layers', 'engram_layers'] as const) {
+    const beyond = c[field].find((layer) => layer >= c.num_hidden_layers);
+    require(beyond === undefined, 'config.layers', field, `layer ${beyond} of ${c.num_hidden_layers}`);
+    const isUnique = new Set(c[field]).size === c[field].length;
+    require(isUnique, 'config.layers', field, 'a layer appears twice');
+  }
   const layers = c.hybrid_attention_layers;
-  const beyond = layers.find((layer) => layer >= c.num_hidden_layers);
-  const last = `layer ${beyond} of ${c.num_hidden_layers}`;
-  require(beyond === undefined, 'config.layers', 'hybrid_attention_layers', last);
-  const isUnique = new Set(layers).size === layers.length;
-  require(isUnique, 'config.layers', 'hybrid_attention_layers', 'a layer appears twice');
   const none = 'no branch of the cycle is enabled';
   const hasBranch = layers.length === 0 || enabledCycle(c).length > 0;
   require(hasBranch, 'config.layers', 'hybrid_layerwise_cycle', none);
   const { hybrid_raven_slots: slots, hybrid_raven_topk: chosen } = c;
   require(slots % 16 === 0, 'config.memory', 'hybrid_raven_slots', `expected a multiple of 16, got ${slots}`);
   require(chosen <= slots, 'config.memory', 'hybrid_raven_topk', `${chosen} of ${slots} slots`);
+  if (c.engram_layers.length > 0) {
+    const { engram_ngram_orders: orders, engram_num_heads: perOrder, engram_slots: rows } = c;
+    require(orders.length > 0, 'config.memory', 'engram_ngram_orders', 'a memory of n-grams needs at least one order');
+    const each = `${rows} rows for ${perOrder * orders.length} tables`;
+    require(perOrder * orders.length <= rows, 'config.memory', 'engram_slots', each);
+    const countable = rows + perOrder * orders.length * LARGEST_GAP < 2 ** 31;
+    require(countable, 'config.memory', 'engram_slots', `the rows of all tables must stay below 2^31, got ${rows}`);
+  }
   const groups = c.hybrid_gla_group_norm_size ?? H;
   require(D % groups === 0, 'config.heads', 'hybrid_gla_group_norm_size', `${D} channels in ${groups} groups`);
   for (const field of ['pad_token_id', 'eos_token_id'] as const)

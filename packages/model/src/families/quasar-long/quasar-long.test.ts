@@ -10,13 +10,15 @@ import { modelInfo } from '../../model-info.ts';
 import { disposeParameters, type Parameters } from '../../parameters.ts';
 import { plainQuasarLong } from '../../testing/plain-quasar-long.ts';
 import { logitsOf, maxDifference, randomTokens, tinyParameters } from '../../testing/tiny.ts';
-import { TINY_LONG } from '../../testing/tiny-quasar-long.ts';
+import { TINY_ENGRAM, TINY_LONG } from '../../testing/tiny-quasar-long.ts';
 import { trainBpe } from '../../tokenizer/index.ts';
 import { familyOf, SIZES, tensorTable } from '../index.ts';
 import { branchOf, glaLogDecay, type QuasarLongConfig } from './config.ts';
 
 const oracle = referenceDevice({ precision: 'f64' });
 const V = TINY_LONG.vocab_size;
+/** Seen in the output: a memory is added in full. */
+const ENGRAM: Partial<QuasarLongConfig> = { ...TINY_ENGRAM, engram_residual_scale: 1 };
 
 describe('the equations written out token by token', () => {
   it.each<[string, Partial<QuasarLongConfig>]>([
@@ -55,6 +57,8 @@ describe('the equations written out token by token', () => {
         topk_group: 1,
       },
     ],
+    ['memories of n-grams', ENGRAM],
+    ['a memory with the public gate, two loops', { ...ENGRAM, engram_gate: 'public', num_loops: 2 }],
     ['rotation everywhere', { use_nope: false, partial_rotary_factor: 1 }],
     ['rotation nowhere', { long_context_mode: 'nope' }],
   ])('%s', async (_, change) => {
@@ -93,6 +97,15 @@ it('preview: the published counts by part', () => {
   expect(sequence.cacheBytesPerToken).toBe(2 * 40_960);
   expect(sequence.contextFlops).toBe(163_840);
   expect(flopsPerToken.products).toBe(2 * 1_409_366_128);
+});
+
+it('preview with a memory in every layer: 66,887,680 parameters each, none of which every token reads', () => {
+  const layers = Array.from({ length: 20 }, (_, layer) => layer);
+  const { parameters, parts } = modelInfo({ ...SIZES.preview, engram_layers: layers });
+  expect(parameters.total).toBe(16_553_949_296 + 20 * 66_887_680);
+  const memory = parts.find(({ part }) => part === 'engram');
+  expect(memory?.parameters).toBe(20 * 66_887_680);
+  expect(memory?.active).toBe(20 * (66_887_680 - 16 * 125_003 * 32));
 });
 
 it('preview: published names, shapes, branches and decays', () => {
@@ -137,6 +150,7 @@ it.each<Partial<QuasarLongConfig>>([
   { num_loops: 2 },
   { hybrid_replacement_mode: 'linear' },
   { hybrid_eval_mode: 'gqa_only' },
+  TINY_ENGRAM,
 ])('the state of a running model has the size it says: %o', async (change) => {
   const config = { ...TINY_LONG, ...change };
   const device = openDevice('auto');

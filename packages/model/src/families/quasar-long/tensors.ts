@@ -1,4 +1,5 @@
 /** @file The exact tensor table of the quasar_long family under its public names. Source: architecture §2.2, §3.5.9, §3.7, §4. */
+import { engramTensors } from '../../layers/engram-tensors.ts';
 import { quasarAttentionTensors } from '../../layers/quasar-attention.ts';
 import {
   bias,
@@ -12,7 +13,16 @@ import {
   type TensorSpec,
   values,
 } from '../../tensor-table.ts';
-import { branchOf, glaLogDecay, isMoe, optionsOf, type QuasarLongConfig, quasarOptions, rotaryDim } from './config.ts';
+import {
+  branchOf,
+  engramOptions,
+  glaLogDecay,
+  isMoe,
+  optionsOf,
+  type QuasarLongConfig,
+  quasarOptions,
+  rotaryDim,
+} from './config.ts';
 
 /** Logit of the share of P in the first steps: 0.001. */
 const CLOSED = -6.907;
@@ -49,6 +59,7 @@ function layerTensors(config: QuasarLongConfig, layer: number): Entries {
     norm('input_layernorm.weight', D),
     norm('post_attention_layernorm.weight', D),
     ...gates.map((name) => bias(name, 1, CLOSED)),
+    ...(config.engram_layers.includes(layer) ? engramTensors(D, config.vocab_size, engramOptions(config)) : []),
     ...inPart('softmax attention', groupedTensors(config, 'attention')),
     ...(branch ? [...inPart('branch merge', mergeTensors(config)), ...branchTensors(config, layer, branch)] : []),
     ...(isMoe(config, layer)

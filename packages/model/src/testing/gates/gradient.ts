@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { type ModelConfig, tensorTable } from '../../families/index.ts';
 import { forward, vocabularyLogits } from '../../forward.ts';
 import type { GateSubject } from '../gates.ts';
-import { randomTokens } from '../tiny.ts';
+import { addedUp, randomTokens } from '../tiny.ts';
 import { packedPositions } from './packing.ts';
 
 export interface GradientCase {
@@ -43,7 +43,16 @@ export function gradientGates(
     const names = [...tensorTable(config)].flatMap(([name, { role }]) => (role === 'buffer' ? [] : [name]));
     const tensors = names.map((name) => parameters.get(name) as Tensor);
     for (const t of tensors) t.requiresGrad = true;
-    const found = scope(() => gradients(tensors, loss).gradients);
+    const { whole, ofRows } = scope(() => {
+      const { gradients: whole, rowGradients: ofRows } = gradients(tensors, loss);
+      return { whole, ofRows };
+    });
+    const found = await Promise.all(
+      tensors.map(async (tensor, i) => {
+        const rows = ofRows[i];
+        return rows ? await addedUp(rows, tensor.size) : ((await whole[i]?.read()) ?? null);
+      }),
+    );
     const lossAt = async () => {
       const value = scope(() => noGrad(loss).loss);
       const number = await value.item();
@@ -59,7 +68,7 @@ export function gradientGates(
       if (!only.test(name) || unused.test(name)) continue;
       const i = names.indexOf(name);
       const tensor = tensors[i] as Tensor;
-      const gradient = Float64Array.from((await found[i]?.read()) ?? new Float64Array(tensor.size));
+      const gradient = Float64Array.from(found[i] ?? new Float64Array(tensor.size));
       const values = (await tensor.read()).slice();
       // Of a gradient with many zeros (rows of the embedding), the largest entry is looked at as well.
       const largest = gradient.reduce(

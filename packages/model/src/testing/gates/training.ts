@@ -15,7 +15,11 @@ export function trainingGates({ config, makeParameters, device, length: T }: Gat
     const trained = [...parameters.values()];
     for (const p of trained) p.requiresGrad = true;
     const step = async (recompute: boolean) => {
-      const { value, gradients: found } = scope(() =>
+      const {
+        value,
+        gradients: found,
+        rowGradients,
+      } = scope(() =>
         gradients(trained, () => {
           const { hidden, aux } = forward(config, parameters, { tokens, B: 1, T, recompute });
           const logits = vocabularyLogits(parameters, hidden);
@@ -25,7 +29,8 @@ export function trainingGates({ config, makeParameters, device, length: T }: Gat
         }),
       );
       expect(maxDifference(await value.logits.read(), evaluated)).toBe(0);
-      return Promise.all(found.map(async (gradient) => [...((await gradient?.read()) ?? [])]));
+      const all = [...found, ...rowGradients.map((of) => of?.rows)];
+      return Promise.all(all.map(async (gradient) => [...((await gradient?.read()) ?? [])]));
     };
     const plain = await step(false);
     expect(plain.some((gradient) => gradient.some((g) => g !== 0))).toBe(true);
