@@ -1,5 +1,6 @@
 /** @file Replayed decoding against the ordinary forward pass, bit for bit. */
-import { forward, type ModelState, vocabularyLogits } from '@quasar/model';
+import { Rng } from '@quasar/base';
+import { forward, initialParameters, type ModelState, type QuasarConfig, vocabularyLogits } from '@quasar/model';
 import { nativeAvailable, nativeDevice, referenceDevice, scope } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import { Decoder } from './decoder.ts';
@@ -45,6 +46,26 @@ describe.each(Object.entries(DEVICES))('%s', (_, open) => {
         decoder.next(Int32Array.from(tokens), n === 0 ? rows : undefined);
         await same();
       }
+    }
+    decoder.dispose();
+  });
+
+  it('writes latent memory when a segment of 64 tokens is complete, as the ordinary path does', async () => {
+    const config: QuasarConfig = { ...TINY, memory_slots: 16, memory_dim: 16 };
+    const parameters = initialParameters(config, device, new Rng('memory'));
+    const step = (tokens: number[], state?: ModelState) =>
+      scope(() => {
+        const out = forward(config, parameters, { tokens: Int32Array.from(tokens), B: 1, T: tokens.length, state });
+        const last = Int32Array.of(tokens.length - 1);
+        return { logits: vocabularyLogits(parameters, out.hidden, last), state: out.state };
+      });
+    const prompt = Array.from({ length: 60 }, (_, i) => (7 * i) % 250);
+    let ordinary = step(prompt);
+    const decoder = new Decoder(config, parameters, step(prompt));
+    for (let n = 0; n < 12; n++) {
+      ordinary = step([n], ordinary.state);
+      decoder.next(Int32Array.of(n));
+      expect(await decoder.logits.read(), `token ${60 + n}`).toEqual(await ordinary.logits.read());
     }
     decoder.dispose();
   });

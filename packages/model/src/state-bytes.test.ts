@@ -1,4 +1,5 @@
 /** @file Saved states: bit for bit, strict about whose they are and what they hold. */
+import { Rng } from '@quasar/base';
 import { openDevice, scope } from '@quasar/tensor';
 import { expect, it } from 'vitest';
 import { readSafetensorsHeader, type TensorToWrite, writeSafetensors } from './checkpoint/safetensors.ts';
@@ -84,6 +85,20 @@ it.each([
   const found = issues(bytes);
   expect(found.length).toBeGreaterThan(0);
   for (const issue of found) expect(issue).toMatch(/^(model.state_lengths|checkpoint.wrong_shape) /);
+});
+
+it('a changed byte gives issues or another state, never an exception', () => {
+  const rng = new Rng('bytes');
+  const header = 8 + Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
+  let refused = 0;
+  for (let i = 0; i < 300; i++) {
+    const bytes = file.slice();
+    bytes[rng.int(0, i % 2 ? header - 1 : file.length - 1)] = rng.int(0, 255);
+    const result = decodeState(CONFIG, device, bytes);
+    if (result.ok) result.value.dispose();
+    else refused += result.issues.length > 0 ? 1 : 0;
+  }
+  expect(refused).toBeGreaterThan(50);
 });
 
 it('a cut file is refused by its header, and cuts anywhere never throw', () => {

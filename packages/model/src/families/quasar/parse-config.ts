@@ -58,8 +58,9 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
   gated_layers: whole(0),
   conv_size: whole(1, 64),
   expand_k: between(0, 64),
-  memory_slots: whole(0, 2 ** 16),
-  memory_dim: whole(0, 2 ** 12),
+  // Making the fixed bank takes slots · dim² operations.
+  memory_slots: whole(0, 4096),
+  memory_dim: whole(0, 512),
   num_shared_experts: whole(0, 64),
   num_routed_experts: whole(1, 2 ** 16),
   top_k: whole(1, 2 ** 16),
