@@ -6,7 +6,7 @@ import { type Issue, QuasarError } from '@quasar/base';
 import { type Device, type DType, persist, Tensor } from '@quasar/tensor';
 import { showName } from '../show.ts';
 import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
-import { type NameMap, type Source, sourceOf, unfusedShape } from './names.ts';
+import { type NameMap, renamed, type Source, sourceOf, unfusedShape } from './names.ts';
 import type { SafetensorsEntry } from './safetensors.ts';
 import { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeIntegers, decodeTensor } from './tensor-bytes.ts';
 import { orThrow, type StoredTensor, type WeightFiles } from './weight-files.ts';
@@ -17,6 +17,8 @@ export interface LoadOptions {
   /** Refuses NaN and infinite weights, by name and index. Default false: they are looked for in weights of strangers. */
   finite?: boolean | undefined;
   onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+  /** Called with the names of tensors that belong to other parts of a public model, such as its vision tower. */
+  onLeftOut?: ((names: readonly string[]) => void) | undefined;
 }
 
 const PIECE_BYTES = 4 * 2 ** 20;
@@ -77,15 +79,17 @@ export function loadTensors(
   device: Device,
   options: LoadOptions = {},
 ): Map<string, Tensor> {
-  const { issues, sources } = matchTensors(table, files.tensors, names);
-  if (issues.length > 0) orThrow(files.path, { ok: false, issues });
+  const { tensors, leftOut, issues: doubles } = renamed(files.tensors, names);
+  const { issues, sources } = matchTensors(table, tensors, names);
+  if (issues.length + doubles.length > 0) orThrow(files.path, { ok: false, issues: [...doubles, ...issues] });
+  if (leftOut.length > 0) options.onLeftOut?.(leftOut);
   const out = new Map<string, Tensor>();
-  const loader = new Loader(files, options);
+  const loader = new Loader(files, tensors, options);
   try {
     for (const [name, spec] of table) {
       const source = sources.get(name) as Source;
       const parts = source.kind === 'whole' ? [name] : source.names.flat();
-      const types = new Set(parts.map((part) => files.tensors.get(part)?.dtype));
+      const types = new Set(parts.map((part) => tensors.get(part)?.dtype));
       const [type = ''] = options.dtype === 'stored' && fitsIn16Bits(spec) && types.size === 1 ? types : [];
       const tensor = persist(Tensor.empty(device, spec.shape, spec.dtype ?? HALF[type] ?? 'float'));
       out.set(name, tensor);
@@ -104,15 +108,17 @@ type Values = Uint16Array | Float32Array | Int32Array;
 
 class Loader {
   readonly #files: WeightFiles;
+  readonly #tensors: ReadonlyMap<string, StoredTensor>;
   readonly #options: LoadOptions;
   readonly #totalBytes: number;
   readonly #piece = new Uint8Array(PIECE_BYTES);
   #doneBytes = 0;
 
-  constructor(files: WeightFiles, options: LoadOptions) {
+  constructor(files: WeightFiles, tensors: ReadonlyMap<string, StoredTensor>, options: LoadOptions) {
     this.#files = files;
+    this.#tensors = tensors;
     this.#options = options;
-    this.#totalBytes = files.sizeBytes;
+    this.#totalBytes = [...tensors.values()].reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
   whole(name: string, to: Tensor): void {
@@ -139,7 +145,7 @@ class Loader {
 
   /** The values of a stored tensor in the type of `to`, in order. */
   #pieces(name: string, to: Tensor, use: (values: Values, start: number) => void): void {
-    const stored = this.#files.tensors.get(name) as StoredTensor;
+    const stored = this.#tensors.get(name) as StoredTensor;
     const width = ALL_DTYPE_BYTES[stored.dtype] as number;
     const keeps = HALF[stored.dtype] === to.dtype;
     const size = stored.end - stored.start;

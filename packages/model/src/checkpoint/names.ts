@@ -1,4 +1,6 @@
 /** @file How public files of a family may name and cut its tensors otherwise than its tensor table does. */
+import type { Issue } from '@quasar/base';
+import { showName } from '../show.ts';
 
 export interface NameMap {
   /**
@@ -6,6 +8,30 @@ export interface NameMap {
    * stand side by side in it. Null for tensors that no file cuts.
    */
   unfused(name: string): ((expert: number) => string[]) | null;
+  /**
+   * The table's name of a tensor of a file; null: of a part of the public model that this one leaves out, by a rule that
+   * names the part. Absent: files name tensors as the table does.
+   */
+  tableName?(name: string): string | null;
+}
+
+/** Tensors of files under the names of the table, the names of those left out, and tensors that have one name. */
+export function renamed<T>(
+  tensors: ReadonlyMap<string, T>,
+  names: NameMap | null,
+): { tensors: ReadonlyMap<string, T>; leftOut: string[]; issues: Issue[] } {
+  const [leftOut, issues]: [string[], Issue[]] = [[], []];
+  if (!names?.tableName) return { tensors, leftOut, issues };
+  const found = new Map<string, T>();
+  for (const [name, tensor] of tensors) {
+    const to = names.tableName(name);
+    if (to === null) leftOut.push(name);
+    else if (found.has(to)) {
+      const message = `another tensor of the files is ${to} too`;
+      issues.push({ code: 'checkpoint.two_names', path: showName(name), message });
+    } else found.set(to, tensor);
+  }
+  return { tensors: found, leftOut, issues };
 }
 
 /** One tensor of the table by the tensors of a file: itself, or the matrices of each expert. */

@@ -3,6 +3,7 @@ import type { Family } from '../family.ts';
 import type { Qwen35Config } from './config.ts';
 import { sequenceCost } from './cost.ts';
 import { forwardQwen35 } from './forward.ts';
+import { qwen35Names } from './names.ts';
 import { parseQwen35Config } from './parse-config.ts';
 import { qwen35Tensors } from './tensors.ts';
 
@@ -16,5 +17,6 @@ export const qwen35: Family<Qwen35Config> = {
     return { 'gated delta net': count('linear_attention'), 'softmax attention': count('full_attention') };
   },
   sequenceCost,
+  names: qwen35Names,
   forwardBlock: forwardQwen35,
 };
