@@ -28,7 +28,7 @@ describe('pretrain', () => {
     settings: SMALL,
   });
 
-  it('learns from the world and a text; a stopped run gives the same bytes', async () => {
+  it('learns from the world and a text; a stopped run gives the same bytes', { timeout: 120_000 }, async () => {
     const dataPath = join(root, 'text.txt');
     writeFileSync(dataPath, 'The text of the user. '.repeat(50));
     const { evaluations } = await pretrain({ ...options('whole'), dataPath });
