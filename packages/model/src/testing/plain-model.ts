@@ -14,6 +14,7 @@ import {
 import { fixedMemoryBank } from '../layers/latent-memory.ts';
 import { dot, heads, type Vector } from './plain.ts';
 import { plainQuasarAttention } from './plain-quasar-attention.ts';
+import { plainSiblingAttention } from './plain-sibling-attention.ts';
 
 /** Values of each tensor by name. */
 export type Weights = ReadonlyMap<string, ArrayLike<number>>;
@@ -53,8 +54,11 @@ export function plainModel(config: QuasarConfig, weights: Weights, tokens: Int32
 
   const { positional: mode, nope_after_position: cutoff } = options;
   const rotation = mode === 'nope' ? null : { theta: config.rope_theta, ...(mode === 'safe_nope' ? { cutoff } : {}) };
-  const quasar = (rows: Vector[], at: string) =>
-    plainQuasarAttention(rows, attentionOptions(config), (name) => get(`${at}.${name}`), rotation);
+  const quasar = (rows: Vector[], at: string) => {
+    const [heads, of] = [attentionOptions(config), (name: string) => get(`${at}.${name}`)];
+    if (options.attention === 'quasar') return plainQuasarAttention(rows, heads, of, rotation);
+    return plainSiblingAttention(rows, options.attention, heads, of, config.rope_theta);
+  };
 
   /** S -> diag(eᵍ) S + k vᵀ per token. */
   function gla(rows: Vector[], at: string): Vector[] {

@@ -3,7 +3,9 @@
  * Source: the public Quasar-3B config (architecture §2.1). Fields that change nothing here (`attn_mode`, …) are kept
  * because a published config must round-trip.
  */
+
 import type { QuasarAttentionOptions } from '../../layers/quasar-attention.ts';
+import type { Sibling } from '../../layers/sibling-attention.ts';
 import type { WriteRule } from '../../layers/write-gate.ts';
 import type { Positional } from '../../positional.ts';
 
@@ -61,6 +63,8 @@ export interface QuasarConfig extends Partial<QuasarOptions> {
 
 /** Fields that published configs do not have; absent ones have the values of `optionsOf`. */
 export interface QuasarOptions extends WriteRule {
+  /** What stands in the place of Quasar attention, for comparisons; the rule of writing is then that of the mechanism. */
+  attention: 'quasar' | Sibling;
   /** How the model was trained to know positions; `forward` can be told otherwise. */
   positional: Positional['mode'];
   /** First position that `safe_nope` does not rotate. */
@@ -83,6 +87,7 @@ export interface QuasarOptions extends WriteRule {
 
 export function optionsOf(config: QuasarConfig): QuasarOptions {
   return {
+    attention: config.attention ?? 'quasar',
     quasar_variant: config.quasar_variant ?? 'exact',
     quasar_beta: config.quasar_beta ?? 'softplus',
     qk_l2norm: config.qk_l2norm ?? true,

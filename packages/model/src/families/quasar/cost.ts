@@ -11,21 +11,27 @@ export function sequenceCost(config: QuasarConfig): SequenceCost {
   const convTails = config.use_short_conv ? 3 * (config.conv_size - 1) * D : 0;
   // Of an open segment: up to 63 rows, each with its saliency.
   const memory = K > 0 && optionsOf(config).memory_mode === 'causal' ? K * M + (CHUNK - 1) * (M + 1) : 0;
+  const { attention } = optionsOf(config);
+  const added = (keys: number) => H * (4 * keys * E + 2 * CHUNK * (keys + E));
+  const delta = H * (6 * E * E + CHUNK * 8 * E);
+  const linear = { floats: H * E * E + convTails, flops: attention === 'gla' ? added(E) : delta, cached: 0 };
   const perLayer = {
-    quasar: { floats: H * E * E + convTails, flops: H * (6 * E * E + CHUNK * 8 * E) },
-    gla: { floats: H * dk * E + memory, flops: H * (4 * dk * E + 2 * CHUNK * (dk + E)) + 4 * K * M },
+    quasar: attention === 'softmax' ? { floats: convTails, flops: 0, cached: 2 * D } : linear,
+    gla: { floats: H * dk * E + memory, flops: added(dk) + 4 * K * M, cached: 0 },
   };
-  let [floats, flops] = [0, 0];
+  let [floats, flops, cached] = [0, 0, 0];
   for (let layer = 0; layer < L; layer++) {
     const of = perLayer[layerType(config, layer)];
     floats += of.floats;
     flops += of.flops;
+    cached += of.cached;
   }
   return {
     loops,
     stateBytes: loops * floats * FLOAT_BYTES,
-    cacheBytesPerToken: 0,
+    cacheBytesPerToken: loops * cached * FLOAT_BYTES,
     recurrenceFlops: loops * flops,
-    contextFlops: 0,
+    // q·k and the weighted sum of v, two operations each.
+    contextFlops: loops * cached * 2,
   };
 }

@@ -13,6 +13,7 @@ import { gatedLinearAttention } from '../../layers/gated-linear-attention.ts';
 import { readMemory } from '../../layers/latent-memory.ts';
 import { mixture } from '../../layers/mixture.ts';
 import { quasarAttention } from '../../layers/quasar-attention.ts';
+import { siblingAttention } from '../../layers/sibling-attention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { type Positional, rotationOf } from '../../positional.ts';
 import { attentionOptions, hasMemory, isMoe, layerType, optionsOf, type QuasarConfig } from './config.ts';
@@ -96,7 +97,7 @@ function runLayer(
   let h = site === 'layer_input' ? inject(input, anchor, c) : input;
   const u = norm(h, 'ln1');
   const isQuasar = layerType(config, layer) === 'quasar';
-  let a = isQuasar ? quasarAttention(u, c, attentionOptions(config)) : gatedLinearAttention(u, c);
+  let a = isQuasar ? attentionOf(u, c) : gatedLinearAttention(u, c);
   const memory = hasMemory(config, layer) ? readMemory(u, c) : null;
   if (memory) a = add(a, memory.y);
   h = axpby(1, h, rho, norm(a, 'ln1_out'));
@@ -106,6 +107,11 @@ function runLayer(
   h = axpby(1, h, rho, norm(f, 'ln2_out'));
   if (site === 'loop_end' && layer === config.n_layers - 1) h = inject(h, anchor, c);
   return { h, routed: routed && { loss: routed.loss, counts: routed.counts }, memoryLoss: memory?.loss ?? null };
+}
+
+function attentionOf(u: Tensor, c: LayerContext<QuasarConfig>): Tensor {
+  const [{ attention }, options] = [optionsOf(c.config), attentionOptions(c.config)];
+  return attention === 'quasar' ? quasarAttention(u, c, options) : siblingAttention(u, c, attention, options);
 }
 
 function inject(h: Tensor, anchor: Tensor, c: LayerContext<QuasarConfig>): Tensor {

@@ -1,6 +1,6 @@
 /** @file The quasar family (Quasar-3B): a looped stack of Quasar attention and GLA with BigMac experts, no softmax. */
 import type { Family } from '../family.ts';
-import { layerType, type QuasarConfig } from './config.ts';
+import { layerType, optionsOf, type QuasarConfig } from './config.ts';
 import { sequenceCost } from './cost.ts';
 import { forwardQuasar } from './forward.ts';
 import { parseQuasarConfig } from './parse-config.ts';
@@ -23,10 +23,9 @@ export const quasar: Family<QuasarConfig> = {
   withTokens: (config, { begin, end }) => ({ ...config, bos_token_id: begin, eos_token_id: end }),
   layers(config) {
     const types = Array.from({ length: config.n_layers }, (_, layer) => layerType(config, layer));
-    return {
-      quasar: types.filter((type) => type === 'quasar').length,
-      gla: types.filter((type) => type === 'gla').length,
-    };
+    const { attention } = optionsOf(config);
+    const [own, gla] = (['quasar', 'gla'] as const).map((type) => types.filter((one) => one === type).length);
+    return attention === 'gla' ? { gla: types.length } : { [attention]: own as number, gla: gla as number };
   },
   sequenceCost,
   forwardBlock: forwardQuasar,

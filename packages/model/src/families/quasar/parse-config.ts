@@ -1,5 +1,6 @@
 /** @file Reads a config.json strictly: what a field may be, and which fields must agree. */
 import type { Issue, Result } from '@quasar/base';
+import { SIBLINGS } from '../../layers/sibling-attention.ts';
 import { show, showName } from '../../show.ts';
 import { glaKeyDim, optionsOf, QUASAR_SIZES, type QuasarConfig, type QuasarOptions } from './config.ts';
 
@@ -22,6 +23,7 @@ const FIXED: ReadonlySet<string> = new Set<keyof QuasarConfig>([
 ]);
 
 const CHOICES: { [F in keyof QuasarOptions as QuasarOptions[F] extends string ? F : never]: readonly string[] } = {
+  attention: ['quasar', ...SIBLINGS],
   quasar_variant: ['exact', 'preview_chunk', 'preview_recurrent', 'fork_v1'],
   quasar_beta: ['softplus', 'sigmoid', 'static'],
   quasar_decay: ['none', 'scalar', 'channel'],
@@ -170,5 +172,10 @@ function relationIssues(c: QuasarConfig): Issue[] {
   require(Number.isInteger(bottleneck) && Number.isInteger(width), 'config.experts', 'bigmac_r', bigmac);
   for (const field of ['bos_token_id', 'eos_token_id'] as const)
     require(c[field] < c.vocab_size, 'config.token_id', field, `token ${c[field]} of a vocabulary of ${c.vocab_size}`);
+  const { attention = 'quasar' } = c;
+  for (const field of ['quasar_variant', 'quasar_beta', 'qk_l2norm', 'quasar_decay'] as const) {
+    const message = `expected no rule of Quasar attention for layers of ${attention}, got ${show(c[field])}`;
+    require(attention === 'quasar' || c[field] === undefined, 'config.wrong_value', field, message);
+  }
   return issues;
 }

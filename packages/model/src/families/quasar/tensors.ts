@@ -1,5 +1,7 @@
 /** @file The exact tensor table of the quasar family under its public names. Source: architecture §2.1, §3.13, §4. */
+import type { HeadInits } from '../../layers/heads.ts';
 import { quasarAttentionTensors } from '../../layers/quasar-attention.ts';
+import { siblingTensors } from '../../layers/sibling-attention.ts';
 import { bias, constant, type Entries, entry, inPart, matrix, norm, type TensorSpec } from '../../tensor-table.ts';
 import { attentionOptions, glaKeyDim, isMoe, layerType, optionsOf, type QuasarConfig } from './config.ts';
 
@@ -33,22 +35,26 @@ export function quasarTensors(config: QuasarConfig): Map<string, TensorSpec> {
 function layerTensors(config: QuasarConfig, layer: number): Entries {
   const D = config.d_model;
   const gate = config.looped_injection_init;
-  const { std, outStd } = deviations(config);
   return [
     ...inPart('norms and gates', [
       ...['ln1', 'ln1_out', 'ln2', 'ln2_out'].map((name) => norm(`${name}.weight`, D)),
       bias('injection_gate', 1, Math.log(gate / (1 - gate))),
     ]),
     ...(layerType(config, layer) === 'quasar'
-      ? quasarAttentionTensors(D, attentionOptions(config), {
-          projection: () => ({ kind: 'normal', std }),
-          output: { kind: 'normal', std: outStd },
-        })
+      ? attentionTensors(config)
       : inPart('gated linear attention', glaTensors(config))),
     ...(isMoe(config, layer)
       ? inPart('router and bottleneck', mixtureTensors(config))
       : inPart('dense feed-forward', feedForwardTensors(config, 'ffn', config.d_ff))),
   ];
+}
+
+function attentionTensors(config: QuasarConfig): Entries {
+  const { std, outStd } = deviations(config);
+  const inits: HeadInits = { projection: () => ({ kind: 'normal', std }), output: { kind: 'normal', std: outStd } };
+  const [{ attention }, options] = [optionsOf(config), attentionOptions(config)];
+  if (attention === 'quasar') return quasarAttentionTensors(config.d_model, options, inits);
+  return inPart('attention', siblingTensors(config.d_model, attention, options, inits));
 }
 
 function glaTensors(config: QuasarConfig): Entries {
