@@ -1,6 +1,7 @@
 /** @file One block of tokens on its way through a model of any family: what goes in, what comes out. */
 import { QuasarError } from '@quasar/base';
 import { type Device, Positions, Tensor } from '@quasar/tensor';
+import type { LayerContext } from './layers/context.ts';
 import type { Positional } from './positional.ts';
 import type { ModelState } from './state.ts';
 
@@ -26,6 +27,8 @@ export interface ForwardInput {
 /** What changes how a block is computed, with the tensors of the `ModelState` before it. */
 export type BlockOptions = Pick<ForwardInput, 'positional' | 'chunk' | 'auxLosses' | 'recompute'> & {
   state?: ReadonlyMap<string, Tensor> | undefined;
+  /** What a graft makes of the output y of a layer's attention, whose normalised input is u. */
+  branch?: ((y: Tensor, u: Tensor, c: LayerContext<unknown>, layer: number) => Tensor) | undefined;
 };
 
 export interface BlockOutput {

@@ -30,6 +30,7 @@ export {
   writeWeights,
 } from './checkpoint/write-weights.ts';
 export type { SequenceCost } from './families/family.ts';
+export type { GraftConfig } from './families/graft/config.ts';
 export {
   countParameters,
   expertBiasOf,
@@ -44,6 +45,13 @@ export {
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
 export type { QuasarLongConfig } from './families/quasar-long/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
+export {
+  type GraftCheckpoint,
+  type GraftOptions,
+  graftOnto,
+  loadBranches,
+  saveBranches,
+} from './graft.ts';
 export { canonicalTokenMap } from './layers/engram-tensors.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';
 export { disposeParameters, initialParameters, initialValues, type Parameters } from './parameters.ts';
@@ -51,5 +59,5 @@ export type { Positional } from './positional.ts';
 export { ModelState } from './state.ts';
 export { decodeState, encodeState } from './state-bytes.ts';
 export { stateShapes } from './state-shapes.ts';
-export type { Role, TensorSpec } from './tensor-table.ts';
+export { isTrained, type Role, type TensorSpec } from './tensor-table.ts';
 export * from './tokenizer/index.ts';

@@ -2,7 +2,7 @@
 import { sizeOf } from '@quasar/tensor';
 import type { SequenceCost } from './families/family.ts';
 import { activeShare, countParameters, familyOf, type ModelConfig } from './families/index.ts';
-import { fitsIn16Bits, type Role } from './tensor-table.ts';
+import { fitsIn16Bits, isTrained, type Role } from './tensor-table.ts';
 
 export interface PartInfo {
   part: string;
@@ -52,8 +52,8 @@ export function modelInfo(config: ModelConfig): ModelInfo {
     const halves = fitsIn16Bits(spec);
     inference.bf16 += size * (halves ? 2 : 4);
     inference.f32 += size * 4;
-    const trained = spec.role === 'buffer' ? 0 : TRAINING_BYTES.gradientAndMoments;
-    training.bf16 += size * (trained + (halves ? 2 + TRAINING_BYTES.master : 4));
+    const trained = isTrained(spec) ? TRAINING_BYTES.gradientAndMoments : 0;
+    training.bf16 += size * (trained + (halves ? 2 + (trained > 0 ? TRAINING_BYTES.master : 0) : 4));
     training.f32 += size * (trained + 4);
     if (spec.role === 'buffer') continue;
     const part = spec.part ?? PART_OF_ROLE[spec.role];

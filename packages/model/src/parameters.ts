@@ -3,15 +3,20 @@ import { QuasarError, type Rng } from '@quasar/base';
 import { type Device, persist, sizeOf, Tensor } from '@quasar/tensor';
 import { type ModelConfig, tensorTable } from './families/index.ts';
 import { orthogonalRows } from './orthogonal.ts';
-import type { Init } from './tensor-table.ts';
+import type { Init, TensorSpec } from './tensor-table.ts';
 
 /** By public name. Buffers are there too; only the others get `requiresGrad` when they are trained. */
 export type Parameters = Map<string, Tensor>;
 
 /** A fresh model. Each tensor draws from its own stream, so a new tensor never changes the others. */
 export function initialParameters(config: ModelConfig, device: Device, rng: Rng): Parameters {
+  return drawParameters(tensorTable(config), device, rng);
+}
+
+/** Fresh tensors of a table, or of a part of one. */
+export function drawParameters(table: ReadonlyMap<string, TensorSpec>, device: Device, rng: Rng): Parameters {
   const parameters: Parameters = new Map();
-  for (const [name, { shape, init, dtype }] of tensorTable(config)) {
+  for (const [name, { shape, init, dtype }] of table) {
     const values = initialValues(shape, init, rng.fork(name));
     parameters.set(name, persist(Tensor.from(device, shape, values, dtype)));
   }

@@ -34,7 +34,12 @@ export interface TensorSpec {
   dtype?: 'int';
   /** What `modelInfo` counts it under; absent: by its role. */
   part?: string;
+  /** Training leaves it as it is, bit for bit, and keeps no gradient of it. */
+  isFrozen?: boolean;
 }
+
+/** Whether an optimizer moves the tensor. */
+export const isTrained = ({ role, isFrozen = false }: TensorSpec): boolean => role !== 'buffer' && !isFrozen;
 
 export type Entries = [name: string, spec: TensorSpec][];
 

@@ -6,11 +6,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError, type Result, writeFileAtomic } from '@quasar/base';
 import { type Device, sizeOf, type Tensor } from '@quasar/tensor';
-import { familyOf, type ModelConfig, parseConfig, tensorTable } from '../families/index.ts';
+import { type ModelConfig, namesOf, parseConfig, tensorTable } from '../families/index.ts';
 import type { Parameters } from '../parameters.ts';
 import type { TensorSpec } from '../tensor-table.ts';
 import { Tokenizer } from '../tokenizer/index.ts';
 import { type LoadOptions, loadTensors } from './load-tensors.ts';
+import type { NameMap } from './names.ts';
 import { unfusedShape } from './names.ts';
 import { encodeIntegers, encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
 import { CHECKPOINT_FILES, fileError, orThrow, WeightFiles } from './weight-files.ts';
@@ -83,7 +84,7 @@ export function loadParameters(
 ): Parameters {
   const files = WeightFiles.open(path);
   try {
-    return loadTensors(files, tensorTable(config), familyOf(config).names ?? null, device, options);
+    return loadTensors(files, tensorTable(config), namesOf(config), device, options);
   } finally {
     files.close();
   }
@@ -103,25 +104,28 @@ export async function saveCheckpoint(
   options: SaveOptions = {},
 ): Promise<void> {
   const { config, parameters, tokenizer } = checkpoint;
-  const tensors = streamed(config, parameters, dtype, options.unfused ?? false);
+  const names = options.unfused ? namesOf(config) : null;
+  const tensors = streamedTensors(tensorTable(config), parameters, dtype, names);
   writeFileAtomic(join(directory, CHECKPOINT_FILES.config), `${JSON.stringify(config, null, 2)}\n`);
   writeFileAtomic(join(directory, CHECKPOINT_FILES.tokenizer), tokenizer.toJson());
   await writeWeights(directory, tensors, { ...options, metadata });
 }
 
-/** @throws QuasarError `checkpoint.missing_tensor` */
-function streamed(
-  config: ModelConfig,
+/**
+ * The tensors of a table as they are written. @param unfused how experts are cut; null: not at all
+ * @throws QuasarError `checkpoint.missing_tensor`
+ */
+export function streamedTensors(
+  table: ReadonlyMap<string, TensorSpec>,
   parameters: Parameters,
   dtype: 'F32' | 'BF16',
-  unfused: boolean,
+  unfused: NameMap | null = null,
 ): StreamedTensor[] {
-  const names = familyOf(config).names ?? null;
   const out: StreamedTensor[] = [];
-  for (const [name, spec] of tensorTable(config)) {
+  for (const [name, spec] of table) {
     const tensor = parameters.get(name);
     if (!tensor) throw new QuasarError('checkpoint.missing_tensor', `save: parameter ${name} is missing`);
-    const of = unfused ? (names?.unfused(name) ?? null) : null;
+    const of = unfused?.unfused(name) ?? null;
     if (of) out.push(...unfusedTensors(tensor, of, dtype));
     else {
       const stored = writtenDtype(spec, dtype);

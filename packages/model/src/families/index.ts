@@ -1,9 +1,13 @@
 /** @file The families by `model_type`, and what can be asked of any config. */
 import type { Result } from '@quasar/base';
 import { sizeOf } from '@quasar/tensor';
+import type { NameMap } from '../checkpoint/names.ts';
 import { show } from '../show.ts';
 import type { Role, TensorSpec } from '../tensor-table.ts';
+
 import type { ExpertBias, Family } from './family.ts';
+import type { GraftConfig } from './graft/config.ts';
+import { graft } from './graft/index.ts';
 import { QUASAR_SIZES, type QuasarConfig } from './quasar/config.ts';
 import { quasar } from './quasar/index.ts';
 import { QUASAR_LONG_SIZES, type QuasarLongConfig } from './quasar-long/config.ts';
@@ -11,12 +15,13 @@ import { quasarLong } from './quasar-long/index.ts';
 import type { Qwen35Config } from './qwen3-5/config.ts';
 import { qwen35 } from './qwen3-5/index.ts';
 
-export type ModelConfig = QuasarConfig | QuasarLongConfig | Qwen35Config;
+export type ModelConfig = QuasarConfig | QuasarLongConfig | Qwen35Config | GraftConfig;
 
 const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = {
   quasar,
   quasar_long: quasarLong,
   qwen3_5_text: qwen35,
+  quasar_graft: graft,
 };
 
 /** Types of configs that are read as another one. */
@@ -41,6 +46,11 @@ export function parseConfig(json: unknown): Result<ModelConfig> {
   const name = typeof type === 'string' && Object.hasOwn(ALIASES, type) ? ALIASES[type] : type;
   const known = typeof name === 'string' && Object.hasOwn(FAMILIES, name);
   return FAMILIES[known ? (name as ModelConfig['model_type']) : 'quasar'].parseConfig(json);
+}
+
+/** How public files of the model, or of the base of a graft, name and cut its tensors; null: as the table does. */
+export function namesOf(config: ModelConfig): NameMap | null {
+  return familyOf(config.model_type === 'quasar_graft' ? config.base : config).names ?? null;
 }
 
 /** Every tensor of a checkpoint in file order. */

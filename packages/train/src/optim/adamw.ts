@@ -2,7 +2,7 @@
  * @file AdamW over a model's parameters (Loshchilov and Hutter 2019), with global-norm clipping. Tables of rows have Adam on
  * the rows that a batch read.
  */
-import type { Parameters, TensorSpec } from '@quasar/model';
+import { isTrained, type Parameters, type TensorSpec } from '@quasar/model';
 import { cast, persist, sparseAdam, Tensor, typeCode } from '@quasar/tensor';
 import type { Gradient, Optimizer } from './optimizer.ts';
 
@@ -37,7 +37,7 @@ export class AdamW implements Optimizer {
     table: ReadonlyMap<string, TensorSpec>,
     settings: AdamWSettings = ADAMW_DEFAULTS,
   ) {
-    this.names = [...table].filter(([, spec]) => spec.role !== 'buffer').map(([name]) => name);
+    this.names = [...table].filter(([, spec]) => isTrained(spec)).map(([name]) => name);
     this.#parameters = this.names.map((name) => parameters.get(name) as Tensor);
     const specs = this.names.map((name) => table.get(name) as TensorSpec);
     this.#decays = specs.map(({ role }) => !['norm', 'scalar', 'table'].includes(role));

@@ -3,7 +3,7 @@
  * Steps are scaled by 0.2·√max(rows, columns), which gives them the RMS of AdamW's (Liu et al. 2025, "Muon is scalable for LLM
  * training"), so learning rate and weight decay are those of AdamW.
  */
-import type { Parameters, TensorSpec } from '@quasar/model';
+import { isTrained, type Parameters, type TensorSpec } from '@quasar/model';
 import { cast, orthogonalize, persist, scope, Tensor, typeCode } from '@quasar/tensor';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, clipFactor } from './adamw.ts';
 import type { Gradient, Optimizer } from './optimizer.ts';
@@ -36,7 +36,7 @@ export class Muon implements Optimizer {
     settings: AdamWSettings = ADAMW_DEFAULTS,
   ) {
     const [own, others] = [new Map<string, TensorSpec>(), new Map<string, TensorSpec>()];
-    for (const [name, spec] of table) (isOrthogonalised(spec) ? own : others).set(name, spec);
+    for (const [name, spec] of table) (isTrained(spec) && isOrthogonalised(spec) ? own : others).set(name, spec);
     this.#rest = new AdamW(parameters, others, settings);
     this.#settings = settings;
     this.#matrices = [...own.keys()].map((name) => {

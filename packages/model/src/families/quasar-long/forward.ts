@@ -63,7 +63,7 @@ export function forwardQuasarLong(
           load: (name) => state?.get(key(name)) ?? null,
           save: (name, tensor) => saved.set(key(name), tensor),
         };
-        return { ...runLayer(before, anchor, ids, layer, c), saved };
+        return { ...runLayer(before, anchor, ids, layer, c, options.branch), saved };
       });
       h = out.h;
       for (const [name, tensor] of out.saved) next.set(name, tensor);
@@ -81,13 +81,16 @@ function runLayer(
   ids: Tensor,
   layer: number,
   c: LayerContext<QuasarLongConfig>,
+  graft: BlockOptions['branch'],
 ): { h: Tensor; counts: Tensor | null } {
   const { config } = c;
   const norm = (x: Tensor, name: string) => rmsNorm(x, c.weight(`${name}.weight`), config.rms_norm_eps);
   let h = drawn(input, embeddings, c);
   if (config.engram_layers.includes(layer))
     h = axpby(1, h, config.engram_residual_scale, engram(h, ids, c, engramOptions(config)));
-  h = add(h, hybridAttention(norm(h, 'input_layernorm'), layer, c));
+  const u = norm(h, 'input_layernorm');
+  const a = hybridAttention(u, layer, c);
+  h = add(h, graft ? graft(a, u, c, layer) : a);
   const w = norm(h, 'post_attention_layernorm');
   if (!isMoe(config, layer)) return { h: add(h, feedForward(w, c, 'mlp', '_proj')), counts: null };
   const { y, counts } = groupedMixture(w, c, {

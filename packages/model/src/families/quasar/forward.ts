@@ -61,7 +61,7 @@ export function forwardQuasar(
           save: (name, tensor) => saved.set(key(name), tensor),
         };
         const bias = isMoe(config, layer) ? selectionBias(config, parameters, layer) : null;
-        return { ...runLayer(before, anchor, layer, bias, c), saved };
+        return { ...runLayer(before, anchor, layer, bias, c, options.branch), saved };
       });
       h = out.h;
       for (const [name, tensor] of out.saved) next.set(name, tensor);
@@ -89,6 +89,7 @@ function runLayer(
   layer: number,
   bias: Tensor | null,
   c: LayerContext<QuasarConfig>,
+  branch: BlockOptions['branch'],
 ): LayerOutput {
   const { config } = c;
   const { rms_norm_eps: eps, residual_scale: rho } = config;
@@ -100,6 +101,7 @@ function runLayer(
   let a = isQuasar ? attentionOf(u, c) : gatedLinearAttention(u, c);
   const memory = hasMemory(config, layer) ? readMemory(u, c) : null;
   if (memory) a = add(a, memory.y);
+  if (branch) a = branch(a, u, c, layer);
   h = axpby(1, h, rho, norm(a, 'ln1_out'));
   const w = norm(h, 'ln2');
   const routed = bias ? mixture(w, bias, c) : null;

@@ -18,7 +18,7 @@ export function forwardQwen35(
   config: Qwen35Config,
   parameters: Parameters,
   { ids, positions }: Block,
-  { state, chunk, positional = { mode: 'rope' }, recompute = false }: BlockOptions = {},
+  { state, chunk, positional = { mode: 'rope' }, recompute = false, branch }: BlockOptions = {},
 ): BlockOutput {
   const { rms_norm_eps: eps, rope_parameters: rope } = config;
   const rotation = rotationOf(positional, { theta: rope.rope_theta, rotary: rotaryDim(config) });
@@ -41,7 +41,8 @@ export function forwardQwen35(
         save: (name, tensor) => saved.set(`0.${layer}.${name}`, tensor),
       };
       const u = centredNorm(before, c.weight('input_layernorm.weight'), eps);
-      const mixed = add(before, type === 'linear_attention' ? gatedDeltaNet(u, c) : gatedAttention(u, c));
+      const y = type === 'linear_attention' ? gatedDeltaNet(u, c) : gatedAttention(u, c);
+      const mixed = add(before, branch ? branch(y, u, c, layer) : y);
       const w = centredNorm(mixed, c.weight('post_attention_layernorm.weight'), eps);
       return { h: add(mixed, feedForward(w, c, 'mlp', '_proj')), saved };
     });
