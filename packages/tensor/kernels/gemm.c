@@ -12,7 +12,7 @@ enum { MR = 6, NV = 2, PA = 8 };
 #else /* V8 spills what 5 rows need, for half the speed */
 enum { MR = 4, NV = 2, PA = 4 };
 #endif
-enum { NR = NV * VW, KC = 512, MC = 14 * MR };
+enum { NR = NV * VW, KC = 384, MC = 14 * MR };
 
 /* Compilers of machine code hold the address of every row of C in registers unless told to step from row to row. */
 #if defined(__wasm__)
@@ -21,12 +21,46 @@ enum { NR = NV * VW, KC = 512, MC = 14 * MR };
 #define KEEP_POINTER(p) __asm__("" : "+r"(p))
 #endif
 
-/* C[R, V vectors] by A[R,K] B[K, V vectors]; the last vector holds `part` floats. */
+/* WebAssembly has no way to ask for memory ahead of its use. */
+#if defined(__wasm__)
+enum { FETCHES = 0 };
+#else
+enum { FETCHES = 1 };
+#endif
+
+/* Operands that are wanted next: tiles bring them into the cache of the second level as they compute, a line for every k.
+   `lines` lines are left, rows of `span` bytes that lie `row` bytes apart. */
+typedef struct {
+  const char *at, *end;
+  long lines, span, row;
+} ahead;
+
+/* X[rows,columns] of numbers of `bytes` bytes; one of the strides is 1, or there is no use in it. */
+static ahead fetch(const void *X, long bytes, long rows, long columns, long rowX, long colX) {
+  const char *x = X;
+  long count = colX == 1 ? rows : columns, row = (colX == 1 ? rowX : colX) * bytes, length = (colX == 1 ? columns : rows) * bytes;
+  long span = (length + 63 + (((uintptr_t)x | (uintptr_t)row) % 64 ? 63 : 0)) / 64 * 64;
+  return (ahead){x, x + span, count * (span / 64), span, row};
+}
+
+/* C[R, V vectors] by A[R,K] B[K, V vectors]; the last vector holds `part` floats. The tile below in C is wanted next, and what
+   `next` says, if it is given. */
 static inline __attribute__((always_inline)) void tile(const int R, const int V, const int whole, int part, long K,
                                                        const float *A, long rowA, long colA, const float *B, long ldb,
-                                                       float *C, long ldc, int mode) {
+                                                       float *C, long ldc, int mode, ahead *next) {
   vf s[MR][NV];
   const float *c = C;
+  ahead n = next ? *next : (ahead){0};
+  long skip = n.row - n.span;
+  if (FETCHES && next) {
+    const float *below = C + R * ldc;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++, below += ldc) {
+      KEEP_POINTER(below);
+#pragma GCC unroll 3
+      for (int j = 0; j < V; j++) __builtin_prefetch(below + j * VW);
+    }
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++, c += ldc) {
     KEEP_POINTER(c);
@@ -40,6 +74,11 @@ static inline __attribute__((always_inline)) void tile(const int R, const int V,
     vf b[NV];
 #pragma GCC unroll 3
     for (int j = 0; j < V; j++) b[j] = whole ? vload(B + j * VW) : vload_part(B + j * VW, part);
+    if (FETCHES && k < n.lines) {
+      __builtin_prefetch(n.at, 0, 2);
+      n.at += 64;
+      if (n.at >= n.end) n.at += skip, n.end += n.row;
+    }
     const float *a = A;
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
@@ -49,6 +88,7 @@ static inline __attribute__((always_inline)) void tile(const int R, const int V,
       if (r % 4 == 3) a += 4 * rowA;
     }
   }
+  if (FETCHES && next) next->at = n.at, next->end = n.end, next->lines = n.lines - K;
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++, C += ldc) {
     KEEP_POINTER(C);
@@ -70,13 +110,13 @@ enum { CONSTANT_STRIDES = 0 };
 
 /* Tiles of 1 .. MR rows; of NV vectors, one vector, a part of a vector. */
 typedef void (*tile_fn)(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc,
-                        int mode);
+                        int mode, ahead *next);
 #define TILE(R, name, V, whole)                                                                                        \
   static void name##R(int part, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C, long ldc, \
-                      int mode) {                                                                                      \
+                      int mode, ahead *next) {                                                                         \
     if (CONSTANT_STRIDES && rowA == 1 && colA == PA)                                                                   \
-      tile(R, V, whole, part, K, A, 1, PA, B, ldb, C, ldc, mode);                                                      \
-    else tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode);                                              \
+      tile(R, V, whole, part, K, A, 1, PA, B, ldb, C, ldc, mode, next);                                                \
+    else tile(R, V, whole, part, K, A, rowA, colA, B, ldb, C, ldc, mode, next);                                        \
   }
 #define TILES(R) TILE(R, wide, NV, 1) TILE(R, narrow, 1, 1) TILE(R, partial, 1, 0)
 #define NAMES4(name) name##1, name##2, name##3, name##4
@@ -95,16 +135,16 @@ static const tile_fn tiles[3][MR] = {NAMES(wide), NAMES(narrow), NAMES(partial)}
 
 /* C[m,n] for m <= MR, n <= NR. */
 static void any_tile(long m, long n, long K, const float *A, long rowA, long colA, const float *B, long ldb, float *C,
-                     long ldc, int mode) {
+                     long ldc, int mode, ahead *next) {
   if (n == NR) {
-    tiles[WIDE][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
+    tiles[WIDE][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode, next);
     return;
   }
   while (n >= VW) {
-    tiles[NARROW][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode);
+    tiles[NARROW][m - 1](0, K, A, rowA, colA, B, ldb, C, ldc, mode, next);
     B += VW, C += VW, n -= VW;
   }
-  if (n > 0) tiles[PARTIAL][m - 1]((int)n, K, A, rowA, colA, B, ldb, C, ldc, mode);
+  if (n > 0) tiles[PARTIAL][m - 1]((int)n, K, A, rowA, colA, B, ldb, C, ldc, mode, next);
 }
 
 /* Rows per tile: as equal as can be, so that no tile is left with too few chains to hide the latency of an addition. */
@@ -119,7 +159,7 @@ void small_gemm(long M, long N, long K, const float *A, long rowA, long colA, co
   long rows = tile_rows(M);
   for (long j = 0; j < N; j += NR)
     for (long i = 0; i < M; i += rows)
-      any_tile(MIN(rows, M - i), MIN(NR, N - j), K, A + i * rowA, rowA, colA, B + j, ldb, C + i * ldc + j, ldc, mode);
+      any_tile(MIN(rows, M - i), MIN(NR, N - j), K, A + i * rowA, rowA, colA, B + j, ldb, C + i * ldc + j, ldc, mode, NULL);
 }
 
 /* Columns of out: rows x[0..w) of K contiguous floats, padded to `width` columns with copies of the last row. */
@@ -171,31 +211,45 @@ void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, c
   if (M <= 0 || N <= 0) return;
   if (K == 0 && mode == GEMM_SET)
     for (long i = 0; i < M; i++) memset(C + i * ldc, 0, N * sizeof(float));
-  /* Small operands with a stride of 1 are read where they are, unless rows of A would fall on the same lines of the cache. */
-  int plainA = rowA == 1 ? N <= 128 || (double)M * K <= 262144 : colA == 1 && rowA % 1024 && (double)M * K <= 262144;
-  int plainB = type == TYPE_F32 && colB == 1 && (M <= 2 * MR || (double)N * K <= 131072);
-  long NC = M > MC ? 1024 : 128;
+  /* An operand with a stride of 1 is read where it is if it is small or used for few tiles, unless rows of A would fall on the
+     same lines of the cache. */
+  int smallA = (double)M * K <= 262144, smallB = (double)N * K <= 131072;
+  int plainA = rowA == 1 ? N <= 256 || smallA : colA == 1 && rowA % 1024 && smallA;
+  int plainB = type == TYPE_F32 && colB == 1 && (M <= 256 || smallB);
+  long NC = M > MC ? 1024 : 128, bytes = TYPE_BYTES(type);
   /* The last row of a panel narrower than a vector is written as a whole vector. */
   float *pa = plainA ? NULL : scratch(SCRATCH_PACK_A, (MC / MR * PA * KC + VW) * sizeof(float));
   float *pb = plainB ? NULL : scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
   for (long kc = 0; kc < K; kc += KC) {
-    long kn = MIN(KC, K - kc);
+    long kn = MIN(KC, K - kc), after = MIN(KC, K - kc - kn);
     int load = kc > 0 && mode == GEMM_SET ? GEMM_ADD : mode;
     for (long jc = 0; jc < N; jc += NC) {
-      long nc = MIN(NC, N - jc), from = jc * colB + kc * rowB;
-      if (type != TYPE_F32) pack_stored(nc, kn, (const uint16_t *)B + from, type, colB, rowB, pb);
-      else if (!plainB) pack(nc, kn, (const float *)B + from, colB, rowB, pb, NR, NR);
+      long nc = MIN(NC, N - jc);
       for (long ic = 0; ic < M; ic += MC) {
         long mc = MIN(MC, M - ic), rows = tile_rows(mc);
         const float *a = A + ic * rowA + kc * colA;
         if (!plainA) pack(mc, kn, a, rowA, colA, pa, rows, PA);
         for (long j = 0; j < nc; j += NR) {
-          const float *b = plainB ? (const float *)B + from + j : pb + j * kn;
+          long n = MIN(NR, nc - j), ldb = plainB ? rowB : NR;
+          const char *from = (const char *)B + ((jc + j) * colB + kc * rowB) * (int64_t)bytes;
+          const float *b = plainB ? (const float *)from : pb + j * kn;
+          if (ic == 0 && type != TYPE_F32) pack_stored(n, kn, (const uint16_t *)from, type, colB, rowB, pb + j * kn);
+          else if (ic == 0 && !plainB) pack(n, kn, (const float *)from, colB, rowB, pb + j * kn, NR, NR);
+          /* First the next columns of B; with the last, the next rows of A or, with the last of all, what the next k begin with. */
+          ahead next = {0}, then = {0};
+          if (j + NR < nc) {
+            if (ic == 0) next = fetch(from + NR * colB * bytes, bytes, kn, MIN(NR, nc - j - NR), rowB, colB);
+          } else if (ic + MC < M) next = fetch(a + MC * rowA, sizeof(float), MIN(MC, M - ic - MC), kn, rowA, colA);
+          else if (jc + NC >= N && after > 0) {
+            next = fetch(A + (kc + kn) * colA, sizeof(float), MIN(MC, M), after, rowA, colA);
+            then = fetch((const char *)B + (kc + kn) * rowB * bytes, bytes, after, MIN(NR, N), rowB, colB);
+          }
           for (long i = 0, p = 0; i < mc; i += rows, p++) {
             float *c = C + (ic + i) * ldc + jc + j;
-            long m = MIN(rows, mc - i), n = MIN(NR, nc - j), ldb = plainB ? rowB : NR;
-            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load);
-            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load);
+            long m = MIN(rows, mc - i);
+            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load, &next);
+            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load, &next);
+            if (next.lines <= 0) next = then, then.lines = 0;
           }
         }
       }
