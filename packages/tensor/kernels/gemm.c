@@ -206,6 +206,12 @@ static void pack_stored(long rows, long K, const uint16_t *X, int type, long str
   }
 }
 
+/* Parts of at most `most` that are about equal and multiples of `unit`. */
+static long even(long extent, long most, long unit) {
+  long parts = (extent + most - 1) / most;
+  return parts > 1 ? ((extent + parts - 1) / parts + unit - 1) / unit * unit : extent;
+}
+
 void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, const void *B, int type, long rowB, long colB,
                  float *C, long ldc, int mode) {
   if (M <= 0 || N <= 0) return;
@@ -216,40 +222,40 @@ void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, c
   int smallA = (double)M * K <= 262144, smallB = (double)N * K <= 131072;
   int plainA = rowA == 1 ? N <= 256 || smallA : colA == 1 && rowA % 1024 && smallA;
   int plainB = type == TYPE_F32 && colB == 1 && (M <= 256 || smallB);
-  long NC = M > MC ? 1024 : 128, bytes = TYPE_BYTES(type);
+  long NC = M > MC ? 1024 : 128, mb = even(M, MC, MR), kb = even(K, KC, TRANSPOSE), bytes = TYPE_BYTES(type);
   /* The last row of a panel narrower than a vector is written as a whole vector. */
   float *pa = plainA ? NULL : scratch(SCRATCH_PACK_A, (MC / MR * PA * KC + VW) * sizeof(float));
   float *pb = plainB ? NULL : scratch(SCRATCH_PACK_B, (MIN(NC, N) + NR) * KC * sizeof(float));
-  for (long kc = 0; kc < K; kc += KC) {
-    long kn = MIN(KC, K - kc), after = MIN(KC, K - kc - kn);
+  for (long kc = 0; kc < K; kc += kb) {
+    long kn = MIN(kb, K - kc);
     int load = kc > 0 && mode == GEMM_SET ? GEMM_ADD : mode;
     for (long jc = 0; jc < N; jc += NC) {
       long nc = MIN(NC, N - jc);
-      for (long ic = 0; ic < M; ic += MC) {
-        long mc = MIN(MC, M - ic), rows = tile_rows(mc);
+      for (long ic = 0; ic < M; ic += mb) {
+        long mc = MIN(mb, M - ic), rows = tile_rows(mc);
         const float *a = A + ic * rowA + kc * colA;
         if (!plainA) pack(mc, kn, a, rowA, colA, pa, rows, PA);
+        /* What comes after this block. */
+        int last = ic + mc == M, end = last && jc + nc == N;
+        long i2 = last ? 0 : ic + mc, j2 = end ? 0 : jc + nc, k2 = end ? kc + kn : kc, kn2 = MIN(kb, K - k2);
+        ahead nextA = fetch(A + i2 * rowA + k2 * colA, sizeof(float), MIN(mb, M - i2), kn2, rowA, colA);
         for (long j = 0; j < nc; j += NR) {
           long n = MIN(NR, nc - j), ldb = plainB ? rowB : NR;
           const char *from = (const char *)B + ((jc + j) * colB + kc * rowB) * (int64_t)bytes;
           const float *b = plainB ? (const float *)from : pb + j * kn;
           if (ic == 0 && type != TYPE_F32) pack_stored(n, kn, (const uint16_t *)from, type, colB, rowB, pb + j * kn);
           else if (ic == 0 && !plainB) pack(n, kn, (const float *)from, colB, rowB, pb + j * kn, NR, NR);
-          /* First the next columns of B; with the last, the next rows of A or, with the last of all, what the next k begin with. */
-          ahead next = {0}, then = {0};
-          if (j + NR < nc) {
-            if (ic == 0) next = fetch(from + NR * colB * bytes, bytes, kn, MIN(NR, nc - j - NR), rowB, colB);
-          } else if (ic + MC < M) next = fetch(a + MC * rowA, sizeof(float), MIN(MC, M - ic - MC), kn, rowA, colA);
-          else if (jc + NC >= N && after > 0) {
-            next = fetch(A + (kc + kn) * colA, sizeof(float), MIN(MC, M), after, rowA, colA);
-            then = fetch((const char *)B + (kc + kn) * rowB * bytes, bytes, after, MIN(NR, N), rowB, colB);
-          }
+          ahead nextB = {0};
+          if (j + NR >= nc && last)
+            nextB = fetch((const char *)B + (j2 * colB + k2 * rowB) * (int64_t)bytes, bytes, kn2, MIN(NR, N - j2), rowB, colB);
+          else if (j + NR < nc && ic == 0)
+            nextB = fetch(from + NR * colB * bytes, bytes, kn, MIN(NR, nc - j - NR), rowB, colB);
           for (long i = 0, p = 0; i < mc; i += rows, p++) {
             float *c = C + (ic + i) * ldc + jc + j;
             long m = MIN(rows, mc - i);
-            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load, &next);
-            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load, &next);
-            if (next.lines <= 0) next = then, then.lines = 0;
+            ahead *next = nextB.lines > 0 ? &nextB : &nextA;
+            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load, next);
+            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load, next);
           }
         }
       }
