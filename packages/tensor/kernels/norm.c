@@ -1,25 +1,28 @@
-/* Normalisations over the last axis. Weight gradients sum over rows in order, split by columns between threads. */
+/* Normalisations over the last axis. Weight gradients are summed over blocks of BLOCK rows, then over the blocks in order. */
+#include "gates.h"
 #include "quasar.h"
-#include "scalar.h"
 #include "simd.h"
 
+enum { BLOCK = 64 };
 typedef struct {
   const float *x, *w, *gate, *dy;
-  float *y, *dx, *dw, *dgate, *r;
+  float *y, *dx, *dw, *dgate, *sums; /* sums: of the weight gradient, one row per block */
   long M, N, op;
   float eps;
 } norm;
 
-static float inverse_root(float mean_square, float eps) { return 1.0f / __builtin_sqrtf(mean_square + eps); }
+static float inverse_root(const float *x, long N, float eps) {
+  return 1.0f / __builtin_sqrtf(dot_fixed(x, x, N) / (float)N + eps);
+}
 static long grain(long N) { return 1 + 4096 / (N + 1); }
 
+static void rms_row(long N, float eps, const float *x, const float *restrict w, float *restrict y) {
+  float r = inverse_root(x, N, eps);
+  for (long j = 0; j < N; j++) y[j] = x[j] * r * w[j];
+}
 static void rms_rows(void *context, long b, long e) {
   norm *g = context;
-  for (long i = b; i < e; i++) {
-    const float *x = g->x + i * g->N;
-    float *y = g->y + i * g->N, r = inverse_root(dot_fixed(x, x, g->N) / (float)g->N, g->eps);
-    for (long j = 0; j < g->N; j++) y[j] = x[j] * r * g->w[j];
-  }
+  for (long i = b; i < e; i++) rms_row(g->N, g->eps, g->x + i * g->N, g->w, g->y + i * g->N);
 }
 /* y = w x / sqrt(mean(x^2) + eps). p: y x w; n: M N eps */
 KERNEL(rms_norm) {
@@ -27,47 +30,61 @@ KERNEL(rms_norm) {
   parallel_for(g.M, grain(g.N), rms_rows, &g);
 }
 
-static void rms_backward_rows(void *context, long b, long e) {
+/* dx: from t, the gradient of r x, to r t - c x with c = r^3 <t,x> / N. */
+static void through_root(long N, float r, const float *restrict x, float *restrict dx) {
+  float c = r * r * r * dot_fixed(dx, x, N) / (float)N;
+  for (long j = 0; j < N; j++) dx[j] = q_fma(dx[j], r, -c * x[j]);
+}
+
+static void rms_backward_row(long N, float eps, const float *restrict x, const float *restrict w, const float *restrict dy,
+                             float *restrict dx, float *restrict sum) {
+  float r = inverse_root(x, N, eps);
+  for (long j = 0; j < N; j++) {
+    dx[j] = dy[j] * w[j];
+    sum[j] = q_fma(dy[j] * r, x[j], sum[j]);
+  }
+  through_root(N, r, x, dx);
+}
+static void rms_backward_blocks(void *context, long b, long e) {
   norm *g = context;
-  float *t = scratch(SCRATCH_KERNEL, g->N * sizeof(float));
-  for (long i = b; i < e; i++) {
-    const float *x = g->x + i * g->N, *dy = g->dy + i * g->N;
-    float *dx = g->dx + i * g->N, r = inverse_root(dot_fixed(x, x, g->N) / (float)g->N, g->eps);
-    for (long j = 0; j < g->N; j++) t[j] = dy[j] * g->w[j];
-    float c = r * r * r * dot_fixed(t, x, g->N) / (float)g->N;
-    for (long j = 0; j < g->N; j++) dx[j] = q_fma(t[j], r, -c * x[j]);
-    g->r[i] = r;
+  for (long block = b; block < e; block++) {
+    float *sum = g->sums + block * g->N;
+    memset(sum, 0, g->N * sizeof(float));
+    for (long i = block * BLOCK; i < MIN(g->M, (block + 1) * BLOCK); i++)
+      rms_backward_row(g->N, g->eps, g->x + i * g->N, g->w, g->dy + i * g->N, g->dx + i * g->N, sum);
   }
 }
-static void rms_weight_columns(void *context, long b, long e) {
+
+static void add_blocks(void *context, long b, long e) {
   norm *g = context;
-  for (long j = b; j < e; j++) g->dw[j] = 0.0f;
-  for (long i = 0; i < g->M; i++)
-    for (long j = b; j < e; j++) g->dw[j] = q_fma(g->dy[i * g->N + j] * g->r[i], g->x[i * g->N + j], g->dw[j]);
+  memset(g->dw + b, 0, (e - b) * sizeof(float));
+  for (long i = 0; i * BLOCK < g->M; i++)
+    for (long j = b; j < e; j++) g->dw[j] += g->sums[i * g->N + j];
 }
-/* p: dx dw x w dy work[M]; n: M N eps */
+static void backward(norm *g, range_fn body) {
+  parallel_for((g->M + BLOCK - 1) / BLOCK, 1 + grain(g->N) / BLOCK, body, g);
+  parallel_for(g->N, 1 + 262144 / (g->M + 1), add_blocks, g);
+}
+/* p: dx dw x w dy work[ceil(M / 64), N]; n: M N eps */
 KERNEL(rms_norm_backward) {
-  norm g = {.dx = F(0), .dw = F(1), .x = F(2), .w = F(3), .dy = F(4), .r = F(5), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
-  parallel_for(g.M, grain(g.N), rms_backward_rows, &g);
-  parallel_for(g.N, 16, rms_weight_columns, &g);
+  norm g = {.dx = F(0), .dw = F(1), .x = F(2), .w = F(3), .dy = F(4), .sums = F(5), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
+  backward(&g, rms_backward_blocks);
 }
 
 enum { GATE_SIGMOID, GATE_SILU };
-static inline float gate_value(long op, float x) { return op == GATE_SILU ? q_silu(x) : q_sigmoid(x); }
-static inline float gate_slope(long op, float x) {
-  float s = q_sigmoid(x);
-  return op == GATE_SILU ? q_silu_slope(x) : s * (1.0f - s);
-}
 
+static inline void gated_row(long N, int op, float eps, const float *restrict x, const float *restrict w,
+                             const float *restrict gate, float *restrict y) {
+  float r = inverse_root(x, N, eps);
+  for (long j = 0; j < N; j++) y[j] = x[j] * r * w[j] * (op == GATE_SILU ? gate_silu(gate[j]) : gate_sigmoid(gate[j]));
+}
 static void gated_rows(void *context, long b, long e) {
   norm *g = context;
   for (long i = b; i < e; i++) {
     const float *x = g->x + i * g->N, *gate = g->gate + i * g->N;
-    float *y = g->y + i * g->N, r = inverse_root(dot_fixed(x, x, g->N) / (float)g->N, g->eps);
-    if (g->op == GATE_SILU)
-      for (long j = 0; j < g->N; j++) y[j] = x[j] * r * g->w[j] * q_silu(gate[j]);
-    else
-      for (long j = 0; j < g->N; j++) y[j] = x[j] * r * g->w[j] * q_sigmoid(gate[j]);
+    float *y = g->y + i * g->N;
+    if (g->op == GATE_SILU) gated_row(g->N, GATE_SILU, g->eps, x, g->w, gate, y);
+    else gated_row(g->N, GATE_SIGMOID, g->eps, x, g->w, gate, y);
   }
 }
 /* y = rms(x) w act(gate). p: y x w gate; n: M N eps op (0 sigmoid, 1 silu) */
@@ -76,38 +93,37 @@ KERNEL(gated_norm) {
   parallel_for(g.M, grain(g.N), gated_rows, &g);
 }
 
-static void gated_backward_rows(void *context, long b, long e) {
+static inline void gated_backward_row(long N, int op, float eps, const float *restrict x, const float *restrict w,
+                                      const float *restrict gate, const float *restrict dy, float *restrict dx,
+                                      float *restrict dgate, float *restrict sum) {
+  float r = inverse_root(x, N, eps);
+  for (long j = 0; j < N; j++) {
+    gate_pair p = op == GATE_SILU ? gate_silu_pair(gate[j]) : gate_sigmoid_pair(gate[j]);
+    float open = dy[j] * p.value, unit = x[j] * r;
+    dgate[j] = dy[j] * unit * w[j] * p.slope;
+    dx[j] = open * w[j];
+    sum[j] = q_fma(open, unit, sum[j]);
+  }
+  through_root(N, r, x, dx);
+}
+static void gated_backward_blocks(void *context, long b, long e) {
   norm *g = context;
-  float *t = scratch(SCRATCH_KERNEL, g->N * sizeof(float));
-  for (long i = b; i < e; i++) {
-    const float *x = g->x + i * g->N, *dy = g->dy + i * g->N, *gate = g->gate + i * g->N;
-    float *dx = g->dx + i * g->N, *dgate = g->dgate + i * g->N;
-    float r = inverse_root(dot_fixed(x, x, g->N) / (float)g->N, g->eps);
-    for (long j = 0; j < g->N; j++) {
-      float v = gate_value(g->op, gate[j]);
-      dgate[j] = dy[j] * x[j] * r * g->w[j] * gate_slope(g->op, gate[j]);
-      t[j] = dy[j] * g->w[j] * v;
+  for (long block = b; block < e; block++) {
+    float *sum = g->sums + block * g->N;
+    memset(sum, 0, g->N * sizeof(float));
+    for (long i = block * BLOCK; i < MIN(g->M, (block + 1) * BLOCK); i++) {
+      const float *x = g->x + i * g->N, *gate = g->gate + i * g->N, *dy = g->dy + i * g->N;
+      float *dx = g->dx + i * g->N, *dgate = g->dgate + i * g->N;
+      if (g->op == GATE_SILU) gated_backward_row(g->N, GATE_SILU, g->eps, x, g->w, gate, dy, dx, dgate, sum);
+      else gated_backward_row(g->N, GATE_SIGMOID, g->eps, x, g->w, gate, dy, dx, dgate, sum);
     }
-    float c = r * r * r * dot_fixed(t, x, g->N) / (float)g->N;
-    for (long j = 0; j < g->N; j++) dx[j] = q_fma(t[j], r, -c * x[j]);
-    g->r[i] = r;
   }
 }
-static void gated_weight_columns(void *context, long b, long e) {
-  norm *g = context;
-  for (long j = b; j < e; j++) g->dw[j] = 0.0f;
-  for (long i = 0; i < g->M; i++)
-    for (long j = b; j < e; j++) {
-      long at = i * g->N + j;
-      g->dw[j] += g->dy[at] * gate_value(g->op, g->gate[at]) * (g->x[at] * g->r[i]);
-    }
-}
-/* p: dx dw dgate x w gate dy work[M]; n: M N eps op */
+/* p: dx dw dgate x w gate dy work[ceil(M / 64), N]; n: M N eps op */
 KERNEL(gated_norm_backward) {
-  norm g = {.dx = F(0), .dw = F(1), .dgate = F(2), .x = F(3), .w = F(4), .gate = F(5), .dy = F(6), .r = F(7),
+  norm g = {.dx = F(0), .dw = F(1), .dgate = F(2), .x = F(3), .w = F(4), .gate = F(5), .dy = F(6), .sums = F(7),
             .M = L(0), .N = L(1), .eps = (float)a->n[2], .op = L(3)};
-  parallel_for(g.M, grain(g.N), gated_backward_rows, &g);
-  parallel_for(g.N, 4, gated_weight_columns, &g);
+  backward(&g, gated_backward_blocks);
 }
 
 static float inverse_length(const float *x, long N) { return 1.0f / MAX(__builtin_sqrtf(dot_fixed(x, x, N)), 1e-12f); }

@@ -76,9 +76,12 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return [gate, p[3] ? up : maybe(up), gate, maybe(up), f(M * F)];
   },
   rms_norm: ([M, N]) => [f(M * N), f(M * N), f(N)],
-  rms_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(N), f(M * N), f(M)],
+  rms_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(N), f(M * N), f(Math.ceil(M / 64) * N)],
   gated_norm: ([M, N]) => [f(M * N), f(M * N), f(N), f(M * N)],
-  gated_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(M * N), f(N), f(M * N), f(M * N), f(M)],
+  gated_norm_backward: ([M, N]) => {
+    const [x, w] = [f(M * N), f(N)];
+    return [x, w, x, x, w, x, x, f(Math.ceil(M / 64) * N)];
+  },
   l2_norm: ([M, N]) => all(2, f(M * N)),
   l2_norm_backward: ([M, N]) => all(3, f(M * N)),
   rope: ([rows, H, E]) => [f(rows * H * E), f(rows * H * E), i(rows)],

@@ -8,6 +8,11 @@ function rowsOf(op: string, x: Tensor, width: number): number {
   return x.size / width;
 }
 
+/** Room for the weight gradient of every block of 64 rows (kernels/norm.c). */
+function partialSums(x: Tensor, rows: number, width: number): Tensor {
+  return Tensor.empty(x.device, [Math.ceil(rows / 64), width]);
+}
+
 /** w ⊙ x / √(mean(x²) + eps) over rows of w's length (Zhang and Sennrich 2019). */
 export function rmsNorm(x: Tensor, w: Tensor, eps: number): Tensor {
   const width = w.size;
@@ -19,7 +24,7 @@ export function rmsNorm(x: Tensor, w: Tensor, eps: number): Tensor {
       const [dx, dw, work] = [
         Tensor.empty(x.device, x.shape),
         Tensor.empty(x.device, w.shape),
-        Tensor.empty(x.device, [rows]),
+        partialSums(x, rows, width),
       ];
       const buffers = [dx, dw, x, w, d as Tensor, work].map((t) => t.buffer);
       x.device.run('rms_norm_backward', buffers, [rows, width, eps]);
@@ -40,7 +45,7 @@ export function gatedNorm(x: Tensor, w: Tensor, gate: Tensor, activation: 'sigmo
   if (recording([x, w, gate])) {
     record([x, w, gate], [y], ([d]) => {
       const [dx, dw, dGate] = [x, w, gate].map((t) => Tensor.empty(x.device, t.shape)) as [Tensor, Tensor, Tensor];
-      const work = Tensor.empty(x.device, [rows]);
+      const work = partialSums(x, rows, width);
       x.device.run(
         'gated_norm_backward',
         [dx, dw, dGate, x, w, gate, d as Tensor, work].map((t) => t.buffer),

@@ -13,7 +13,7 @@ export async function normCases(): Promise<Case[]> {
   ]) {
     const size = M * N;
     const [x, dy, w, gate] = [draw.normal(size, 3), draw.normal(size), draw.normal(N), draw.normal(size, 3)];
-    const work = { output: M, scratch: true };
+    const work = { output: Math.ceil(M / 64) * N, scratch: true };
     const y = { output: size };
     const [dw, numbers] = [{ output: N }, [M, N, 1e-6]];
     const shape = `${M}x${N}`;
