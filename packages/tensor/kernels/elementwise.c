@@ -1,6 +1,6 @@
 /* Elementwise kernels and the two broadcasts that linear layers need. */
+#include "activations.h"
 #include "quasar.h"
-#include "scalar.h"
 #include "simd.h"
 
 enum { GRAIN = 8192 };
@@ -141,13 +141,12 @@ typedef struct {
   long width, stride;
 } glu;
 
+static void swiglu_row(long n, const float *restrict gate, const float *restrict up, float *restrict y) {
+  for (long j = 0; j < n; j++) y[j] = gate_silu(gate[j]) * up[j];
+}
 static void swiglu_rows(void *context, long b, long e) {
   glu *g = context;
-  for (long i = b; i < e; i++) {
-    const float *gate = g->gate + i * g->stride, *up = g->up + i * g->stride;
-    float *y = g->y + i * g->width;
-    for (long j = 0; j < g->width; j++) y[j] = q_silu(gate[j]) * up[j];
-  }
+  for (long i = b; i < e; i++) swiglu_row(g->width, g->gate + i * g->stride, g->up + i * g->stride, g->y + i * g->width);
 }
 /* y = silu(gate) * up; with one input [M,2F] the halves are gate and up. p: y gate up?; n: M F */
 KERNEL(swiglu) {
@@ -156,16 +155,19 @@ KERNEL(swiglu) {
   parallel_for(L(0), 1 + 2048 / (width + 1), swiglu_rows, &g);
 }
 
+static void swiglu_backward_row(long n, const float *restrict gate, const float *restrict up, const float *restrict dy,
+                                float *restrict dgate, float *restrict dup) {
+  for (long j = 0; j < n; j++) {
+    gate_pair p = gate_silu_pair(gate[j]);
+    dgate[j] = dy[j] * up[j] * p.slope;
+    dup[j] = dy[j] * p.value;
+  }
+}
 static void swiglu_backward_rows(void *context, long b, long e) {
   glu *g = context;
   for (long i = b; i < e; i++) {
-    const float *gate = g->gate + i * g->stride, *up = g->up + i * g->stride, *dy = g->dy + i * g->width;
-    float *dgate = g->dgate + i * g->stride, *dup = g->dup + i * g->stride;
-    for (long j = 0; j < g->width; j++) {
-      float x = gate[j], u = up[j], d = dy[j];
-      dgate[j] = d * u * q_silu_slope(x);
-      dup[j] = d * q_silu(x);
-    }
+    long at = i * g->stride;
+    swiglu_backward_row(g->width, g->gate + at, g->up + at, g->dy + i * g->width, g->dgate + at, g->dup + at);
   }
 }
 /* p: dgate dup? gate up? dy; n: M F */

@@ -1,5 +1,5 @@
 /* Normalisations over the last axis. Weight gradients are summed over blocks of BLOCK rows, then over the blocks in order. */
-#include "gates.h"
+#include "activations.h"
 #include "quasar.h"
 #include "simd.h"
 

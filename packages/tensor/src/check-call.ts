@@ -90,8 +90,8 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return [x, state, x, f(D * W), state, maybe(i(B * T))];
   },
   short_conv_backward: ([B, T, D, W]) => {
-    const x = f(B * T * D);
-    return [x, f(D * W), x, f(D * W), maybe(f(B * (W - 1) * D)), maybe(i(B * T)), x, x];
+    const [x, work] = [f(B * T * D), f(B * Math.ceil(T / 64) * 4 * Math.ceil(W / 4) * D)];
+    return [x, f(D * W), x, f(D * W), maybe(f(B * (W - 1) * D)), maybe(i(B * T)), x, work];
   },
   exact_gate: ([rows, E]) => [f(rows), f(rows), f(rows * E), maybe(f(rows))],
   exact_gate_backward: ([rows, E], p) => {

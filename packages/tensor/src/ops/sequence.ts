@@ -103,7 +103,7 @@ export function shortConv(
       const [dx, dw, work] = [
         Tensor.empty(x.device, x.shape),
         Tensor.empty(x.device, w.shape),
-        Tensor.empty(x.device, x.shape),
+        Tensor.empty(x.device, [B * Math.ceil(T / 64), 4 * Math.ceil(width / 4), D]), // as in kernels/sequence.c
       ];
       const buffers = [dx.buffer, dw.buffer, x.buffer, w.buffer, ...tail, (d as Tensor).buffer, work.buffer];
       x.device.run('short_conv_backward', buffers, numbers);

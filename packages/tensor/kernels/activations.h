@@ -1,7 +1,7 @@
 /* Gates of activations, for kernels that run them over whole rows: half the work of q_sigmoid and q_silu (scalar.h), within
    3 ulp, and 0 where e^-|x| < 2^-126. Branch-free; NaN passes, and infinities have their limits. */
-#ifndef GATES_H
-#define GATES_H
+#ifndef ACTIVATIONS_H
+#define ACTIVATIONS_H
 #include "scalar.h"
 
 /* Of x, bounded below: e = e^-|x|. */
