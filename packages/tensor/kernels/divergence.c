@@ -1,116 +1,161 @@
-/* KL between the whole distributions of a teacher and a student, either way round, with its gradient (architecture 6.1).
-   One reading of both rows of logits leaves what the gradient needs in the gradient's row and in one row of scratch, so that
-   no exponential is computed twice and memory is touched once. */
+/* KL between the whole distributions of a teacher and a student, either way round, with its gradient (architecture 6.1). A
+   first reading of both rows of logits leaves what the gradient needs in scratch, so that no exponential is computed twice;
+   the second makes the gradient of it. Blocks of a row know nothing of each other until their sums meet in order, so few long
+   rows are shared between threads block by block. */
 #include "divergence.h"
+
+#define LOG2_E 1.44269504089f
+#define LN_2 0.69314718056f
+/* A block whose logits (over the temperature) rise further above the ref of its row begins again with its own. */
+#define BLOCK_RISE 40.0f
+/* Gradients larger than this would not stay in a cache of one core. */
+enum { STREAMED_BYTES = 1 << 21 };
 
 typedef struct {
   const float *student, *teacher, *weight;
   float *loss, *gradient;
-  int64_t V;
+  int64_t M, V;
   int direction;
   float temperature;
 } divergence;
 
-/* Entries [at, end) of both rows. `kept` gets e^x of the student; `other` e^x of the teacher (forward) or the difference
-   (reverse). Returns 0 with new refs where a row rises too far above the one it has. */
-static inline __attribute__((always_inline)) int read_block(const int direction, const int keep, float temperature, pair *all,
-                                                            const float *first, const float *second, int64_t at, int64_t end,
-                                                            float *kept, float *other) {
-  float inverse = 1.0f / temperature, edges[4][LANES], top[2], shift = all->ref[1] - all->ref[0];
+typedef struct {
+  const divergence *g;
+  const float *first, *second;
+  float *kept, *other, *gradient, weight; /* gradient NULL: only the loss */
+  pair start, all, *blocks;
+} row;
+
+/* n entries of both rows, relative to the refs of `p`. `kept` gets e^x of the student, `other` e^x of the teacher (forward) or
+   log2 of first over second (reverse), both filled up to LANES. Returns 0 with new refs where a row rises too far above. */
+static inline __attribute__((always_inline)) int read_block(const int direction, const int keep, float temperature, pair *p,
+                                                            const float *first, const float *second, int64_t n, float *kept,
+                                                            float *other) {
+  float edges[2][LANES];
   vf most[2][ROW_VECTORS], sum[2][ROW_VECTORS], distance[ROW_VECTORS];
-  vf scale = vset(inverse), ref[2] = {vset(-all->ref[0] * inverse), vset(-all->ref[1] * inverse)};
+  vf scale = vset(LOG2_E / temperature), ref[2] = {vset(p->ref[0]), vset(p->ref[1])};
   for (int c = 0; c < ROW_VECTORS; c++)
     for (int w = 0; w < 2; w++) most[w][c] = vset(-Q_INF), sum[w][c] = distance[c] = vset(0.0f);
-  for (int64_t i = at; i < end; i += LANES) {
-    int whole = i + LANES <= end;
-    const float *x = lanes_at(first, i, end, edges[0]), *y = lanes_at(second, i, end, edges[1]);
-    float *to = keep && whole ? kept + i : edges[2], *to2 = keep && whole ? other + i : edges[3];
+  for (int64_t i = 0; i < n; i += LANES) {
+    const float *x = lanes_at(first, i, n, edges[0]), *y = lanes_at(second, i, n, edges[1]);
     for (int c = 0; c < ROW_VECTORS; c++) {
       vf a = vload(x + c * VW), b = vload(y + c * VW);
       most[0][c] = vmax(a, most[0][c]);
       most[1][c] = vmax(b, most[1][c]);
-      vf ea = vexp(vfma(a, scale, ref[0])), eb = vexp(vfma(b, scale, ref[1]));
+      a = vmul(vsub(a, ref[0]), scale), b = vmul(vsub(b, ref[1]), scale);
       /* an entry that both rule out counts nothing */
-      vf d = vmax(vadd(vfma(b, vset(-1.0f), a), vset(shift)), vset(-1e30f));
+      vf ea = vexp2(a), eb = vexp2(b), d = vmax(vsub(a, b), vset(-1e30f));
       sum[0][c] = vadd(sum[0][c], ea);
       sum[1][c] = vadd(sum[1][c], eb);
       distance[c] = vfma(ea, d, distance[c]);
       if (!keep) continue;
-      vstore(to + c * VW, direction == FORWARD_KL ? eb : ea);
-      vstore(to2 + c * VW, direction == FORWARD_KL ? ea : d);
-    }
-    if (keep && !whole) {
-      memcpy(kept + i, edges[2], (end - i) * sizeof(float));
-      memcpy(other + i, edges[3], (end - i) * sizeof(float));
+      vstore(kept + i + c * VW, direction == FORWARD_KL ? eb : ea);
+      vstore(other + i + c * VW, direction == FORWARD_KL ? ea : d);
     }
   }
   int fits = 1;
   for (int w = 0; w < 2; w++) {
-    top[w] = vectors_max(most[w]);
-    if (!(top[w] > all->ref[w] + RISE * temperature)) continue;
-    pair_raise(all, w, top[w], inverse);
+    float top = vectors_max(most[w]);
+    if (!(top > p->ref[w] + BLOCK_RISE * temperature)) continue;
+    p->ref[w] = top;
     fits = 0;
   }
-  if (!fits) return 0;
-  for (int w = 0; w < 2; w++) all->sum[w] += vectors_sum(sum[w]);
-  all->distance += vectors_sum(distance);
-  return 1;
+  for (int w = 0; w < 2; w++) p->sum[w] = vectors_sum(sum[w]);
+  p->distance = vectors_sum(distance) * (LN_2 * temperature);
+  return fits;
 }
-#define READ(direction, keep) read_block(direction, keep, g->temperature, all, first, second, at, end, kept, other)
-static int block(const divergence *g, pair *all, const float *first, const float *second, int64_t at, int64_t end,
-                 float *kept, float *other) {
-  if (!kept) return READ(FORWARD_KL, 0);
-  return g->direction == FORWARD_KL ? READ(FORWARD_KL, 1) : READ(REVERSE_KL, 1);
+#define READ(direction, keep) read_block(direction, keep, r->g->temperature, p, first, second, n, kept, other)
+static __attribute__((noinline)) int read_loss(const row *r, pair *p, const float *first, const float *second, int64_t n) {
+  float *kept = NULL, *other = NULL;
+  return READ(FORWARD_KL, 0);
+}
+static __attribute__((noinline)) int read_forward(const row *r, pair *p, const float *first, const float *second, int64_t n,
+                                                  float *kept, float *other) {
+  return READ(FORWARD_KL, 1);
+}
+static __attribute__((noinline)) int read_reverse(const row *r, pair *p, const float *first, const float *second, int64_t n,
+                                                  float *kept, float *other) {
+  return READ(REVERSE_KL, 1);
 }
 
-static void gradient_block(const divergence *g, const pair *all, const pair *then, float weight, int64_t n, float *kept,
-                           const float *other) {
-  int forward = g->direction == FORWARD_KL, student = forward ? 1 : 0;
-  float inverse = 1.0f / g->temperature, scale[2];
-  for (int w = 0; w < 2; w++) scale[w] = weight * q_exp((then->ref[w] - all->ref[w]) * inverse) / all->sum[w];
-  vf q = vset(scale[student] * (forward ? g->temperature : 1.0f)), p = vset(-scale[0] * g->temperature);
-  vf mean = vset((then->ref[0] - then->ref[1]) - (all->ref[0] - all->ref[1]) - all->distance / all->sum[0]);
-  for (int64_t i = 0; i < n; i += VW) {
-    float edges[2][VW], *to = kept + i;
-    const float *from = other + i;
-    if (i + VW > n) {
-      memcpy(edges[0], to, (n - i) * sizeof(float));
-      memcpy(edges[1], from, (n - i) * sizeof(float));
-      memset(edges[0] + (n - i), 0, (VW - (n - i)) * sizeof(float));
-      memset(edges[1] + (n - i), 0, (VW - (n - i)) * sizeof(float));
-      to = edges[0], from = edges[1];
-    }
-    vf k = vmul(vload(to), q), o = vload(from);
-    vstore(to, forward ? vfma(o, p, k) : vmul(k, vadd(o, mean)));
-    if (i + VW > n) memcpy(kept + i, edges[0], (n - i) * sizeof(float));
+static void read_blocks(void *context, long b, long e) {
+  row *r = context;
+  for (int64_t i = b; i < e; i++) {
+    int64_t at = i * SOFTMAX_BLOCK, n = MIN(r->g->V - at, SOFTMAX_BLOCK);
+    const float *first = r->first + at, *second = r->second + at;
+    float *kept = r->kept + at, *other = r->other + at;
+    pair *p = &r->blocks[i];
+    int fits;
+    *p = r->start;
+    do
+      fits = !r->gradient                    ? read_loss(r, p, first, second, n)
+             : r->g->direction == FORWARD_KL ? read_forward(r, p, first, second, n, kept, other)
+                                             : read_reverse(r, p, first, second, n, kept, other);
+    while (!fits);
   }
 }
 
+/* kept q + other p (forward) or kept q (other p + mean) (reverse), without branches on what is the same for a whole block. */
+static inline __attribute__((always_inline)) void scale_block(const int forward, const int streamed, float q1, float p1,
+                                                              float mean1, int64_t n, const float *kept, const float *other,
+                                                              float *gradient) {
+  vf q = vset(q1), p = vset(p1), mean = vset(mean1);
+  for (int64_t i = 0; i < n; i += VW) {
+    vf k = vmul(vload(kept + i), q), o = vload(other + i);
+    vf y = forward ? vfma(o, p, k) : vmul(k, vfma(o, p, mean));
+    if (i + VW > n) vstore_part(gradient + i, y, (int)(n - i));
+    else if (streamed) vstream(gradient + i, y);
+    else vstore(gradient + i, y);
+  }
+}
+static void gradient_blocks(void *context, long b, long e) {
+  const row *r = context;
+  const divergence *g = r->g;
+  const pair *all = &r->all;
+  int forward = g->direction == FORWARD_KL, student = forward;
+  int streamed = g->M * g->V * (int64_t)sizeof(float) > STREAMED_BYTES && (uintptr_t)r->gradient % (VW * sizeof(float)) == 0;
+  float inverse = 1.0f / g->temperature;
+  for (int64_t i = b; i < e; i++) {
+    const pair *then = &r->blocks[i];
+    int64_t at = i * SOFTMAX_BLOCK, n = MIN(g->V - at, SOFTMAX_BLOCK);
+    const float *kept = r->kept + at, *other = r->other + at;
+    float scale[2];
+    for (int w = 0; w < 2; w++) scale[w] = r->weight * q_exp((then->ref[w] - all->ref[w]) * inverse) / all->sum[w];
+    float q = scale[student] * (forward ? g->temperature : 1.0f), p = (forward ? -scale[0] : LN_2) * g->temperature;
+    float mean = (then->ref[0] - then->ref[1]) - (all->ref[0] - all->ref[1]) - all->distance / all->sum[0];
+    if (forward && streamed) scale_block(1, 1, q, p, mean, n, kept, other, r->gradient + at);
+    else if (forward) scale_block(1, 0, q, p, mean, n, kept, other, r->gradient + at);
+    else if (streamed) scale_block(0, 1, q, p, mean, n, kept, other, r->gradient + at);
+    else scale_block(0, 0, q, p, mean, n, kept, other, r->gradient + at);
+  }
+  if (streamed) vstream_end();
+}
+
+/* Inside a loop over rows the loops over blocks run on their thread alone. */
 static void divergence_rows(void *context, long b, long e) {
-  divergence *g = context;
-  int64_t V = g->V, blocks = (V + SOFTMAX_BLOCK - 1) / SOFTMAX_BLOCK;
-  float *other = scratch(SCRATCH_KERNEL, V * sizeof(float) + blocks * sizeof(pair));
-  pair *refs = (pair *)(other + V);
+  const divergence *g = context;
+  int64_t V = g->V, blocks = (V + SOFTMAX_BLOCK - 1) / SOFTMAX_BLOCK, padded = (V + LANES - 1) / LANES * LANES;
+  float *kept = scratch(SCRATCH_KERNEL, (g->gradient ? 2 * padded : 0) * sizeof(float) + blocks * sizeof(pair));
+  float *other = kept + (g->gradient ? padded : 0);
+  float temperature = g->temperature, inverse = 1.0f / temperature;
+  int forward = g->direction == FORWARD_KL;
   for (int64_t i = b; i < e; i++) {
     const float *student = g->student + i * V, *teacher = g->teacher + i * V;
-    const float *first = g->direction == FORWARD_KL ? teacher : student, *second = g->direction == FORWARD_KL ? student : teacher;
-    float *gradient = g->gradient ? g->gradient + i * V : NULL, weight = g->weight ? g->weight[i] : 1.0f;
-    float temperature = g->temperature;
-    if (weight == 0.0f) {
+    row r = {.g = g, .first = forward ? teacher : student, .second = forward ? student : teacher, .kept = kept, .other = other,
+             .gradient = g->gradient ? g->gradient + i * V : NULL, .weight = g->weight ? g->weight[i] : 1.0f,
+             .blocks = (pair *)(other + (g->gradient ? padded : 0))};
+    if (r.weight == 0.0f) {
       g->loss[i] = 0.0f;
-      if (gradient) memset(gradient, 0, V * sizeof(float));
+      if (r.gradient) memset(r.gradient, 0, V * sizeof(float));
       continue;
     }
     int64_t start = MIN(V, SOFTMAX_BLOCK);
-    pair all = {{MAX(row_max(first, start), LOWEST), MAX(row_max(second, start), LOWEST)}, {0.0f, 0.0f}, 0.0f};
-    for (int64_t at = 0, n = 0; at < V; n++, at += SOFTMAX_BLOCK) {
-      while (!block(g, &all, first, second, at, MIN(V, at + SOFTMAX_BLOCK), gradient, other)) continue;
-      refs[n] = all;
-    }
-    g->loss[i] = weight * temperature * temperature * pair_kl(&all, 1.0f / temperature);
-    if (!gradient) continue;
-    for (int64_t at = 0, n = 0; at < V; n++, at += SOFTMAX_BLOCK)
-      gradient_block(g, &all, &refs[n], weight, MIN(V - at, SOFTMAX_BLOCK), gradient + at, other + at);
+    r.start = (pair){{MAX(row_max(r.first, start), LOWEST), MAX(row_max(r.second, start), LOWEST)}, {0.0f, 0.0f}, 0.0f};
+    parallel_for(blocks, 4, read_blocks, &r);
+    r.all = blocks > 0 ? r.blocks[0] : r.start;
+    for (int64_t n = 1; n < blocks; n++) pair_add(&r.all, r.blocks[n], inverse);
+    g->loss[i] = r.weight * temperature * temperature * pair_kl(&r.all, inverse);
+    if (r.gradient) parallel_for(blocks, 4, gradient_blocks, &r);
   }
 }
 /* Forward: loss_i = w_i t^2 sum_v p_v (log p_v - log q_v), dlogits = w_i t (q - p), where p = softmax(teacher / t) and
@@ -118,9 +163,10 @@ static void divergence_rows(void *context, long b, long e) {
    Without weights every w_i is 1; a row of weight 0 is not looked at.
    p: loss[M] dlogits[M,V]|NULL logits[M,V] teacher[M,V] weights[M]|NULL; n: M V direction (0 forward, 1 reverse) t */
 KERNEL(divergence) {
-  divergence g = {.loss = F(0), .gradient = F(1), .student = F(2), .teacher = F(3), .weight = F(4), .V = L(1),
+  divergence g = {.loss = F(0), .gradient = F(1), .student = F(2), .teacher = F(3), .weight = F(4), .M = L(0), .V = L(1),
                   .direction = (int)a->n[2], .temperature = (float)a->n[3]};
-  parallel_for(L(0), 1 + 2048 / (g.V + 1), divergence_rows, &g);
+  if (g.M >= 4 * pool_threads() || g.V < 8 * SOFTMAX_BLOCK) parallel_for(g.M, 1 + SOFTMAX_BLOCK / (g.V + 1), divergence_rows, &g);
+  else divergence_rows(&g, 0, g.M);
 }
 
 static void scale_each(void *context, long b, long e) {

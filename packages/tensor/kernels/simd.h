@@ -111,6 +111,18 @@ static inline void transpose_square(const float *const *x, long at, float *y, lo
 }
 #endif
 
+/* Stores past the caches, for results that nobody reads soon. x is aligned to a whole vector; vstream_end comes last. */
+#if defined(__AVX512F__)
+static inline void vstream(float *x, vf v) { _mm512_stream_ps(x, v); }
+static inline void vstream_end(void) { _mm_sfence(); }
+#elif defined(__AVX2__) && defined(__FMA__)
+static inline void vstream(float *x, vf v) { _mm256_stream_ps(x, v); }
+static inline void vstream_end(void) { _mm_sfence(); }
+#else
+static inline void vstream(float *x, vf v) { vstore(x, v); }
+static inline void vstream_end(void) {}
+#endif
+
 /* Elementwise. vmax gives b where either is NaN; vpow2 gives 2^n of the float 1.5 * 2^23 + 127 + n, 0 for n = -127. */
 #if defined(__AVX512F__)
 static inline vf vadd(vf a, vf b) { return _mm512_add_ps(a, b); }

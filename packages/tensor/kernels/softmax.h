@@ -27,6 +27,18 @@ static inline vf vexp(vf x) {
   return vmul(vadd(vfma(vmul(p, r), r, r), vset(1.0f)), vpow2(shifted));
 }
 
+/* 2^x for x < 128, 0 below -127, within 2 ulp while the result is not subnormal; NaN gives NaN. */
+static inline vf vexp2(vf x) {
+  vf c = vmax(vset(-127.0f), x), shifted = vadd(c, vset(12583039.0f)); /* 1.5 * 2^23 + 127 */
+  vf r = vsub(c, vadd(shifted, vset(-12583039.0f))), p = vset(1.559467782e-4f);
+  p = vfma(p, r, vset(1.340664341e-3f));
+  p = vfma(p, r, vset(9.617692791e-3f));
+  p = vfma(p, r, vset(5.550310388e-2f));
+  p = vfma(p, r, vset(2.402265221e-1f));
+  p = vfma(p, r, vset(6.931472421e-1f));
+  return vmul(vfma(p, r, vset(1.0f)), vpow2(shifted));
+}
+
 /* Sum of e^(x - ref). */
 typedef struct {
   float ref, sum;

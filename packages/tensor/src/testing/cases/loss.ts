@@ -96,9 +96,9 @@ export async function lossCases(): Promise<Case[]> {
   ]) {
     const [student, teacher] = [draw.normal(M * V, 3), draw.normal(M * V, 3)];
     if (V > 4096) {
-      // Refs that rise after the first block, in each row and in both.
-      student[4099] = 25;
-      teacher[4200] = 22;
+      // Refs that rise far after the first block, in each row and in both.
+      student[4099] = 105;
+      teacher[4200] = 102;
       student[V + 2] = Number.NEGATIVE_INFINITY;
       teacher[V + 2] = Number.NEGATIVE_INFINITY;
     }
@@ -118,6 +118,22 @@ export async function lossCases(): Promise<Case[]> {
     scales[0] = 1;
     const scaled = [{ inPlace: draw.normal(M * V) }, scales];
     cases.push({ name: `scale_rows ${[M, V]}`, kernel: 'scale_rows', buffers: scaled, numbers: [M, V] });
+  }
+  // Few long rows are shared between threads; a large gradient is stored past the caches.
+  for (const [M, V] of [
+    [1, 20_000],
+    [27, 20_000],
+  ] as const) {
+    const [student, teacher] = [draw.normal(M * V, 3), draw.normal(M * V, 3)];
+    for (const direction of [0, 1]) {
+      cases.push({
+        name: `divergence of long rows ${[M, V, direction]}`,
+        kernel: 'divergence',
+        numbers: [M, V, direction, 1],
+        buffers: [{ output: M }, { output: M * V }, student, teacher, null],
+        tolerance: 1e-5,
+      });
+    }
   }
   return cases;
 }
