@@ -89,10 +89,13 @@ async function runArea(name) {
 }
 
 function parseCommand() {
+  const usage =
+    'usage: npm run bench -- [area ...] [--json] [--quick] [--no-peers] [--save] [--plot DIR] [--seconds PER_CASE]';
   try {
     const command = parseArgs({
       allowPositionals: true,
       options: {
+        help: { type: 'boolean', short: 'h' },
         json: { type: 'boolean' },
         quick: { type: 'boolean' },
         'no-peers': { type: 'boolean' },
@@ -101,14 +104,16 @@ function parseCommand() {
         seconds: { type: 'string', default: '6' },
       },
     });
+    if (command.values.help) {
+      console.log(`${usage}\nareas: ${AREAS.join(', ')}`);
+      process.exit(0);
+    }
     const unknown = command.positionals.filter((name) => !AREAS.includes(name));
     if (unknown.length > 0) throw new Error(`no area ${unknown.join(', ')}; there are ${AREAS.join(', ')}`);
     return command;
   } catch (error) {
     console.error(`bench: ${error.message}`);
-    console.error(
-      'usage: npm run bench -- [area ...] [--json] [--quick] [--no-peers] [--save] [--plot DIR] [--seconds PER_CASE]',
-    );
+    console.error(usage);
     process.exit(2);
   }
 }

@@ -20,7 +20,7 @@ import { type Device, type DeviceName, openDevice, scope, type Tensor } from '@q
 import { groupRows, paddedBlocks } from './batches.ts';
 import { breathe } from './breathe.ts';
 import { Decoder } from './decoder.ts';
-import { tokenLogprobs } from './logprobs.ts';
+import { type LogprobsOptions, tokenLogprobs } from './logprobs.ts';
 import { sampleToken } from './sample.ts';
 import { scoreBatch } from './score.ts';
 import { concatTop, topOfRows } from './top-k.ts';
@@ -137,8 +137,8 @@ export class Engine {
    * ln p(token | tokens before it), nats, for every token but the first; texts of any length.
    * @throws QuasarError model.token_out_of_range, infer.cancelled, infer.disposed
    */
-  async logprobs(tokens: Int32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return tokenLogprobs(this.config, this.#live(), tokens, options.signal);
+  async logprobs(tokens: Int32Array, options: LogprobsOptions = {}): Promise<Float32Array> {
+    return tokenLogprobs(this.config, this.#live(), tokens, options);
   }
 
   async #generateBatch(prompts: Int32Array[], rngs: Rng[], options: GenerateOptions): Promise<Completion[]> {

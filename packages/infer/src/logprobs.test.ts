@@ -27,6 +27,19 @@ it('carries the state over block edges: a text that begins later says the same a
   expect((await engine.logprobs(changed))[BLOCK_TOKENS]).not.toBe(whole[BLOCK_TOKENS]);
 });
 
+it('tells its progress, and waits for whoever listens', async () => {
+  const seen: string[] = [];
+  await engine.logprobs(randomPrompt(BLOCK_TOKENS + 8, 'long'), {
+    progress: async (done) => {
+      seen.push(`${done} begins`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      seen.push(`${done} ends`);
+    },
+  });
+  const [a, b] = [BLOCK_TOKENS, BLOCK_TOKENS + 7];
+  expect(seen).toEqual([`${a} begins`, `${a} ends`, `${b} begins`, `${b} ends`]);
+});
+
 it('has nothing to say of fewer than two tokens', async () => {
   expect(await engine.logprobs(new Int32Array(0))).toHaveLength(0);
   expect(await engine.logprobs(Int32Array.of(3))).toHaveLength(0);

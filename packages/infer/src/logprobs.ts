@@ -5,6 +5,12 @@ import { headLoss, scope, Tensor } from '@quasar/tensor';
 import { BLOCK_TOKENS } from './batches.ts';
 import { breathe } from './breathe.ts';
 
+export interface LogprobsOptions {
+  signal?: AbortSignal | undefined;
+  /** Called after every block with the count of log-probabilities so far; the next block waits for what it returns. */
+  progress?: ((done: number) => unknown) | undefined;
+}
+
 /**
  * ln p(token | tokens before it), nats, for every token but the first. Beside the result, memory does not grow with the
  * length. @throws QuasarError model.token_out_of_range, infer.cancelled
@@ -13,7 +19,7 @@ export async function tokenLogprobs(
   config: ModelConfig,
   parameters: Parameters,
   tokens: Int32Array,
-  signal?: AbortSignal,
+  options: LogprobsOptions,
 ): Promise<Float32Array> {
   checkTokens(tokens, config.vocab_size);
   const predicted = Math.max(0, tokens.length - 1);
@@ -21,7 +27,7 @@ export async function tokenLogprobs(
   let state: ModelState | undefined;
   try {
     for (let from = 0; from < predicted; from += BLOCK_TOKENS) {
-      await breathe(signal);
+      await breathe(options.signal);
       const T = Math.min(BLOCK_TOKENS, predicted - from);
       const { loss, after } = scope(() => {
         const block = { tokens: tokens.subarray(from, from + T), B: 1, T, state };
@@ -34,6 +40,7 @@ export async function tokenLogprobs(
       state = after;
       logprobs.set(await loss.read(), from);
       loss.dispose();
+      await options.progress?.(from + T);
     }
   } finally {
     state?.dispose();
