@@ -1,6 +1,6 @@
 /* Elementwise kernels and the two broadcasts that linear layers need. */
-#include "activations.h"
 #include "quasar.h"
+#include "scalar.h"
 #include "simd.h"
 
 enum { GRAIN = 8192 };
@@ -142,7 +142,7 @@ typedef struct {
 } glu;
 
 static void swiglu_row(long n, const float *restrict gate, const float *restrict up, float *restrict y) {
-  for (long j = 0; j < n; j++) y[j] = gate_silu(gate[j]) * up[j];
+  for (long j = 0; j < n; j++) y[j] = q_silu(gate[j]) * up[j];
 }
 static void swiglu_rows(void *context, long b, long e) {
   glu *g = context;
@@ -158,9 +158,9 @@ KERNEL(swiglu) {
 static void swiglu_backward_row(long n, const float *restrict gate, const float *restrict up, const float *restrict dy,
                                 float *restrict dgate, float *restrict dup) {
   for (long j = 0; j < n; j++) {
-    gate_pair p = gate_silu_pair(gate[j]);
-    dgate[j] = dy[j] * up[j] * p.slope;
-    dup[j] = dy[j] * p.value;
+    float s = q_sigmoid(gate[j]);
+    dgate[j] = dy[j] * up[j] * (s * q_fma(gate[j], 1.0f - s, 1.0f));
+    dup[j] = dy[j] * (gate[j] * s);
   }
 }
 static void swiglu_backward_rows(void *context, long b, long e) {

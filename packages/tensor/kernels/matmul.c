@@ -1,7 +1,7 @@
 /* The matrix products as kernels: cut into blocks of the output for the threads, never along k. */
-#include "activations.h"
 #include "gemm.h"
 #include "half.h"
+#include "scalar.h"
 
 /* `count` products of one shape, or of one shape but for the rows that belong to each expert. */
 typedef struct {
@@ -179,7 +179,7 @@ static void gated_blocks(void *context, long begin, long end) {
       if (g->few) few_rows[m - 1][g->type](n, g->K, x, W[w], w ? up : gate, ld, GEMM_SET);
       else gemm_stored(m, n, g->K, x, g->K, 1, W[w], g->type, 1, g->K, w ? up : gate, ld, GEMM_SET);
     for (long r = 0; r < m; r++)
-      for (long c = 0; c < n; c++) y[r * g->N + c] = gate_silu(gate[r * ld + c]) * up[r * ld + c];
+      for (long c = 0; c < n; c++) y[r * g->N + c] = q_silu(gate[r * ld + c]) * up[r * ld + c];
   }
 }
 /* y = silu(x Wg^T) * (x Wu^T), Wg and Wu [N,K] stored as typeW; what the two products were is kept where asked for.

@@ -1,6 +1,6 @@
 /* Normalisations over the last axis. Weight gradients are summed over blocks of BLOCK rows, then over the blocks in order. */
-#include "activations.h"
 #include "quasar.h"
+#include "scalar.h"
 #include "simd.h"
 
 enum { BLOCK = 64 };
@@ -76,7 +76,7 @@ enum { GATE_SIGMOID, GATE_SILU };
 static inline void gated_row(long N, int op, float eps, const float *restrict x, const float *restrict w,
                              const float *restrict gate, float *restrict y) {
   float r = inverse_root(x, N, eps);
-  for (long j = 0; j < N; j++) y[j] = x[j] * r * w[j] * (op == GATE_SILU ? gate_silu(gate[j]) : gate_sigmoid(gate[j]));
+  for (long j = 0; j < N; j++) y[j] = x[j] * r * w[j] * (op == GATE_SILU ? q_silu(gate[j]) : q_sigmoid(gate[j]));
 }
 static void gated_rows(void *context, long b, long e) {
   norm *g = context;
@@ -98,9 +98,9 @@ static inline void gated_backward_row(long N, int op, float eps, const float *re
                                       float *restrict dgate, float *restrict sum) {
   float r = inverse_root(x, N, eps);
   for (long j = 0; j < N; j++) {
-    gate_pair p = op == GATE_SILU ? gate_silu_pair(gate[j]) : gate_sigmoid_pair(gate[j]);
-    float open = dy[j] * p.value, unit = x[j] * r;
-    dgate[j] = dy[j] * unit * w[j] * p.slope;
+    float s = q_sigmoid(gate[j]), value = op == GATE_SILU ? gate[j] * s : s;
+    float slope = op == GATE_SILU ? s * q_fma(gate[j], 1.0f - s, 1.0f) : s * (1.0f - s), open = dy[j] * value, unit = x[j] * r;
+    dgate[j] = dy[j] * unit * w[j] * slope;
     dx[j] = open * w[j];
     sum[j] = q_fma(open, unit, sum[j]);
   }

@@ -1,6 +1,6 @@
 /* Causal depthwise convolution. */
-#include "activations.h"
 #include "quasar.h"
+#include "scalar.h"
 #include "simd.h"
 
 typedef struct {
@@ -56,7 +56,7 @@ static void conv_rows(void *context, long begin, long end) {
       long n = MIN(STRIP, g->D - first);
       float *y = g->y + i * g->D + first;
       conv_sum(g, i / g->T, i % g->T, first, n, y);
-      for (long d = 0; d < n; d++) y[d] = gate_silu(y[d]);
+      for (long d = 0; d < n; d++) y[d] = q_silu(y[d]);
     }
 }
 /* y_t = silu(sum_j w[:,j] x_{t-W+1+j}). p: y next? x[B,T,D] w[D,W] state?[B,W-1,D] position?[B,T]; n: B T D W */
@@ -79,7 +79,7 @@ KERNEL(short_conv) {
 static void conv_slope(const seq *g, long b, long t, long first, long n, float *restrict dz) {
   const float *dy = g->dy + (b * g->T + t) * g->D + first;
   conv_sum(g, b, t, first, n, dz);
-  for (long d = 0; d < n; d++) dz[d] = dy[d] * gate_silu_pair(dz[d]).slope;
+  for (long d = 0; d < n; d++) dz[d] = dy[d] * q_silu_slope(dz[d]);
 }
 /* dx at time t from dz of the rows `ahead`, of which `rows` are there. */
 static void conv_input_gradient(const seq *g, long b, long t, long rows, long first, long n, const float *dz, float *dx) {

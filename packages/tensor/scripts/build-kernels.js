@@ -60,7 +60,14 @@ export const INSTRUCTION_SETS =
     : [['plain', []]];
 
 /** What decides the meaning of the kernels, whatever they are compiled for. */
-export const KERNEL_FLAGS = ['-std=gnu11', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=off', '-Wall', '-Werror=implicit-function-declaration'];
+export const KERNEL_FLAGS = [
+  '-std=gnu11',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-ffp-contract=off',
+  '-Wall',
+  '-Werror=implicit-function-declaration',
+];
 
 /** @returns {Promise<{ok: boolean, message: string, compiler: string | null}>} */
 export async function buildKernels() {
