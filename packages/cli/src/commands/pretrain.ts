@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
 import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } from '../training-run.ts';
 
-const SIZE_NAMES: readonly SizeName[] = ['nano', 'tiny', 'mini', 'small', '3b'];
+const SIZE_NAMES: readonly SizeName[] = ['nano', 'tiny', 'mini', 'small', 'preview-nano', 'preview-mini', '3b'];
 
 interface PretrainFlags extends TrainingOptions {
   size: SizeName;

@@ -6,7 +6,7 @@
  * One function for training, prefill of any block size and decoding. Public code cuts values and hides NaN between the parts
  * of a hybrid layer; here a number that is none stays to be seen.
  */
-import { add, axpby, checkpoint, embedding, recording, rmsNorm, scope, type Tensor } from '@quasar/tensor';
+import { add, axpby, embedding, rmsNorm, type Tensor } from '@quasar/tensor';
 import type { Block, BlockOptions, BlockOutput } from '../../block.ts';
 import { injectAnchor, stabilize } from '../../layers/anchor.ts';
 import { mergeBranch } from '../../layers/branch-merge.ts';
@@ -20,6 +20,7 @@ import { raven } from '../../layers/raven.ts';
 import { retention } from '../../layers/retention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { rotationOf } from '../../positional.ts';
+import { runLayers } from '../run-layers.ts';
 import {
   type Branch,
   configuredPositional,
@@ -36,42 +37,19 @@ import {
 export function forwardQuasarLong(
   config: QuasarLongConfig,
   parameters: Parameters,
-  { ids, positions }: Block,
+  block: Block,
   options: BlockOptions = {},
 ): BlockOutput {
-  const { state, chunk, positional = configuredPositional(config), recompute = false } = options;
+  const { positional = configuredPositional(config) } = options;
   const rotation = rotationOf(positional, { theta: config.rope_theta, rotary: rotaryDim(config) });
-  const next = new Map<string, Tensor>();
-  const counts: Tensor[] = [];
-  const anchor = embedding(weight(parameters, 'model.word_embeddings.weight'), ids);
-  // Without a backward pass to come, the temporaries of a layer are freed with it.
-  const isRecording = recording([...parameters.values()]);
-  const perLayer = <T>(body: () => T): T => (!isRecording ? scope(body) : recompute ? checkpoint(body) : body());
-  let h = anchor;
-  for (let loop = 0; loop < config.num_loops; loop++) {
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-      const key = (name: string) => `${loop}.${layer}.${name}`;
-      const before = h;
-      const out = perLayer(() => {
-        const saved = new Map<string, Tensor>();
-        const c: LayerContext<QuasarLongConfig> = {
-          config,
-          positions,
-          rotation,
-          chunk,
-          weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
-          load: (name) => state?.get(key(name)) ?? null,
-          save: (name, tensor) => saved.set(key(name), tensor),
-        };
-        return { ...runLayer(before, anchor, ids, layer, c, options.branch), saved };
-      });
-      h = out.h;
-      for (const [name, tensor] of out.saved) next.set(name, tensor);
-      if (out.counts) counts.push(out.counts);
-    }
-  }
+  const { num_hidden_layers: layers, num_loops: loops } = config;
+  const stack = { config, parameters, block, options, rotation, layers, loops };
+  const anchor = embedding(weight(parameters, 'model.word_embeddings.weight'), block.ids);
+  const { h, outputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
+    runLayer(input, anchor, block.ids, layer, c, options.branch),
+  );
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), config.rms_norm_eps);
-  return { hidden, tensors: next, aux: { routerLoss: null, counts } };
+  return { hidden, tensors, aux: { routerLoss: null, counts: outputs.flatMap(({ counts }) => counts ?? []) } };
 }
 
 /** `counts`: tokens per expert; null: a dense layer. */

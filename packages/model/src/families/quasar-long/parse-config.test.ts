@@ -75,6 +75,8 @@ describe('one bad field', () => {
     ['engram_gate', 'none', 'wrong_value'],
     ['quasar_variant', 'other', 'wrong_value'],
     ['num_loops', 65, 'out_of_range'],
+    ['num_attention_heads', 4097, 'out_of_range'],
+    ['head_dim', 2 ** 17, 'out_of_range'],
   ])('%s: %j', (field, value, code) => {
     expect(issues({ ...TINY_LONG, [field]: value })).toEqual([`${code} ${field}`]);
   });

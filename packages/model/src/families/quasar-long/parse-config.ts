@@ -19,9 +19,10 @@ const REQUIRED: { readonly [F in keyof Published]: Kind } = {
   hidden_size: whole(1),
   intermediate_size: whole(1),
   num_hidden_layers: whole(1, MAX_LAYERS),
-  num_attention_heads: whole(1),
-  num_key_value_heads: whole(1),
-  head_dim: whole(1),
+  // The decay of every head and the frequency of every pair of channels are listed in the tensor table.
+  num_attention_heads: whole(1, 4096),
+  num_key_value_heads: whole(1, 4096),
+  head_dim: whole(1, 2 ** 16),
   hidden_act: only('silu'),
   rms_norm_eps: between(0, 1),
   use_rmsnorm: only(true),

@@ -4,7 +4,7 @@
  *   P = h = norm(E[ids]);  per loop, per layer:  [h += σ(γ) P];  h += ρ norm(attention(norm h));  h += ρ norm(ffn(norm h))
  * One function for training, prefill of any block size and decoding.
  */
-import { add, axpby, checkpoint, embedding, gatherRows, recording, rmsNorm, scope, Tensor } from '@quasar/tensor';
+import { add, axpby, embedding, gatherRows, rmsNorm, Tensor } from '@quasar/tensor';
 import type { Block, BlockOptions, BlockOutput } from '../../block.ts';
 import { injectAnchor } from '../../layers/anchor.ts';
 import type { LayerContext } from '../../layers/context.ts';
@@ -16,6 +16,7 @@ import { quasarAttention } from '../../layers/quasar-attention.ts';
 import { siblingAttention } from '../../layers/sibling-attention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { type Positional, rotationOf } from '../../positional.ts';
+import { runLayers } from '../run-layers.ts';
 import { attentionOptions, hasMemory, isMoe, layerType, optionsOf, type QuasarConfig } from './config.ts';
 
 /** @throws QuasarError model.unsupported, checkpoint.missing_tensor */
@@ -25,54 +26,41 @@ export function forwardQuasar(
   block: Block,
   options: BlockOptions = {},
 ): BlockOutput {
-  const { ids, positions } = block;
-  const { state, chunk, recompute = false } = options;
   const positional = options.positional ?? configured(config);
   const rotation = rotationOf(positional, { theta: config.rope_theta, rotary: config.head_dim });
-  const { rms_norm_eps: eps } = config;
-  const next = new Map<string, Tensor>();
-  const counts: Tensor[] = [];
-  let routerLoss: Tensor | null = null;
-  let memoryLoss: Tensor | null = null;
+  const { rms_norm_eps: eps, n_layers: layers, num_loops: loops } = config;
   const anchor = rmsNorm(
-    embedding(weight(parameters, 'model.embed_tokens.weight'), ids),
+    embedding(weight(parameters, 'model.embed_tokens.weight'), block.ids),
     weight(parameters, 'model.embed_norm.weight'),
     eps,
   );
-  // Without a backward pass to come, the temporaries of a layer are freed with it.
-  const isRecording = recording([...parameters.values()]);
-  const { auxLosses = isRecording } = options;
-  const perLayer = <T>(body: () => T): T => (!isRecording ? scope(body) : recompute ? checkpoint(body) : body());
-  let h = anchor;
-  for (let loop = 0; loop < config.num_loops; loop++) {
-    for (let layer = 0; layer < config.n_layers; layer++) {
-      const key = (name: string) => `${loop}.${layer}.${name}`;
-      const before = h;
-      const out = perLayer(() => {
-        const saved = new Map<string, Tensor>();
-        const c: LayerContext<QuasarConfig> = {
-          config,
-          positions,
-          rotation,
-          chunk,
-          auxLosses,
-          weight: (name) => weight(parameters, `model.layers.${layer}.${name}`),
-          load: (name) => state?.get(key(name)) ?? null,
-          save: (name, tensor) => saved.set(key(name), tensor),
-        };
-        const bias = isMoe(config, layer) ? selectionBias(config, parameters, layer) : null;
-        return { ...runLayer(before, anchor, layer, bias, c, options.branch), saved };
-      });
-      h = out.h;
-      for (const [name, tensor] of out.saved) next.set(name, tensor);
-      if (out.memoryLoss) memoryLoss = memoryLoss ? add(memoryLoss, out.memoryLoss) : out.memoryLoss;
-      if (!out.routed) continue;
-      counts.push(out.routed.counts);
-      routerLoss = routerLoss ? add(routerLoss, out.routed.loss) : out.routed.loss;
-    }
-  }
+  const stack = { config, parameters, block, options, rotation, layers, loops };
+  const { h, outputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
+    runLayer(
+      input,
+      anchor,
+      layer,
+      isMoe(config, layer) ? selectionBias(config, parameters, layer) : null,
+      c,
+      options.branch,
+    ),
+  );
+  const routed = outputs.flatMap((output) => output.routed ?? []);
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), eps);
-  return { hidden, tensors: next, aux: { routerLoss, memoryLoss, counts } };
+  return {
+    hidden,
+    tensors,
+    aux: {
+      routerLoss: total(routed.map(({ loss }) => loss)),
+      memoryLoss: total(outputs.flatMap((output) => output.memoryLoss ?? [])),
+      counts: routed.map(({ counts }) => counts),
+    },
+  };
+}
+
+/** Null where there is none. */
+function total(losses: Tensor[]): Tensor | null {
+  return losses.length > 0 ? losses.reduce(add) : null;
 }
 
 interface LayerOutput {

@@ -1,52 +1,12 @@
 /** @file Reads a config.json strictly: what a field may be, and which fields must agree. */
 import type { Issue, Result } from '@quasar/base';
 import { SIBLINGS } from '../../layers/sibling-attention.ts';
-import { show, showName } from '../../show.ts';
-import { glaKeyDim, optionsOf, QUASAR_SIZES, type QuasarConfig, type QuasarOptions } from './config.ts';
+import { show } from '../../show.ts';
+import { between, type Fields, fieldIssues, flag, type Kind, only, upTo, whole } from '../fields.ts';
+import { glaKeyDim, QUASAR_SIZES, type QuasarConfig, type QuasarOptions } from './config.ts';
 
-/** The published values: they fix the names and types of the fields. */
-const EXAMPLE: QuasarConfig = QUASAR_SIZES['3b'];
-const OPTIONS: QuasarOptions = optionsOf(EXAMPLE);
-
-/** Fields with one supported value, that of the published model. */
-const FIXED: ReadonlySet<string> = new Set<keyof QuasarConfig>([
-  'model_type',
-  'attn_mode',
-  'gla_mode',
-  'moe_type',
-  'hidden_act',
-  'tie_word_embeddings',
-  'dropout',
-  'conv_bias',
-  'allow_neg_eigval',
-  'expand_v',
-]);
-
-const CHOICES: { [F in keyof QuasarOptions as QuasarOptions[F] extends string ? F : never]: readonly string[] } = {
-  attention: ['quasar', ...SIBLINGS],
-  quasar_variant: ['exact', 'preview_chunk', 'preview_recurrent', 'fork_v1'],
-  quasar_beta: ['softplus', 'sigmoid', 'static'],
-  quasar_decay: ['none', 'scalar', 'channel'],
-  positional: ['rope', 'safe_nope', 'nope'],
-  memory_mode: ['causal', 'compat'],
-  memory_bank: ['fixed', 'learned'],
-  injection_site: ['layer_input', 'loop_end'],
-};
-
-interface Range {
-  low: number;
-  high: number;
-  whole: boolean;
-  /** The ends do not belong to it. */
-  open: boolean;
-}
-
-const whole = (low: number, high = 2 ** 24): Range => ({ low, high, whole: true, open: false });
-const between = (low: number, high: number): Range => ({ low, high, whole: false, open: true });
-const upTo = (low: number, high: number): Range => ({ low, high, whole: false, open: false });
-
-/** The upper ends are far above any sensible model: they bound what a stranger's config can make a reader allocate. */
-const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
+const REQUIRED: { readonly [F in keyof Omit<QuasarConfig, keyof QuasarOptions>]: Kind } = {
+  model_type: only('quasar'),
   vocab_size: whole(1),
   d_model: whole(1),
   n_layers: whole(1, 1024),
@@ -55,14 +15,24 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
   d_ff: whole(1),
   max_seq_len: whole(1, 2 ** 31 - 1),
   rms_norm_eps: between(0, 1),
+  dropout: only(0),
   initializer_range: upTo(0, 1e3),
+  tie_word_embeddings: only(false),
   quasar_layers: whole(0),
   gated_layers: whole(0),
+  use_gla_first: flag,
+  use_short_conv: flag,
   conv_size: whole(1, 64),
+  conv_bias: only(false),
+  allow_neg_eigval: only(false),
+  attn_mode: only('chunk'),
+  gla_mode: only('chunk'),
   expand_k: between(0, 64),
+  expand_v: only(1),
   // Making the fixed bank takes slots · dim² operations.
   memory_slots: whole(0, 4096),
   memory_dim: whole(0, 512),
+  moe_type: only('bigmac'),
   num_shared_experts: whole(0, 64),
   num_routed_experts: whole(1, 2 ** 16),
   top_k: whole(1, 2 ** 16),
@@ -75,78 +45,48 @@ const RANGES: Partial<Record<keyof QuasarConfig, Range>> = {
   moe_aux_loss_coeff: upTo(0, 1e3),
   smebu_kappa: upTo(0, 1e3),
   smebu_lambda: upTo(0, 1),
-  smebu_beta: { low: 0, high: 1 - 2 ** -20, whole: false, open: false },
+  smebu_beta: upTo(0, 1 - 2 ** -20),
   num_loops: whole(1, 64),
+  use_looped_injection: flag,
   looped_injection_init: between(0, 1),
   rope_theta: between(0, 1e12),
-  nope_after_position: whole(0, 2 ** 31 - 1),
-  anchor_grad_scale_gate: upTo(0, 1e3),
-  anchor_grad_scale_P: upTo(0, 1e3),
-  route_scale: between(0, 1e3),
+  hidden_act: only('silu'),
   bos_token_id: whole(0),
   eos_token_id: whole(0),
 };
 
+const OPTIONAL: { readonly [F in keyof QuasarOptions]: Kind } = {
+  attention: only('quasar', ...SIBLINGS),
+  quasar_variant: only('exact', 'preview_chunk', 'preview_recurrent', 'fork_v1'),
+  quasar_beta: only('softplus', 'sigmoid', 'static'),
+  qk_l2norm: flag,
+  quasar_decay: only('none', 'scalar', 'channel'),
+  positional: only('rope', 'safe_nope', 'nope'),
+  nope_after_position: whole(0, 2 ** 31 - 1),
+  memory_mode: only('causal', 'compat'),
+  memory_bank: only('fixed', 'learned'),
+  injection_site: only('layer_input', 'loop_end'),
+  anchor_grad_scale_gate: upTo(0, 1e3),
+  anchor_grad_scale_P: upTo(0, 1e3),
+  route_scale: between(0, 1e3),
+};
+
+const FIELDS: Fields = {
+  family: 'quasar',
+  required: REQUIRED,
+  optional: OPTIONAL,
+  ignored: new Set(),
+  example: QUASAR_SIZES['3b'],
+};
+
 /** Unknown, missing, ill-typed and impossible fields, all of them; fields that do not fit together once each is fine. */
 export function parseQuasarConfig(json: unknown): Result<QuasarConfig> {
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) {
-    const message = `expected a JSON object, got ${show(json)}`;
-    return { ok: false, issues: [{ code: 'config.not_object', path: 'config.json', message }] };
-  }
   const given = json as Record<string, unknown>;
-  const issues = [...unknownFields(given), ...fieldIssues(given)];
+  const issues = fieldIssues(given, FIELDS);
   if (issues.length > 0) return { ok: false, issues };
   const config = given as unknown as QuasarConfig;
   const disagreements = relationIssues(config);
   return disagreements.length > 0 ? { ok: false, issues: disagreements } : { ok: true, value: config };
-}
-
-function unknownFields(given: Record<string, unknown>): Issue[] {
-  return Object.keys(given)
-    .filter((field) => !Object.hasOwn(EXAMPLE, field) && !Object.hasOwn(OPTIONS, field))
-    .map((field) => ({
-      code: 'config.unknown_field',
-      path: `config.json/${showName(field)}`,
-      message: 'this field is not part of a quasar config',
-      hint: 'remove it',
-    }));
-}
-
-function fieldIssues(given: Record<string, unknown>): Issue[] {
-  const issues: Issue[] = [];
-  for (const [field, example] of Object.entries({ ...EXAMPLE, ...OPTIONS })) {
-    const path = `config.json/${field}`;
-    const value = given[field];
-    const choices = CHOICES[field as keyof typeof CHOICES];
-    if (!Object.hasOwn(given, field)) {
-      if (!Object.hasOwn(EXAMPLE, field)) continue;
-      const hint = `the 3B value is ${JSON.stringify(example)}`;
-      issues.push({ code: 'config.missing_field', path, message: 'this field is missing', hint });
-    } else if (typeof value !== typeof example || (typeof value === 'number' && !Number.isFinite(value))) {
-      const message = `expected a ${typeof example}, got ${show(value)}`;
-      issues.push({ code: 'config.wrong_type', path, message });
-    } else if (FIXED.has(field)) {
-      const message = `expected ${JSON.stringify(example)}, got ${show(value)}`;
-      if (value !== example) issues.push({ code: 'config.wrong_value', path, message });
-    } else if (choices) {
-      const message = `expected one of ${choices.join(', ')}, got ${show(value)}`;
-      if (!choices.includes(value as string)) issues.push({ code: 'config.wrong_value', path, message });
-    } else {
-      const range = RANGES[field as keyof QuasarConfig];
-      if (range && !contains(range, value as number))
-        issues.push({ code: 'config.out_of_range', path, message: `expected ${words(range)}, got ${show(value)}` });
-    }
-  }
-  return issues;
-}
-
-function contains({ low, high, whole, open }: Range, value: number): boolean {
-  return (!whole || Number.isInteger(value)) && (open ? value > low && value < high : value >= low && value <= high);
-}
-
-function words({ low, high, whole, open }: Range): string {
-  if (open) return `a number above ${low} and below ${high}`;
-  return `a ${whole ? 'whole number' : 'number'} from ${low} to ${high}`;
 }
 
 function relationIssues(c: QuasarConfig): Issue[] {
