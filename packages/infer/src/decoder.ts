@@ -38,6 +38,11 @@ export class Decoder {
     return this.#logits;
   }
 
+  /** Of all rows, on the device. */
+  get stateBytes(): number {
+    return this.#state.sizeBytes;
+  }
+
   /**
    * One more token per row.
    * @param rows which rows go on, with as many tokens; absent: all

@@ -10,6 +10,7 @@ export {
   readConfigFile,
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
+export { type InitOptions, initCheckpoint } from './checkpoint/init-checkpoint.ts';
 export type { LoadOptions } from './checkpoint/load-tensors.ts';
 export type { NameMap } from './checkpoint/names.ts';
 export {
@@ -29,11 +30,13 @@ export {
   type WriteOptions,
   writeWeights,
 } from './checkpoint/write-weights.ts';
+export { initialValues } from './draw.ts';
 export type { SequenceCost } from './families/family.ts';
 export type { GraftConfig } from './families/graft/config.ts';
 export {
   countParameters,
   expertBiasOf,
+  familyOf,
   type ModelConfig,
   parseConfig,
   SIZES,
@@ -54,7 +57,7 @@ export {
 } from './graft.ts';
 export { canonicalTokenMap } from './layers/engram-tensors.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';
-export { disposeParameters, initialParameters, initialValues, type Parameters } from './parameters.ts';
+export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';
 export type { Positional } from './positional.ts';
 export { ModelState } from './state.ts';
 export { decodeState, encodeState } from './state-bytes.ts';

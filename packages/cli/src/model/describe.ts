@@ -3,7 +3,7 @@ import type { ModelInfo } from '@quasar/model';
 import { record, table } from '../ui/table.ts';
 
 const grouped = (count: number) => Math.round(count).toLocaleString('en-US');
-const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e8 ? 3 : 1)} GB`;
+export const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e8 ? 3 : 1)} GB`;
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const giga = (count: number) => `${(count / 1e9).toPrecision(3)} G`;
 

@@ -13,7 +13,7 @@ import { Tokenizer } from '../tokenizer/index.ts';
 import { type LoadOptions, loadTensors } from './load-tensors.ts';
 import type { NameMap } from './names.ts';
 import { unfusedShape } from './names.ts';
-import { encodeIntegers, encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
+import { encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
 import { CHECKPOINT_FILES, fileError, orThrow, WeightFiles } from './weight-files.ts';
 import { type StreamedTensor, type WriteOptions, writeWeights } from './write-weights.ts';
 
@@ -29,7 +29,8 @@ export function expectedTensors(config: ModelConfig): Map<string, ExpectedTensor
   );
 }
 
-function writtenDtype({ role, dtype }: TensorSpec, weights: 'F32' | 'BF16'): WrittenDtype {
+/** Of a tensor in a file whose weights have the type `weights`. */
+export function writtenDtype({ role, dtype }: TensorSpec, weights: 'F32' | 'BF16'): WrittenDtype {
   if (dtype === 'int') return 'I64';
   return role === 'buffer' ? 'F32' : weights;
 }
@@ -141,8 +142,7 @@ async function* piecesOf(tensor: Tensor, dtype: WrittenDtype): AsyncGenerator<Ui
   const size = sizeOf(tensor.shape);
   for (let at = 0; at < size; at += PIECE_NUMBERS) {
     const values = await tensor.device.read(tensor.buffer, at, Math.min(PIECE_NUMBERS, size - at));
-    if (dtype === 'I64') yield encodeIntegers(Int32Array.from(values));
-    else yield encodeTensor(Float32Array.from(values), dtype);
+    yield encodeTensor(values, dtype);
   }
 }
 

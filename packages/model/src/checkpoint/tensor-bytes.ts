@@ -74,8 +74,10 @@ export function toBf16(values: Float32Array): Uint16Array {
   return out;
 }
 
-/** The bytes of values in a file, a view of `values` for F32. */
-export function encodeTensor(values: Float32Array, dtype: 'F32' | 'BF16'): Uint8Array {
-  const data = dtype === 'BF16' ? toBf16(values) : values;
+/** The bytes of values in a file; for F32 a view of `values` where they are float32. */
+export function encodeTensor(values: Float32Array | Float64Array | Int32Array, dtype: WrittenDtype): Uint8Array {
+  if (dtype === 'I64') return encodeIntegers(Int32Array.from(values));
+  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
+  const data = dtype === 'BF16' ? toBf16(floats) : floats;
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

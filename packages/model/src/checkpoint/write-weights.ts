@@ -27,7 +27,7 @@ export interface StreamedTensor {
   name: string;
   shape: number[];
   dtype: WrittenDtype;
-  /** Its bytes in order; called once, when its turn has come. */
+  /** Its bytes in order; called once, when its turn has come. One piece is written while the next is made. */
   pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
@@ -113,14 +113,16 @@ async function writeFile(
   const temporary = `${path}.partial`;
   const file = await open(temporary, 'w', 0o644);
   try {
-    await writeAll(file, header);
+    let written = writeAll(file, header);
     for (const tensor of shard.tensors) {
       let left = dataBytes(tensor);
       for await (const bytes of tensor.pieces()) {
         left -= bytes.length;
-        await writeAll(file, bytes);
+        await written;
+        written = writeAll(file, bytes);
         advance(bytes.length);
       }
+      await written;
       if (left === 0) continue;
       throw new QuasarError(
         'checkpoint.size',

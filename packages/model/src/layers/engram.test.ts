@@ -11,7 +11,7 @@ import {
   weightedSum,
 } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import { initialValues } from '../parameters.ts';
+import { initialValues } from '../draw.ts';
 import {
   drawInputs,
   drawWeights,
