@@ -178,14 +178,14 @@ export class Engine {
   }
 
   #stopTokens(options: GenerateOptions): ReadonlySet<number> {
-    return new Set(options.stopTokens ?? [this.tokenizer.specials.end]);
+    return new Set(options.stopTokens ?? this.tokenizer.stopIds);
   }
 
   /** Reads whole prompts, padded on the left to one length. */
   async #read(prompts: readonly Int32Array[], signal: AbortSignal | undefined): Promise<Decoder> {
     let step: Step | null = null;
     try {
-      for (const block of paddedBlocks(prompts, this.tokenizer.specials.pad)) {
+      for (const block of paddedBlocks(prompts, this.tokenizer.padId)) {
         await breathe(signal);
         const next: Step = this.#block({ ...block, state: step?.state });
         if (step) disposeStep(step);

@@ -103,7 +103,7 @@ function parseHeader(bytes: Uint8Array): Result<Record<string, unknown>> {
   }
   if (!text.startsWith('{')) return refused('checkpoint.header_json', 'the header does not start with {');
   if (nestingDepth(text, MAX_DEPTH) > MAX_DEPTH)
-    return refused('checkpoint.header_json', `the header nests deeper than ${MAX_DEPTH} levels`);
+    return refused('checkpoint.header_depth', `the header nests deeper than ${MAX_DEPTH} levels`);
   let json: Record<string, unknown>;
   try {
     json = JSON.parse(text) as Record<string, unknown>;
@@ -127,15 +127,17 @@ function readEntry(
   const path = showName(name);
   if (name.length === 0 || name.length > MAX_NAME_CHARS || !/^[\x20-\x7e]+$/.test(name))
     return refused('checkpoint.name', `a tensor name has 1 to ${MAX_NAME_CHARS} printable ASCII characters`, path);
-  if (!isEntry(value)) {
-    const message = `expected {dtype, shape, data_offsets}: text, up to ${MAX_DIMS} and exactly 2 whole numbers`;
-    return refused('checkpoint.entry', message, path);
-  }
+  if (!isEntry(value))
+    return refused('checkpoint.entry', 'expected exactly {dtype, shape, data_offsets}, dtype a text', path);
   const { dtype, shape, data_offsets: offsets } = value;
+  if (!isWholeNumbers(shape) || shape.length > MAX_DIMS)
+    return refused('checkpoint.shape', `expected a list of up to ${MAX_DIMS} whole numbers`, path);
+  if (!isWholeNumbers(offsets) || offsets.length !== 2)
+    return refused('checkpoint.offsets', 'expected a list of 2 whole numbers', path);
   const width = widths[dtype];
   if (width === undefined)
     return refused('checkpoint.dtype', `dtype ${show(dtype)}, expected one of ${Object.keys(widths).join(', ')}`, path);
-  const [start, end] = offsets;
+  const [start, end] = offsets as [number, number];
   // BigInt: the product of hostile extents would round, and could then agree with the offsets.
   const needed = shape.reduce((product, extent) => product * BigInt(extent), BigInt(width));
   if (BigInt(end) - BigInt(start) !== needed)
@@ -171,24 +173,19 @@ function layoutIssues(
 
 interface RawEntry {
   dtype: string;
-  shape: number[];
-  data_offsets: [number, number];
+  shape: unknown;
+  data_offsets: unknown;
 }
 
 function isEntry(value: unknown): value is RawEntry {
   if (value === null || typeof value !== 'object') return false;
-  const { dtype, shape, data_offsets: offsets } = value as Partial<RawEntry>;
-  const isWhole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
-  return (
-    typeof dtype === 'string' &&
-    Array.isArray(shape) &&
-    shape.length <= MAX_DIMS &&
-    shape.every(isWhole) &&
-    Array.isArray(offsets) &&
-    offsets.length === 2 &&
-    offsets.every(isWhole) &&
-    Object.keys(value).length === 3
-  );
+  const { dtype } = value as Partial<RawEntry>;
+  const hasAll = ['dtype', 'shape', 'data_offsets'].every((key) => Object.hasOwn(value, key));
+  return hasAll && Object.keys(value).length === 3 && typeof dtype === 'string';
+}
+
+function isWholeNumbers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
 function isStringMap(value: unknown): value is Record<string, string> {

@@ -237,7 +237,7 @@ describe('refused', () => {
   const CASES: [string, string[], () => void][] = [
     ['no JSON', ['index_json'], () => edit(() => '{')],
     ['a list', ['index_json'], () => edit(() => '[]')],
-    ['deep', ['index_json'], () => edit(() => `{"weight_map":${'['.repeat(1e6)}`)],
+    ['deep', ['index_depth'], () => edit(() => `{"weight_map":${'['.repeat(1e6)}`)],
     ['a key twice', ['index_duplicate_key'], () => edit((i) => JSON.stringify(i).replace('{', '{"metadata":{},'))],
     ['an unknown key', ['index_key'], () => edit((i) => ({ ...i, auto_map: {} }))],
     ['no total size', ['index_metadata'], () => edit((i) => ({ weight_map: i.weight_map }))],

@@ -40,7 +40,7 @@ export function parseWeightIndex(text: string): Result<WeightIndex> {
   if (text.length > MAX_INDEX_BYTES)
     return refused('checkpoint.index_too_large', `${text.length} characters, at most ${MAX_INDEX_BYTES} are allowed`);
   if (nestingDepth(text, MAX_DEPTH) > MAX_DEPTH)
-    return refused('checkpoint.index_json', `nests deeper than ${MAX_DEPTH} levels`);
+    return refused('checkpoint.index_depth', `nests deeper than ${MAX_DEPTH} levels`);
   let json: unknown;
   try {
     json = JSON.parse(text);

@@ -4,6 +4,7 @@
  * Again and again the neighbours whose merge has the lowest rank become one symbol, leftmost first, until no
  * neighbours are in the table. A heap keyed by (rank, position) over a linked list makes that O(n log n).
  */
+import { bytesToText } from './byte-level.ts';
 import { Heap } from './heap.ts';
 
 /** Ranks above this would not fit beside a position in one exact number. */
@@ -22,6 +23,7 @@ export interface Merge {
 export class Bpe {
   readonly #byteIds: Int32Array;
   readonly #results: Int32Array;
+  readonly #whole: ReadonlyMap<string, number>;
   readonly #ranks = new Map<number, number>();
   readonly #cache = new Map<string, readonly number[]>();
   readonly #utf8 = new TextEncoder();
@@ -29,8 +31,10 @@ export class Bpe {
   /**
    * @param byteIds [256] the token of each single byte
    * @param merges in order of rank; ids below 2^20
+   * @param whole pieces, as `bytesToText` writes them, that are one token whatever the merges say
    */
-  constructor(byteIds: Int32Array, merges: readonly Merge[]) {
+  constructor(byteIds: Int32Array, merges: readonly Merge[], whole: ReadonlyMap<string, number> = new Map()) {
+    this.#whole = whole;
     this.#byteIds = byteIds;
     this.#results = Int32Array.from(merges, (merge) => merge.result);
     for (const [rank, { left, right }] of merges.entries()) this.#ranks.set(pairKey(left, right), rank);
@@ -40,7 +44,9 @@ export class Bpe {
   encode(piece: string): readonly number[] {
     const cached = this.#cache.get(piece);
     if (cached !== undefined) return cached;
-    const ids = this.#merge(Int32Array.from(this.#utf8.encode(piece), (byte) => this.#byteIds[byte]!));
+    const bytes = this.#utf8.encode(piece);
+    const whole = this.#whole.size > 0 ? this.#whole.get(bytesToText(bytes)) : undefined;
+    const ids = whole === undefined ? this.#merge(Int32Array.from(bytes, (byte) => this.#byteIds[byte]!)) : [whole];
     if (piece.length <= MAX_CACHED_CHARS) {
       if (this.#cache.size >= MAX_CACHED_PIECES) this.#cache.clear();
       this.#cache.set(piece, ids);

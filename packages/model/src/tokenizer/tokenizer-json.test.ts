@@ -33,22 +33,22 @@ describe('parseTokenizerJson', () => {
     ['an unknown key', (f) => (f.evil = 1), ['tokenizer.unknown_key "evil"']],
     ['an unknown model key', (f) => (f.model.evil = 1), ['tokenizer.unknown_key "model/evil"']],
     ['another version', (f) => (f.version = '2.0'), ['tokenizer.unsupported version']],
-    ['a normalizer', (f) => (f.normalizer = { type: 'NFC' }), ['tokenizer.unsupported normalizer']],
+    ['a normalizer', (f) => (f.normalizer = { type: 'NFKC' }), ['tokenizer.unsupported normalizer']],
     [
       'a regular expression of a stranger',
       (f) => (f.pre_tokenizer.pretokenizers[0].pattern.Regex = '(a+)+$'),
       ['tokenizer.unsupported pre_tokenizer'],
     ],
-    ['a prefix space', (f) => (f.decoder.add_prefix_space = true), ['tokenizer.unsupported decoder']],
     [
-      'a template',
-      (f) => (f.post_processor = { type: 'TemplateProcessing' }),
-      ['tokenizer.unsupported post_processor'],
+      'a prefix space',
+      (f) => (f.pre_tokenizer = { type: 'ByteLevel', add_prefix_space: true }),
+      ['tokenizer.unsupported pre_tokenizer'],
     ],
+    ['a template', (f) => (f.post_processor = { type: 'BertProcessing' }), ['tokenizer.unsupported post_processor']],
     ['dropout', (f) => (f.model.dropout = 0.1), ['tokenizer.unsupported model/dropout']],
     ['byte fallback', (f) => (f.model.byte_fallback = true), ['tokenizer.unsupported model/byte_fallback']],
     ['another model', (f) => (f.model.type = 'Unigram'), ['tokenizer.unsupported model/type']],
-    ['a missing special token', (f) => f.added_tokens.pop(), ['tokenizer.special_missing added_tokens']],
+    ['a decoder of words', (f) => (f.decoder = { type: 'WordPiece' }), ['tokenizer.unsupported decoder']],
     [
       'a special token twice',
       (f) => f.added_tokens.push({ ...f.added_tokens[0], id: 272 }),
@@ -83,11 +83,44 @@ describe('parseTokenizerJson', () => {
 
   test('lists all issues, not the first', () => {
     const damage = (f: File) => {
-      f.normalizer = { type: 'NFC' };
+      f.normalizer = { type: 'Lowercase' };
       f.model.dropout = 1;
       f.model.merges.push('q x');
     };
     expect(issuesOf(damage)).toHaveLength(3);
+  });
+
+  test('a tokenizer of others has no chat template; it knows where texts end', () => {
+    const file = JSON.parse(json) as File;
+    file.added_tokens[1].content = '<|endoftext|>';
+    const foreign = Tokenizer.parse(JSON.stringify(file));
+    expect(() => foreign.specials).toThrow(expect.objectContaining({ code: 'tokenizer.special_missing' }));
+    expect(foreign.stopIds).toEqual([file.added_tokens[1].id]);
+    expect(foreign.padId).toBe(0);
+    expect(foreign.decode(foreign.encode('<|bos|> low'))).toBe('<|bos|> low');
+    const ours = Tokenizer.parse(json);
+    expect([ours.stopIds, ours.padId]).toEqual([[ours.specials.end], ours.specials.pad]);
+  });
+
+  test('takes a vocabulary of 248,044 tokens in its stride', { timeout: 60_000 }, () => {
+    const file = JSON.parse(json) as File;
+    const alphabet = Object.keys(file.model.vocab).slice(0, 256);
+    const vocab = new Map(alphabet.map((text, id) => [text, id]));
+    const merges: string[][] = [];
+    for (let i = 0; vocab.size < 248_044; i++) {
+      const [a, b] = [alphabet[i % 256], alphabet[Math.floor(i / 256) % 256]];
+      const [left, right] = i < 65_536 ? [a, b] : [`${a}${b}`, alphabet[Math.floor(i / 65_536) - 1]];
+      merges.push([left as string, right as string]);
+      vocab.set(`${left}${right}`, vocab.size);
+    }
+    file.model.vocab = Object.fromEntries(vocab);
+    file.model.merges = merges;
+    for (const [i, token] of file.added_tokens.entries()) token.id = vocab.size + i;
+    const large = Tokenizer.parse(JSON.stringify(file));
+    expect(large.vocabSize).toBe(248_051);
+    const text = 'The quick brown fox — 12 jumps.';
+    expect(large.decode(large.encode(text))).toBe(text);
+    expect(large.encode(text).length).toBeLessThan(text.length);
   });
 
   test('Tokenizer.parse throws one error that carries the issues', () => {
