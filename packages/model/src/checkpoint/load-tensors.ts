@@ -6,7 +6,7 @@ import { type Issue, QuasarError } from '@quasar/base';
 import { type Device, type DType, persist, Tensor } from '@quasar/tensor';
 import { showName } from '../show.ts';
 import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
-import { type NameMap, renamed, type Source, sourceOf, unfusedShape } from './names.ts';
+import { type NameMap, renamed, type Source, sourceOf, turnedShape, unfusedShape } from './names.ts';
 import type { SafetensorsEntry } from './safetensors.ts';
 import { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeIntegers, decodeTensor } from './tensor-bytes.ts';
 import { orThrow, type StoredTensor, type WeightFiles } from './weight-files.ts';
@@ -57,6 +57,7 @@ export function matchTensors(
     const source = sourceOf(name, shape, names, (each) => tensors.has(each));
     sources.set(name, source);
     if (source.kind === 'whole') expect(name, shape, dtype === 'int');
+    else if (source.kind === 'transposed') expect(source.name, turnedShape(shape));
     else
       for (const matrices of source.names)
         for (const each of matrices) expect(each, unfusedShape(shape, matrices.length));
@@ -88,12 +89,13 @@ export function loadTensors(
   try {
     for (const [name, spec] of table) {
       const source = sources.get(name) as Source;
-      const parts = source.kind === 'whole' ? [name] : source.names.flat();
+      const parts = partsOf(name, source);
       const types = new Set(parts.map((part) => tensors.get(part)?.dtype));
       const [type = ''] = options.dtype === 'stored' && fitsIn16Bits(spec) && types.size === 1 ? types : [];
       const tensor = persist(Tensor.empty(device, spec.shape, spec.dtype ?? HALF[type] ?? 'float'));
       out.set(name, tensor);
       if (source.kind === 'whole') loader.whole(name, tensor);
+      else if (source.kind === 'transposed') loader.transposed(source.name, tensor);
       else loader.unfused(source.names, tensor);
     }
     return out;
@@ -101,6 +103,11 @@ export function loadTensors(
     for (const tensor of out.values()) tensor.dispose();
     throw error;
   }
+}
+
+function partsOf(name: string, source: Source): string[] {
+  if (source.kind === 'unfused') return source.names.flat();
+  return [source.kind === 'transposed' ? source.name : name];
 }
 
 /** One piece of a tensor as the device takes it: bits of its 16-bit type, floats, or integers. */
@@ -123,6 +130,20 @@ class Loader {
 
   whole(name: string, to: Tensor): void {
     this.#pieces(name, to, (values, start) => to.device.write(to.buffer, values, start));
+  }
+
+  /** [E, out, in] into [E, in, out]. */
+  transposed(name: string, to: Tensor): void {
+    const [, inner, out] = to.shape as [number, number, number];
+    const size = inner * out;
+    const expert = to.dtype === 'float' ? new Float32Array(size) : new Uint16Array(size);
+    this.#pieces(name, to, (values, start) => {
+      for (let i = 0; i < values.length; i++) {
+        const at = (start + i) % size;
+        expert[(at % inner) * out + Math.floor(at / inner)] = values[i] as number;
+        if (at === size - 1) to.device.write(to.buffer, expert, start + i - at);
+      }
+    });
   }
 
   /** Matrices [out_i, in] of each expert, transposed side by side into [E, in, out]. */

@@ -21,11 +21,15 @@ const FAMILIES: { readonly [C in ModelConfig as C['model_type']]: Family<C> } = 
   quasar,
   quasar_long: quasarLong,
   qwen3_5_text: qwen35,
+  qwen3_5_moe_text: qwen35,
   quasar_graft: graft,
 };
 
 /** Types of configs that are read as another one. */
-const ALIASES: Readonly<Record<string, ModelConfig['model_type']>> = { qwen3_5: 'qwen3_5_text' };
+const ALIASES: Readonly<Record<string, ModelConfig['model_type']>> = {
+  qwen3_5: 'qwen3_5_text',
+  qwen3_5_moe: 'qwen3_5_moe_text',
+};
 
 /** The sizes we ship, of all families. */
 export const SIZES = { ...QUASAR_SIZES, ...QUASAR_LONG_SIZES } as const satisfies Record<string, ModelConfig>;

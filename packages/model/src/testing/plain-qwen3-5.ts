@@ -2,7 +2,7 @@
  * @file For tests: the qwen3_5 family written out token by token on plain arrays, from its equations and without the ops,
  * chunks, batches and states of the real one. Float64, one row, slow.
  */
-import type { Qwen35Config } from '../families/qwen3-5/config.ts';
+import { expertsOf, type Qwen35Config } from '../families/qwen3-5/config.ts';
 import type { Weights } from './plain-model.ts';
 
 type Vector = number[];
@@ -105,18 +105,46 @@ export function plainQwenLogits(config: Qwen35Config, weights: Weights, tokens: 
     });
   }
 
+  const swiglu = (x: Vector, at: string) => {
+    const up = times(`${at}.up_proj`, x);
+    return times(
+      `${at}.down_proj`,
+      times(`${at}.gate_proj`, x).map((g, i) => silu(g) * (up[i] as number)),
+    );
+  };
+
+  function mixture(x: Vector, at: string): Vector {
+    const experts = expertsOf(config);
+    if (!experts) return swiglu(x, at);
+    const { chosen, width: F } = experts;
+    const likelihood = times(`${at}.gate`, x).map(Math.exp);
+    const best = [...likelihood.keys()]
+      .sort((i, j) => (likelihood[j] as number) - (likelihood[i] as number))
+      .slice(0, chosen);
+    const total = best.reduce((sum, e) => sum + (likelihood[e] as number), 0);
+    const share = sigmoid(times(`${at}.shared_expert_gate`, x)[0] as number);
+    const out = swiglu(x, `${at}.shared_expert`).map((y) => share * y);
+    for (const e of best) {
+      const w12 = cut(Array.from(get(`${at}.experts_w12`)), 2 * F).slice(e * D, (e + 1) * D); // [D, 2F]
+      const w3 = cut(Array.from(get(`${at}.experts_w3`)), D).slice(e * F, (e + 1) * F); // [F, D]
+      const inner = Array.from({ length: 2 * F }, (_, o) =>
+        x.reduce((sum, v, i) => sum + v * (w12[i]?.[o] as number), 0),
+      );
+      const hidden = inner.slice(0, F).map((g, i) => silu(g) * (inner[F + i] as number));
+      const weight = (likelihood[e] as number) / total;
+      for (let d = 0; d < D; d++)
+        out[d] = (out[d] as number) + weight * hidden.reduce((sum, v, i) => sum + v * (w3[i]?.[d] as number), 0);
+    }
+    return out;
+  }
+
   let h = Array.from(tokens, (id) => Array.from(get('model.embed_tokens.weight')).slice(id * D, (id + 1) * D));
   config.layer_types.forEach((type, layer) => {
     const at = `model.layers.${layer}`;
     const u = h.map((x) => centred(x, `${at}.input_layernorm`));
     const mixed = type === 'linear_attention' ? deltaNet(u, `${at}.linear_attn`) : attention(u, `${at}.self_attn`);
     h = h.map((x, t) => plus(x, mixed[t] as Vector));
-    h = h.map((x) => {
-      const w = centred(x, `${at}.post_attention_layernorm`);
-      const up = times(`${at}.mlp.up_proj`, w);
-      const inner = times(`${at}.mlp.gate_proj`, w).map((g, i) => silu(g) * (up[i] as number));
-      return plus(x, times(`${at}.mlp.down_proj`, inner));
-    });
+    h = h.map((x) => plus(x, mixture(centred(x, `${at}.post_attention_layernorm`), `${at}.mlp`)));
   });
   const head = config.tie_word_embeddings ? 'model.embed_tokens' : 'lm_head';
   return h.map((x) => times(head, centred(x, 'model.norm')));

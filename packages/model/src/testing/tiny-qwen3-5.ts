@@ -1,4 +1,4 @@
-/** @file For tests: the smallest Qwen3.5 model that has both kinds of layers, with shared heads in each. */
+/** @file For tests: the smallest Qwen3.5 models that have both kinds of layers, with shared heads in each. */
 import type { Qwen35Config } from '../families/qwen3-5/config.ts';
 
 export const TINY_QWEN: Qwen35Config = {
@@ -28,4 +28,16 @@ export const TINY_QWEN: Qwen35Config = {
   bos_token_id: null,
   eos_token_id: 1,
   pad_token_id: null,
+};
+
+const { intermediate_size, ...shared } = TINY_QWEN;
+
+/** With experts in the place of dense feed-forwards. */
+export const TINY_QWEN_MOE: Qwen35Config = {
+  ...shared,
+  model_type: 'qwen3_5_moe_text',
+  num_experts: 5,
+  num_experts_per_tok: 2,
+  moe_intermediate_size: 16,
+  shared_expert_intermediate_size: 24,
 };

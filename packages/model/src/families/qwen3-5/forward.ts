@@ -8,10 +8,11 @@ import { centredNorm } from '../../layers/centred-norm.ts';
 import { feedForward } from '../../layers/feed-forward.ts';
 import { gatedAttention } from '../../layers/gated-attention.ts';
 import { gatedDeltaNet } from '../../layers/gated-delta-net.ts';
+import { softmaxMixture } from '../../layers/softmax-mixture.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { rotationOf } from '../../positional.ts';
 import { runLayers } from '../run-layers.ts';
-import { type Qwen35Config, rotaryDim } from './config.ts';
+import { expertsOf, type Qwen35Config, rotaryDim } from './config.ts';
 
 /** @throws QuasarError checkpoint.missing_tensor */
 export function forwardQwen35(
@@ -25,13 +26,16 @@ export function forwardQwen35(
   const rotation = rotationOf(positional, { theta: rope.rope_theta, rotary: rotaryDim(config) });
   const stack = { config, parameters, block, options, rotation, layers: types.length, loops: 1 };
   const embedded = embedding(weight(parameters, 'model.embed_tokens.weight'), block.ids);
-  const { h, tensors } = runLayers(stack, embedded, (input, layer, c) => {
+  const experts = expertsOf(config);
+  const { h, outputs, tensors } = runLayers(stack, embedded, (input, layer, c) => {
     const u = centredNorm(input, c.weight('input_layernorm.weight'), eps);
     const y = types[layer] === 'linear_attention' ? gatedDeltaNet(u, c) : gatedAttention(u, c);
     const mixed = add(input, options.branch ? options.branch(y, u, c, layer) : y);
     const w = centredNorm(mixed, c.weight('post_attention_layernorm.weight'), eps);
-    return { h: add(mixed, feedForward(w, c, 'mlp', '_proj')) };
+    if (!experts) return { h: add(mixed, feedForward(w, c, 'mlp', '_proj')), counts: null };
+    const { y: routed, counts } = softmaxMixture(w, c, experts.chosen);
+    return { h: add(mixed, routed), counts };
   });
   const hidden = centredNorm(h, weight(parameters, 'model.norm.weight'), eps);
-  return { hidden, tensors, aux: { routerLoss: null, counts: [] } };
+  return { hidden, tensors, aux: { routerLoss: null, counts: outputs.flatMap(({ counts }) => counts ?? []) } };
 }

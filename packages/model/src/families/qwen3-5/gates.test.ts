@@ -1,6 +1,6 @@
 /** @file The qwen3_5 family passes the gates of every family. */
 import { gates } from '../../testing/gates.ts';
-import { TINY_QWEN } from '../../testing/tiny-qwen3-5.ts';
+import { TINY_QWEN, TINY_QWEN_MOE } from '../../testing/tiny-qwen3-5.ts';
 
 const small = { ...TINY_QWEN, initializer_range: 0.5 };
 
@@ -21,6 +21,24 @@ gates('qwen3_5', {
       },
       segments: [4],
       only: /bias|embed/,
+    },
+  ],
+});
+
+gates('qwen3_5 with experts', {
+  config: { ...TINY_QWEN_MOE, initializer_range: 0.05 },
+  stateGrows: true,
+  gradients: [
+    {
+      name: 'experts',
+      config: {
+        ...TINY_QWEN_MOE,
+        initializer_range: 0.5,
+        num_hidden_layers: 1,
+        layer_types: ['full_attention'],
+      },
+      segments: [3, 2],
+      only: /mlp/,
     },
   ],
 });

@@ -1,6 +1,6 @@
 /** @file Reading configs of Qwen3.5: of text models, of multimodal ones, and what is refused. */
 import { expect, it } from 'vitest';
-import { TINY_QWEN } from '../../testing/tiny-qwen3-5.ts';
+import { TINY_QWEN, TINY_QWEN_MOE } from '../../testing/tiny-qwen3-5.ts';
 import { parseConfig } from '../index.ts';
 
 /** As published: layer types by interval, a rotation with sections, fields of the draft heads and of the tower. */
@@ -56,6 +56,15 @@ it('the text of a multimodal config; whether the head is tied stands in either',
   expect(outer).toEqual({ ok: true, value: { ...READ, tie_word_embeddings: true } });
 });
 
+it('models with experts, text or multimodal', () => {
+  const moe = { ...TINY_QWEN_MOE, output_router_logits: false, router_aux_loss_coef: 0.001 };
+  expect(parseConfig(moe)).toEqual({ ok: true, value: TINY_QWEN_MOE });
+  expect(parseConfig({ ...MULTIMODAL, model_type: 'qwen3_5_moe', text_config: moe })).toEqual({
+    ok: true,
+    value: TINY_QWEN_MOE,
+  });
+});
+
 it('the older spelling of the rotation, and fields that follow from others', () => {
   const { rope_parameters, attention_bias, eos_token_id, full_attention_interval, ...text } = TEXT;
   const read = parseConfig({ ...text, rope_theta: 1e7, partial_rotary_factor: 0.5 });
@@ -96,6 +105,13 @@ it.each<[string, object, string[]]>([
     'heads that fill memory together',
     { ...TEXT, num_attention_heads: 2 ** 12, head_dim: 2 ** 14 },
     ['config.heads head_dim'],
+  ],
+  ['experts of a dense model', { ...TEXT, num_experts: 4 }, ['config.unknown_field num_experts']],
+  ['a mixture without experts', { ...TINY_QWEN_MOE, num_experts: undefined }, ['config.missing_field num_experts']],
+  [
+    'more experts per token than there are',
+    { ...TINY_QWEN_MOE, num_experts: 1 },
+    ['config.experts num_experts_per_tok'],
   ],
   ['types for other layers', { ...TEXT, layer_types: ['full_attention'] }, ['config.layers layer_types']],
   ['another type of layer', { ...TEXT, layer_types: ['mamba'] }, ['config.wrong_value layer_types']],

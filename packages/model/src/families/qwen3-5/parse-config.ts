@@ -49,12 +49,22 @@ const anything: Kind = { expects: 'anything', holds: () => true };
 
 const MAX_LAYERS = 1024;
 
-/** Fields of a text config. */
-const KINDS: { readonly [F in keyof Qwen35Config]: Kind } = {
-  model_type: only('qwen3_5_text'),
+/** Fields that say what feed-forwards are made of, by `model_type`. */
+const FEED_FORWARDS: Readonly<Record<Qwen35Config['model_type'], { readonly [F in keyof Qwen35Config]?: Kind }>> = {
+  qwen3_5_text: { intermediate_size: whole(1) },
+  qwen3_5_moe_text: {
+    num_experts: whole(1, 2 ** 16),
+    num_experts_per_tok: whole(1, 2 ** 16),
+    moe_intermediate_size: whole(1),
+    shared_expert_intermediate_size: whole(1),
+  },
+};
+
+/** Fields of every text config. */
+const KINDS: { readonly [F in keyof Qwen35Config]?: Kind } = {
+  model_type: only('qwen3_5_text', 'qwen3_5_moe_text'),
   vocab_size: whole(1),
   hidden_size: whole(1),
-  intermediate_size: whole(1),
   num_hidden_layers: whole(1, MAX_LAYERS),
   layer_types: listOf(only('linear_attention', 'full_attention'), MAX_LAYERS),
   num_attention_heads: whole(1, 2 ** 16),
@@ -104,6 +114,8 @@ const WITHOUT_EFFECT: Record<string, Kind> = {
   mtp_num_hidden_layers: anything,
   mtp_use_dedicated_embeddings: anything,
   mlp_only_layers: listOf(only(), 0),
+  output_router_logits: anything,
+  router_aux_loss_coef: anything,
 };
 
 /** Other spellings of `layer_types` and `rope_parameters`. */
@@ -124,7 +136,7 @@ const ROPE: Record<string, Kind> = {
 
 /** Of a multimodal config: the text, the vision tower, and tokens that stand for pictures. */
 const OUTER: Record<string, Kind> = {
-  model_type: only('qwen3_5'),
+  model_type: only('qwen3_5', 'qwen3_5_moe'),
   text_config: object,
   vision_config: object,
   tie_word_embeddings: boolean,
@@ -137,7 +149,7 @@ const OUTER: Record<string, Kind> = {
 /** Every issue at once; of fields that do not fit together once each is fine. */
 export function parseQwen35Config(json: unknown): Result<Qwen35Config> {
   const given = json as Fields;
-  if (given.model_type !== 'qwen3_5') return parseText(given, '');
+  if (!OUTER.model_type?.holds(given.model_type)) return parseText(given, '');
   const issues = fieldIssues(given, OUTER, ['text_config'], '');
   if (issues.length > 0) return { ok: false, issues };
   const { tie_word_embeddings = false, text_config } = given;
@@ -154,8 +166,10 @@ function parseText(given: Fields, at: string): Result<Qwen35Config> {
     partial_rotary_factor,
     ...(object.holds(inner) ? (inner as Fields) : {}),
   };
-  const required = Object.keys(KINDS).filter((field) => !Object.hasOwn(DERIVED, field));
-  const issues = fieldIssues(given, { ...KINDS, ...ALIASES, ...WITHOUT_EFFECT }, required, at);
+  const isMoe = given.model_type === 'qwen3_5_moe_text';
+  const kinds = { ...KINDS, ...FEED_FORWARDS[isMoe ? 'qwen3_5_moe_text' : 'qwen3_5_text'] };
+  const required = Object.keys(kinds).filter((field) => !Object.hasOwn(DERIVED, field));
+  const issues = fieldIssues(given, { ...kinds, ...ALIASES, ...WITHOUT_EFFECT }, required, at);
   if (inner === undefined || object.holds(inner))
     issues.push(...fieldIssues(rope, ROPE, ['rope_theta'], `${at}rope_parameters/`));
   if (issues.length > 0) return { ok: false, issues };
@@ -165,7 +179,7 @@ function parseText(given: Fields, at: string): Result<Qwen35Config> {
     (_, layer): LayerType => ((layer + 1) % (interval as number) === 0 ? 'full_attention' : 'linear_attention'),
   );
   const config: Fields = {};
-  for (const field of Object.keys(KINDS)) config[field] = filled[field as keyof Qwen35Config];
+  for (const field of Object.keys(kinds)) config[field] = filled[field as keyof Qwen35Config];
   config.layer_types ??= types;
   config.rope_parameters = {
     rope_type: rope.rope_type,
@@ -214,6 +228,8 @@ function relationIssues(c: Qwen35Config, at: string): Issue[] {
   require(wide <= 2 ** 24, 'config.heads', 'head_dim', `heads of ${wide} channels together, the most is ${2 ** 24}`);
   const turns = `partial_rotary_factor must turn an even number of channels, got ${rotaryDim(c)}`;
   require(rotaryDim(c) % 2 === 0, 'config.heads', 'rope_parameters', turns);
+  const { num_experts: X = 1, num_experts_per_tok: K = 1 } = c;
+  require(K <= X, 'config.experts', 'num_experts_per_tok', `${K} of ${X} experts per token`);
   const { bos_token_id: bos, eos_token_id: eos, pad_token_id: pad, vocab_size: V } = c;
   for (const id of [bos, eos, pad].flat())
     require(id === null || id < V, 'config.token_id', 'vocab_size', `token ${id} of a vocabulary of ${V}`);

@@ -1,11 +1,12 @@
 /** @file The qwen3_5 family against its equations written out token by token; its state and cost. */
+import { Rng } from '@quasar/base';
 import { openDevice, referenceDevice, scope } from '@quasar/tensor';
 import { expect, it } from 'vitest';
 import { forward } from '../../forward.ts';
 import { modelInfo } from '../../model-info.ts';
 import { plainQwenLogits } from '../../testing/plain-qwen3-5.ts';
-import { logitsOf, maxDifference, randomTokens, tinyParameters } from '../../testing/tiny.ts';
-import { TINY_QWEN } from '../../testing/tiny-qwen3-5.ts';
+import { logitsOf, maxDifference, randomTokens, relativeError, tinyParameters } from '../../testing/tiny.ts';
+import { TINY_QWEN, TINY_QWEN_MOE } from '../../testing/tiny-qwen3-5.ts';
 import { tensorTable } from '../index.ts';
 import type { Qwen35Config } from './config.ts';
 
@@ -21,6 +22,7 @@ it.each<[string, Partial<Qwen35Config>]>([
       tie_word_embeddings: true,
     },
   ],
+  ['experts', TINY_QWEN_MOE],
   [
     'all channels turn, heads not shared',
     {
@@ -30,7 +32,7 @@ it.each<[string, Partial<Qwen35Config>]>([
     },
   ],
 ])('the equations written out token by token: %s', async (_, change) => {
-  const config = { ...TINY_QWEN, ...change };
+  const config = change.model_type ? (change as Qwen35Config) : { ...TINY_QWEN, ...change };
   const parameters = await tinyParameters(oracle, config);
   const weights = new Map<string, ArrayLike<number>>();
   for (const [name, tensor] of parameters) weights.set(name, await tensor.read());
@@ -66,4 +68,28 @@ it('a cache keeps no more tokens than the longest row still sees', async () => {
 it('a tied head is no tensor of its own', () => {
   expect(tensorTable(TINY_QWEN).has('lm_head.weight')).toBe(true);
   expect(tensorTable({ ...TINY_QWEN, tie_word_embeddings: true }).has('lm_head.weight')).toBe(false);
+});
+
+it('a number that all logits of a router share changes neither the choice nor the weights, however large', async () => {
+  const device = openDevice('auto');
+  const parameters = await tinyParameters(device, TINY_QWEN_MOE);
+  const block = { tokens: randomTokens(40, TINY_QWEN_MOE.vocab_size, 'router'), B: 1, T: 40 };
+  const expected = await logitsOf(TINY_QWEN_MOE, parameters, block);
+  const rng = new Rng('offset');
+  for (const [name, gate] of parameters) {
+    if (!name.endsWith('mlp.gate.weight')) continue;
+    const shared = Float32Array.from({ length: gate.dim(1) }, () => 10 * rng.normal());
+    const values = await gate.read();
+    gate.write(values.map((x, i) => x + (shared[i % shared.length] as number)));
+  }
+  const found = await logitsOf(TINY_QWEN_MOE, parameters, block);
+  expect(relativeError(found, expected)).toBeLessThan(1e-3);
+});
+
+it('a token touches the experts that it chooses and the shared one', () => {
+  const { parameters, parts } = modelInfo(TINY_QWEN_MOE);
+  const routed = parts.find(({ part }) => part === 'routed experts');
+  expect(routed?.parameters).toBe(3 * 5 * 3 * 24 * 16);
+  expect(routed?.active).toBe((2 / 5) * (routed?.parameters as number));
+  expect(parameters.total - parameters.active).toBe((3 / 5) * (routed?.parameters as number) + 48 * 24);
 });

@@ -1,6 +1,6 @@
 /** @file The tensor table of the qwen3_5 family under the names of its text models. */
 import { constant, type Entries, entry, inPart, matrix, type TensorSpec } from '../../tensor-table.ts';
-import { linearWidths, type Qwen35Config } from './config.ts';
+import { expertsOf, linearWidths, type Qwen35Config } from './config.ts';
 
 /** Every tensor of a checkpoint in file order; a tied head is the embedding. */
 export function qwen35Tensors(config: Qwen35Config): Map<string, TensorSpec> {
@@ -19,7 +19,7 @@ export function qwen35Tensors(config: Qwen35Config): Map<string, TensorSpec> {
 const centredNorm = (name: string, size: number) => entry(name, [size], 'norm', constant(0));
 
 function layerTensors(config: Qwen35Config, layer: number): Entries {
-  const { hidden_size: D, intermediate_size: F, initializer_range: std } = config;
+  const { hidden_size: D } = config;
   return [
     ...inPart('norms and gates', [
       centredNorm('input_layernorm.weight', D),
@@ -28,11 +28,32 @@ function layerTensors(config: Qwen35Config, layer: number): Entries {
     ...(config.layer_types[layer] === 'linear_attention'
       ? inPart('gated delta net', deltaNetTensors(config))
       : inPart('softmax attention', attentionTensors(config))),
-    ...inPart('dense feed-forward', [
-      matrix('mlp.gate_proj.weight', [F, D], std),
-      matrix('mlp.up_proj.weight', [F, D], std),
-      matrix('mlp.down_proj.weight', [D, F], std),
+    ...(expertsOf(config)
+      ? mixtureTensors(config)
+      : inPart('dense feed-forward', feedForwardTensors(config, 'mlp', config.intermediate_size as number))),
+  ];
+}
+
+function feedForwardTensors({ hidden_size: D, initializer_range: std }: Qwen35Config, at: string, F: number): Entries {
+  return [
+    matrix(`${at}.gate_proj.weight`, [F, D], std),
+    matrix(`${at}.up_proj.weight`, [F, D], std),
+    matrix(`${at}.down_proj.weight`, [D, F], std),
+  ];
+}
+
+/** Experts stand as everywhere here, [X, in, out], gate and up side by side; `names.ts` says how files have them. */
+function mixtureTensors(config: Qwen35Config): Entries {
+  const { hidden_size: D, initializer_range: std } = config;
+  const { count: X, width: F, shared } = expertsOf(config) as NonNullable<ReturnType<typeof expertsOf>>;
+  const normal = { kind: 'normal', std } as const;
+  return [
+    ...inPart('router', [matrix('mlp.gate.weight', [X, D], std), matrix('mlp.shared_expert_gate.weight', [1, D], std)]),
+    ...inPart('routed experts', [
+      entry('mlp.experts_w12', [X, D, 2 * F], 'expert', normal),
+      entry('mlp.experts_w3', [X, F, D], 'expert', normal),
     ]),
+    ...inPart('shared experts', feedForwardTensors(config, 'mlp.shared_expert', shared)),
   ];
 }
 
