@@ -1,16 +1,19 @@
 """The quasar_long family (Quasar-Preview) token by token in PyTorch float64, written from the equations of architecture 2.2,
-3.2, 3.3, 3.6, 3.7, 3.9.2 and 3.12: logits, loss, and of each parameter one number of its gradient.
+3.2, 3.3, 3.5.8, 3.6, 3.7, 3.9.2, 3.11 and 3.12: logits, loss, and of each parameter one number of its gradient.
 """
 import torch
 import torch.nn.functional as F
 from inputs import gradient_numbers, show, uniform
 
-# Layers: plain dense, then mixtures: plain, quasar, raven, quasar, quasar, gla.
-C = dict(
+# Layers: plain dense, then mixtures: plain, quasar, raven, quasar, quasar, gla. No layer has a memory of n-grams.
+HYBRID = dict(
     V=48, D=64, H=4, G=2, E=16, layers=7, hybrid=(2, 3, 4, 5, 6), cycle=("quasar", "raven", "quasar", "quasar", "gla"), ffn=48,
     experts=8, chosen=2, groups=4, open_groups=2, width=16, scaling=2.5, eps=1e-6, theta=1e4, rotary=8, cutoff=40, slots=16,
-    open_slots=8, rank=4,
+    open_slots=8, rank=4, variant="sigmoid", memories=(), tables_per_order=2, orders=(2, 3), rows=53, row=16, dim=32,
+    memory_gate="rmsnorm",
 )
+SMALL = dict(HYBRID, layers=2, hybrid=(1,), cycle=("quasar",))
+C = dict(HYBRID)
 B, T = 2, 63
 leaves = {}
 
@@ -53,18 +56,77 @@ def softmax_attention(u, w):
     return out.flatten(1) @ w("dense.weight", C["D"], C["D"]).T
 
 
+def writing(u, w):
+    """What a token at t does to the state, (t, S [H, E, E], k [H, E], v [H, E]) -> S, in each variant of 3.5.4 and 3.5.8."""
+    D, H, E = C["D"], C["H"], C["E"]
+
+    def delta(S, k, v, alpha):
+        return S + alpha[:, None, None] * torch.einsum("hi,hj->hij", k, v - torch.einsum("hij,hi->hj", S, k))
+
+    if C["variant"] == "fork_v1":
+        beta = F.softplus(w("beta_log", H))
+        form = lambda length: (1 - torch.exp(-beta * length)) / (length + 1e-8)
+        return lambda t, S, k, v: delta(S, k, v, form(k.square().sum(-1)))
+    z = u @ w("b_proj.weight", H, D).T
+    if C["variant"] == "sigmoid":
+        beta = z.sigmoid()
+        form = lambda t, length: -torch.expm1(-beta[t] * length) / length
+        return lambda t, S, k, v: delta(S, k, v, form(t, k.square().sum(-1)))
+    rate, shift = w("A_log", H).exp(), w("dt_bias", H if C["variant"] == "scalar" else H * E)
+    if C["variant"] == "preview_chunk":
+        gate = 1 - torch.exp(-rate[:, None] * F.softplus(z.sigmoid()[..., None] + shift.view(H, E)))
+        form = lambda t, length: (gate[t] / (length.clamp(0.1, 10)[:, None] + 1e-6)).mean(-1).clamp(1e-4, 0.95)
+        return lambda t, S, k, v: delta(S, k, v, form(t, k.square().sum(-1)))
+    f = u @ w("f_proj.weight", len(shift), D).T + shift
+    if C["variant"] == "preview_recurrent":
+        kept = torch.exp(-rate[:, None] * F.softplus(f.view(-1, H, E)))
+        form = lambda t, length: (1 - torch.exp(-z[t].sigmoid() * length)) / (length + 1e-8)
+        return lambda t, S, k, v: delta(kept[t][..., None] * S, k, v, form(t, k.square().sum(-1).clamp(min=0.05)))
+    # Scalar decay: the flow of dS/dt = -(k k' + gamma) S + k v' for a time beta, as one matrix exponential of it and its input.
+    beta, gamma = F.softplus(z), rate * F.softplus(f)
+
+    def flow(t, S, k, v):
+        top = torch.cat([-(k[:, :, None] * k[:, None] + gamma[t, :, None, None] * torch.eye(E)), k[:, :, None] * v[:, None]], 2)
+        whole = torch.matrix_exp(beta[t, :, None, None] * torch.cat([top, torch.zeros_like(top)], 1))
+        return whole[:, :E, :E] @ S + whole[:, :E, E:]
+
+    return flow
+
+
+def memory(h, ids, w):
+    """h [T, D] and ids [T] of one row: Engram, 3.11. Hashes are of int64 numbers, which wrap."""
+    D, N, M, width, dim = C["D"], C["tables_per_order"], C["rows"], C["row"], C["dim"]
+    tables = N * len(C["orders"])
+    seeds = uniform(w.full("engram.seeds"), 1, 2**31 - 2, tables).long()
+    token = (torch.arange(C["V"]) * 2654435761 % int(0.77 * C["V"]))[ids]
+    weights, found = w("engram.embed_tables", tables, M, width), []
+    for j in range(tables):
+        n = C["orders"][j // N]
+        grams = F.pad(token, (n - 1, 0)).unfold(0, n, 1)
+        hashed = seeds[j].expand(len(ids))
+        for i in range(n):
+            hashed = hashed * 2654435761 ^ grams[:, i]
+        found.append(weights[j, hashed.abs() % M])
+    e = torch.cat(found, -1).clamp(-10, 10) @ w("engram.embed_proj.weight", dim, tables * width).T
+    k, v = (e @ w(f"engram.{x}.weight", dim, dim).T for x in ("W_K", "W_V"))
+    cosine = F.cosine_similarity(h @ w("engram.q_proj.weight", dim, D).T, k, -1)
+    taken = (cosine * dim ** (0.5 if C["memory_gate"] == "rmsnorm" else -0.5)).sigmoid()[:, None] * v
+    past = F.pad(rms(taken, w("engram.conv_norm.weight", dim)).T, (9, 0))
+    mixed = F.conv1d(past[None], w("engram.conv.weight", dim, 1, 4), groups=dim, dilation=3)[0].T
+    return (F.silu(mixed) + taken) @ w("engram.out_proj.weight", D, dim).T
+
+
 def quasar(u, w):
     D, H, E = C["D"], C["H"], C["E"]
     u = u / (u.square().mean(-1, keepdim=True) + 1e-6).sqrt()
     q, k, v = (F.silu(u @ w(f"{x}_proj.weight", D, D).T).view(-1, H, E) for x in "qkv")
-    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-    beta = (u @ w("b_proj.weight", H, D).T).sigmoid()
+    step, is_raw = writing(u, w), C["variant"] == "fork_v1"
+    if not is_raw:
+        q, k = F.normalize(q, dim=-1) * E**-0.5, F.normalize(k, dim=-1)
     S, out = u.new_zeros(H, E, E), []
     for t in range(len(u)):
-        length = k[t].square().sum(-1)
-        alpha = -torch.expm1(-beta[t] * length) / length
-        S = S + alpha[:, None, None] * torch.einsum("hi,hj->hij", k[t], v[t] - torch.einsum("hij,hi->hj", S, k[t]))
-        out.append(torch.einsum("hij,hi->hj", S, q[t] * E**-0.5))
+        S = step(t, S, k[t], v[t])
+        out.append(torch.einsum("hij,hi->hj", S, q[t]))
     gate = (u @ w("g_proj.0.weight", E, D).T) @ w("g_proj.1.weight", D, E).T + w("g_proj.1.bias", D)
     o = torch.stack(out)
     y = o / (o.square().mean(-1, keepdim=True) + C["eps"]).sqrt() * w("o_norm.weight", E) * gate.view(-1, H, E).sigmoid()
@@ -142,13 +204,18 @@ def mixture(x, w):
     return torch.stack(rows) + swiglu(x, "mlp.shared_experts", width, w)
 
 
-def run():
+def run(case=HYBRID):
+    C.update(case)
+    leaves.clear()
     D, V = C["D"], C["V"]
     ids, targets = ((uniform(name, 0, 1, B, T) * V).long() for name in ("tokens", "targets"))
     h = parameter("model.word_embeddings.weight", V, D)[ids]
     for layer in range(C["layers"]):
         own = lambda name, *shape: parameter(f"model.layers.{layer}.{name}", *shape)
         mixer = lambda name, *shape: own(f"attention.{name}", *shape)
+        own.full = lambda name: f"model.layers.{layer}.{name}"
+        if layer in C["memories"]:
+            h = h + torch.stack([memory(*row, own) for row in zip(h, ids)])
         h = h + torch.stack([attention(u, mixer, layer) for u in rms(h, own("input_layernorm.weight", D))])
         u = rms(h, own("post_attention_layernorm.weight", D)).flatten(0, 1)
         h = h + (swiglu(u, "mlp", C["ffn"], own) if layer == 0 else mixture(u, own)).view_as(h)
@@ -157,4 +224,10 @@ def run():
     return {"logits": logits[:, ::7], "loss": loss, **gradient_numbers(loss, leaves)}
 
 
-show({"hybrid": run()})
+VARIANTS = ("preview_chunk", "preview_recurrent", "fork_v1", "scalar")
+GATES = ("rmsnorm", "public")
+show(
+    {"hybrid": run()}
+    | {f"writing: {variant}": run(dict(SMALL, variant=variant)) for variant in VARIANTS}
+    | {f"memories: {gate}": run(dict(SMALL, memories=(0, 1), memory_gate=gate)) for gate in GATES}
+)

@@ -2,12 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Rng } from '@quasar/base';
 import { openDevice, referenceDevice, scope, type Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import { loadParameters, saveCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { forward } from '../../forward.ts';
 import { modelInfo } from '../../model-info.ts';
-import { disposeParameters, type Parameters } from '../../parameters.ts';
+import { disposeParameters, initialParameters, type Parameters } from '../../parameters.ts';
 import { plainQuasarLong } from '../../testing/plain-quasar-long.ts';
 import { logitsOf, maxDifference, randomTokens, tinyParameters } from '../../testing/tiny.ts';
 import { TINY_ENGRAM, TINY_LONG } from '../../testing/tiny-quasar-long.ts';
@@ -106,6 +107,18 @@ it('preview with a memory in every layer: 66,887,680 parameters each, none of wh
   const memory = parts.find(({ part }) => part === 'engram');
   expect(memory?.parameters).toBe(20 * 66_887_680);
   expect(memory?.active).toBe(20 * (66_887_680 - 16 * 125_003 * 32));
+});
+
+it('a fresh memory of n-grams changes nothing, bit for bit', async () => {
+  const device = openDevice('auto');
+  const [plain, remembering] = [TINY_LONG, { ...TINY_LONG, ...TINY_ENGRAM, engram_residual_scale: 1 }];
+  const fresh = (config: QuasarLongConfig) =>
+    logitsOf(config, initialParameters(config, device, new Rng('fresh')), {
+      tokens: randomTokens(2 * 30, V, 'fresh'),
+      B: 2,
+      T: 30,
+    });
+  expect(await fresh(remembering)).toEqual(await fresh(plain));
 });
 
 it('preview: published names, shapes, branches and decays', () => {
