@@ -2,11 +2,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Rng } from '@quasar/base';
 import { openDevice, sizeOf, type Tensor } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tensorTable } from '../families/index.ts';
+import { initialParameters } from '../parameters.ts';
 import { fitsIn16Bits, type TensorSpec } from '../tensor-table.ts';
 import { logitsOf, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
+import { TINY_LONG } from '../testing/tiny-quasar-long.ts';
 import { trainBpe } from '../tokenizer/index.ts';
 import { loadCheckpoint, loadParameters, saveCheckpoint } from './checkpoint.ts';
 import { loadTensors, matchTensors } from './load-tensors.ts';
@@ -131,6 +134,20 @@ describe('unfused experts', () => {
       });
       expect([...(got ?? [])]).toEqual(expected);
     }
+  });
+
+  it.each(['F32', 'BF16'] as const)('are written by a family that has them, and read again: %s', async (dtype) => {
+    const config = { ...TINY_LONG, vocab_size: tokenizer.vocabSize };
+    const checkpoint = { config, parameters: initialParameters(config, device, new Rng('unfused')), tokenizer };
+    await saveCheckpoint(directory, checkpoint, dtype);
+    const fused = loadParameters(directory, config, device);
+    await saveCheckpoint(directory, checkpoint, dtype, {}, { unfused: true, shardBytes: SHARD_BYTES });
+    const files = WeightFiles.open(directory);
+    expect(files.tensors.get('model.layers.1.mlp.experts.7.up_proj.weight')?.shape).toEqual([16, 32]);
+    expect([...files.tensors.keys()].filter((name) => /experts_w/.test(name))).toEqual([]);
+    files.close();
+    const again = loadParameters(directory, config, device);
+    for (const [name, tensor] of fused) expect(await again.get(name)?.read(), name).toEqual(await tensor.read());
   });
 
   it('what is missing, extra or misshapen is reported matrix by matrix', async () => {
