@@ -102,21 +102,23 @@ it('the branches are trained and nothing else, not even the expert bias; modelIn
 });
 
 const { config: GOOD } = graftOnto(await baseOf(BASES.qwen3_5), OPTIONS, new Rng('config'));
+const { heads, ...HEADLESS } = GOOD;
 it.each<[string, object, string[]]>([
   ['a field of nobody', { ...GOOD, alpha: 1 }, ['config.unknown_field alpha']],
-  ['a missing field', { ...GOOD, heads: undefined }, ['config.wrong_value heads']],
+  ['a missing field', HEADLESS, ['config.missing_field heads']],
   ['layers that are not there', { ...GOOD, layers: [0, 3] }, ['config.layers layers']],
-  ['layers twice', { ...GOOD, layers: [0, 0] }, ['config.wrong_value layers']],
-  ['no layers', { ...GOOD, layers: [] }, ['config.wrong_value layers']],
+  ['layers twice', { ...GOOD, layers: [0, 0] }, ['config.layers layers']],
+  ['no layers', { ...GOOD, layers: [] }, ['config.layers layers']],
+  ['odd heads', { ...GOOD, head_dim: 24 }, ['config.heads head_dim']],
   [
     'heads that would fill memory',
-    { ...GOOD, heads: 1e9, head_dim: 24 },
-    ['config.wrong_value head_dim', 'config.wrong_value heads'],
+    { ...GOOD, heads: 1e9, head_dim: 1e9 },
+    ['config.out_of_range head_dim', 'config.out_of_range heads'],
   ],
   ['another vocabulary', { ...GOOD, vocab_size: 3 }, ['config.wrong_value vocab_size']],
-  ['a broken base', { ...GOOD, base: { ...GOOD.base, head_dim: 1 } }, ['config.wrong_value base/head_dim']],
+  ['a broken base', { ...GOOD, base: { ...GOOD.base, head_dim: 1 } }, ['config.out_of_range base/head_dim']],
   ['a graft upon a graft', { ...GOOD, base: GOOD }, ['config.wrong_value base/model_type']],
-  ['no base', { ...GOOD, base: null }, ['config.not_object base']],
+  ['no base', { ...GOOD, base: null }, ['config.wrong_type base']],
 ])('a config with %s is refused', (_, json, expected) => {
   const read = parseConfig(json);
   const found = read.ok ? [] : read.issues.map(({ code, path }) => `${code} ${path?.replace('config.json/', '')}`);

@@ -58,6 +58,26 @@ export const listOf = (kind: Kind, most: number): Kind => ({
   code: kind.code,
 });
 
+/** What either of two kinds may be. */
+export const either = (one: Kind, other: Kind): Kind => ({
+  type: `${one.type} or ${other.type}`,
+  hasType: (value) => one.hasType(value) || other.hasType(value),
+  expects: `${one.expects} or ${other.expects}`,
+  holds: (value) => [one, other].some((kind) => kind.hasType(value) && kind.holds(value)),
+  code: other.code,
+});
+
+export const orNull = (kind: Kind): Kind => either(only(null), kind);
+
+/** Of fields of its own, read apart. */
+export const object: Kind = {
+  type: 'an object',
+  hasType: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  expects: 'an object',
+  holds: () => true,
+  code: 'config.wrong_value',
+};
+
 export interface Fields {
   /** Each must be there. */
   required: Readonly<Record<string, Kind>>;
@@ -66,28 +86,31 @@ export interface Fields {
   /** Read by other programs; may be there, whatever they are. */
   ignored: ReadonlySet<string>;
   /** Values for the hints of missing fields. */
-  example: object;
+  example?: object;
   family: string;
+  /** Where the fields stand in config.json, as `text_config/`. */
+  at?: string;
 }
 
 /** Unknown, missing, ill-typed and impossible fields, all of them, in this order. */
 export function fieldIssues(given: Readonly<Record<string, unknown>>, fields: Fields): Issue[] {
-  const { required, optional, ignored, example, family } = fields;
+  const { required, optional, ignored, example = {}, family, at = '' } = fields;
   const isKnown = (field: string) =>
     Object.hasOwn(required, field) || Object.hasOwn(optional, field) || ignored.has(field);
   const unknown = Object.keys(given)
     .filter((field) => !isKnown(field))
     .map((field) => ({
       code: 'config.unknown_field',
-      path: `config.json/${showName(field)}`,
+      path: `config.json/${at}${showName(field)}`,
       message: `this field is not part of a ${family} config`,
       hint: 'remove it',
     }));
   const wrong = Object.entries({ ...required, ...optional }).flatMap(([field, kind]): Issue[] => {
-    const path = `config.json/${field}`;
+    const path = `config.json/${at}${field}`;
     if (!Object.hasOwn(given, field)) {
       if (!Object.hasOwn(required, field)) return [];
-      const hint = `the published value is ${JSON.stringify((example as Record<string, unknown>)[field])}`;
+      const published = `the published value is ${JSON.stringify((example as Record<string, unknown>)[field])}`;
+      const hint = Object.hasOwn(example, field) ? published : `expected ${kind.expects}`;
       return [{ code: 'config.missing_field', path, message: 'this field is missing', hint }];
     }
     const value = given[field];

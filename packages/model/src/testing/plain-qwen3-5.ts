@@ -3,17 +3,11 @@
  * chunks, batches and states of the real one. Float64, one row, slow.
  */
 import { expertsOf, type Qwen35Config } from '../families/qwen3-5/config.ts';
+import { dot, type Vector } from './plain.ts';
 import type { Weights } from './plain-model.ts';
-
-type Vector = number[];
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 const silu = (x: number) => x * sigmoid(x);
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
-};
 const plus = (a: Vector, b: ArrayLike<number>) => a.map((x, i) => x + (b[i] as number));
 const cut = (x: Vector, width: number): Vector[] =>
   Array.from({ length: x.length / width }, (_, i) => x.slice(i * width, (i + 1) * width));

@@ -80,6 +80,7 @@ it('the older spelling of the rotation, and fields that follow from others', () 
 });
 
 const { hidden_size, ...unsized } = TEXT;
+const { num_experts, ...withoutExperts } = TINY_QWEN_MOE;
 it.each<[string, object, string[]]>([
   ['a field of nobody', { ...TEXT, temperature: 1 }, ['config.unknown_field temperature']],
   ['a missing field', unsized, ['config.missing_field hidden_size']],
@@ -89,17 +90,13 @@ it.each<[string, object, string[]]>([
     { ...TEXT, rope_parameters: { rope_type: 'yarn', rope_theta: 1, factor: 2 } },
     ['config.wrong_value rope_parameters/rope_type', 'config.unknown_field rope_parameters/factor'],
   ],
-  ['a rotation that is text', { ...TEXT, rope_parameters: 'none' }, ['config.wrong_value rope_parameters']],
+  ['a rotation that is text', { ...TEXT, rope_parameters: 'none' }, ['config.wrong_type rope_parameters']],
   ['no output gate', { ...TEXT, attn_output_gate: false }, ['config.wrong_value attn_output_gate']],
-  [
-    'layers without feed-forward experts only',
-    { ...TEXT, mlp_only_layers: [1] },
-    ['config.wrong_value mlp_only_layers'],
-  ],
+  ['layers without experts', { ...TEXT, mlp_only_layers: [1] }, ['config.out_of_range mlp_only_layers']],
   [
     'sizes that would fill memory',
     { ...TEXT, vocab_size: 1e9, num_hidden_layers: 1e9, head_dim: 1e9 },
-    ['config.wrong_value vocab_size', 'config.wrong_value num_hidden_layers', 'config.wrong_value head_dim'],
+    ['config.out_of_range vocab_size', 'config.out_of_range num_hidden_layers', 'config.out_of_range head_dim'],
   ],
   [
     'heads that fill memory together',
@@ -107,7 +104,7 @@ it.each<[string, object, string[]]>([
     ['config.heads head_dim'],
   ],
   ['experts of a dense model', { ...TEXT, num_experts: 4 }, ['config.unknown_field num_experts']],
-  ['a mixture without experts', { ...TINY_QWEN_MOE, num_experts: undefined }, ['config.missing_field num_experts']],
+  ['a mixture without experts', withoutExperts, ['config.missing_field num_experts']],
   [
     'more experts per token than there are',
     { ...TINY_QWEN_MOE, num_experts: 1 },
@@ -131,7 +128,7 @@ it.each<[string, object, string[]]>([
     ['config.heads rope_parameters'],
   ],
   ['a token outside of the vocabulary', { ...TEXT, eos_token_id: [1, 48] }, ['config.token_id vocab_size']],
-  ['no text', { ...MULTIMODAL, text_config: 3 }, ['config.wrong_value text_config']],
+  ['no text', { ...MULTIMODAL, text_config: 3 }, ['config.wrong_type text_config']],
   ['a field of nobody outside of the text', { ...MULTIMODAL, audio_config: {} }, ['config.unknown_field audio_config']],
   [
     'one inside of it',
