@@ -92,7 +92,7 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
     return [ops.decayGate(s.input([rows, H * E]), s.input([H]), s.input([H * E]))];
   },
   layout: (s) => {
-    const [B, T, H, E] = [s.size(3), s.size(20), s.size(4), s.size()];
+    const [B, T, H, E] = [s.size(3), s.size(20), s.size(4), Math.max(1, s.size())];
     const [x, y] = [s.input([B, T, H, E]), s.input([B, s.size(20), H, E])];
     const joined = ops.concat([x, y], 1);
     const [left, right] = ops.split(joined, [E - 1, 1]);
@@ -202,8 +202,10 @@ const TRIALS: Record<string, (s: Source) => Tensor[]> = {
     const [B, T, V, heads, slots] = [s.size(3), s.size(70), s.rng.int(1, 40), s.rng.int(1, 4), s.rng.int(1, 5000)];
     const orders = s.ints([s.rng.int(1, 3)], 1);
     orders.write(Int32Array.from({ length: orders.size }, () => s.rng.int(1, 4)));
-    const ids = s.ints([B, T], V);
-    const hash = { map: s.ints([V], 2 ** 24), seeds: s.ints([heads * orders.size], 2 ** 31), orders, slots, back: 3 };
+    const map = s.ints([V], 2 ** 24);
+    // That ids lie within the map is for the caller to see to.
+    const ids = s.ints([map.size === 0 ? 0 : B, T], map.size);
+    const hash = { map, seeds: s.ints([heads * orders.size], 2 ** 31), orders, slots, back: 3 };
     const state = s.rng.next() < 0.5 ? Tensor.zeros(ids.device, [B, 3]) : null;
     const { state: next } = ops.ngramRows(ids, hash, state, s.positions(B, T));
     return [next];
