@@ -4,7 +4,7 @@
  */
 import { Rng } from '@quasar/base';
 import { disposeParameters, initialParameters, SIZES, tensorTable } from '@quasar/model';
-import { ADAMW_DEFAULTS, AdamW, crossEntropyObjective, trainStep } from '@quasar/train';
+import { ADAMW_DEFAULTS, AdamW, crossEntropyObjective, pack, trainStep } from '@quasar/train';
 import { Exchange } from '../exchange.js';
 
 export const title = 'Training step';
@@ -25,13 +25,8 @@ export async function run({ device, measure, isQuick }) {
     const weights = new Float32Array(T + 1).fill(1);
     let drawn = 0;
     // The same batch in every step, as for the peer.
-    const source = { name: 'fixed', document: () => ({ ids: rows[drawn++ % B], weights }) };
-    const work = {
-      checkpoint: { config, parameters },
-      objective: crossEntropyObjective(),
-      source,
-      settings: { B, T, seed: 'bench' },
-    };
+    const works = [{ batch: pack({ next: () => ({ ids: rows[drawn++], weights }) }, B, T) }];
+    const trainee = { checkpoint: { config, parameters }, objective: crossEntropyObjective() };
     const shared = {
       weights: exchange.share('weights', await allValues(table, parameters)),
       tokens: exchange.share('tokens', Int32Array.from(rows.flatMap((ids) => [...ids.subarray(0, T)]))),
@@ -51,7 +46,7 @@ export async function run({ device, measure, isQuick }) {
     // The second step shows what the first one did to the weights.
     const ours = [];
     for (let i = 0; i < 2; i++) {
-      const { metrics, gradientNorm } = await trainStep(work, optimizer, LEARNING_RATE);
+      const { metrics, gradientNorm } = await trainStep(trainee, optimizer, works, LEARNING_RATE);
       ours.push({ ce: metrics.ce, gradientNorm });
     }
     const check = ({ steps }) => {
@@ -68,7 +63,7 @@ export async function run({ device, measure, isQuick }) {
       shape: `${B} rows of ${T}`,
       unit: 'token/s',
       work: B * T,
-      ours: () => trainStep(work, optimizer, LEARNING_RATE),
+      ours: () => trainStep(trainee, optimizer, works, LEARNING_RATE),
       peers: {
         'torch eager': { ...request, variant: 'eager', check },
         'torch compiled': { ...request, variant: 'compiled', check },

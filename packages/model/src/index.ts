@@ -6,6 +6,7 @@ export {
   expectedTensors,
   loadCheckpoint,
   loadParameters,
+  piecesOf,
   readConfig,
   readConfigFile,
   saveCheckpoint,
@@ -28,6 +29,7 @@ export {
   DEFAULT_SHARD_BYTES,
   type StreamedTensor,
   type WriteOptions,
+  writeTensorFile,
   writeWeights,
 } from './checkpoint/write-weights.ts';
 export { initialValues } from './draw.ts';

@@ -1,23 +1,39 @@
 /** @file Floor 4: data, objectives, optimizer, stages. Knows nothing of the contest. */
+export { type Compute, localCompute, type StepGradients, type Trainee, type Work } from './compute.ts';
 export { type Batch, type Document, pack } from './data/batch.ts';
-export { mixture, type Source, textSource, worldSource } from './data/source.ts';
+export {
+  indexedSource,
+  mixture,
+  type Position,
+  type Reader,
+  type Source,
+  textSource,
+  worldSource,
+} from './data/source.ts';
 export { loadCorpus, readText, type TextCorpus } from './data/text-files.ts';
+export { GUARD_DEFAULTS, type GuardSettings } from './guard.ts';
 export {
   crossEntropyObjective,
   type DistilOptions,
   distilObjective,
   type Objective,
+  type ObjectiveInput,
+  type ObjectiveResult,
   type Teacher,
 } from './objectives/objective.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
 export { Muon } from './optim/muon.ts';
 export type { Optimizer } from './optim/optimizer.ts';
-export { learningRate, type Schedule } from './optim/schedule.ts';
+export { learningRate, type Schedule, type ScheduleKind } from './optim/schedule.ts';
 export { clearResume } from './resume.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
+export { RUN_FOLDER, runStage, type Stage, type StageOptions, type StageResult, settingsOf } from './stages/stage.ts';
 export {
   type Evaluation,
+  type Incident,
+  type Lane,
+  openOptimizer,
   type StepReport,
   TRAIN_DEFAULTS,
   type TrainRun,

@@ -134,6 +134,7 @@ describe('a resume point is refused', () => {
     const header = readSafetensorsHeader(good, good.length);
     if (!header.ok) throw new Error();
     const { tensors, metadata } = header.value;
+    const progress = JSON.parse(metadata.progress as string);
     const rewritten = (change: (tensors: Map<string, TensorToWrite>) => void, more: Record<string, string> = {}) => {
       const all = new Map<string, TensorToWrite>();
       for (const [name, { shape }] of tensors)
@@ -149,12 +150,16 @@ describe('a resume point is refused', () => {
       rewritten((all) => all.set('x', norm([32], 'F32'))),
       rewritten((all) => all.set('p.model.norm.weight', norm([32, 1], 'F32'))),
       rewritten((all) => all.set('p.model.norm.weight', norm([32], 'BF16'))),
-      rewritten(() => {}, { step: '2.5' }),
-      rewritten(() => {}, { step: '-1' }),
-      rewritten(() => {}, { step: '99' }),
-      rewritten(() => {}, { step: 'two' }),
-      rewritten(() => {}, { evaluations: '{}' }),
-      rewritten(() => {}, { evaluations: '[' }),
+      ...[
+        { step: 2.5 },
+        { step: -1 },
+        { step: 99 },
+        { step: 'two' },
+        { evaluations: {} },
+        { positions: [] },
+        { guard: {} },
+      ].map((change) => rewritten(() => {}, { progress: JSON.stringify({ ...progress, ...change }) })),
+      rewritten(() => {}, { progress: '[' }),
       rewritten(() => {}, { run: '' }),
     ]) {
       writeFileSync(path, bytes);

@@ -1,96 +1,147 @@
 /**
- * @file The resume point of a run: weights, optimizer state, step and evaluations in one file, so that no crash can leave them
- * from different steps. It names its run and is refused by every other one.
+ * @file The resume point of a run: weights, optimizer state, averages, step, data positions, guard and evaluations in one file,
+ * so that no crash can leave them from different steps. It names its run and is refused by every other one. Written and read
+ * piece by piece.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { canonicalJson, QuasarError, writeFileAtomic } from '@quasar/base';
+import { canonicalJson, QuasarError } from '@quasar/base';
 import {
   type Checkpoint,
+  DTYPE_BYTES,
   decodeTensor,
+  headerLength,
+  MAX_HEADER_BYTES,
+  piecesOf,
   readSafetensorsHeader,
   type SafetensorsHeader,
-  type TensorToWrite,
   tensorTable,
-  writeSafetensors,
+  writeTensorFile,
 } from '@quasar/model';
 import type { Tensor } from '@quasar/tensor';
-import type { Optimizer } from './optim/optimizer.ts';
+import type { Position } from './data/source.ts';
+import type { GuardState } from './guard.ts';
 import type { Evaluation, TrainRun } from './trainer.ts';
 
 const RESUME_FILE = 'resume.safetensors';
+/** Of these the newest are kept. */
+const MAX_EVALUATIONS = 2000;
+
+/** What a resume point holds beside tensors. */
+export interface Progress {
+  step: number;
+  /** Of the readers, lane by lane. */
+  positions: Position[];
+  guard: GuardState;
+  evaluations: Evaluation[];
+}
 
 /** Removes the resume point of a finished run. */
 export function clearResume(directory: string): void {
   rmSync(join(directory, RESUME_FILE), { force: true });
 }
 
-export async function saveResume(
+/**
+ * @param state of the optimizer and averages, by name
+ * @returns bytes written. @throws on a full disk; the point before stays
+ */
+export function saveResume(
   directory: string,
   run: TrainRun,
-  optimizer: Optimizer,
-  evaluations: readonly Evaluation[],
-): Promise<void> {
-  const tensors = new Map<string, TensorToWrite>();
-  for (const [name, tensor] of resumedTensors(run.checkpoint, optimizer))
-    tensors.set(name, { shape: [...tensor.shape], dtype: 'F32', values: Float32Array.from(await tensor.read()) });
-  const metadata = {
-    run: identity(run),
-    step: String(optimizer.step),
-    evaluations: JSON.stringify(evaluations),
-  };
-  writeFileAtomic(join(directory, RESUME_FILE), writeSafetensors(tensors, metadata));
+  state: ReadonlyMap<string, Tensor>,
+  progress: Progress,
+): Promise<number> {
+  const tensors = [...resumedTensors(run.checkpoint, state)].map(([name, tensor]) => ({
+    name,
+    shape: [...tensor.shape],
+    dtype: 'F32' as const,
+    pieces: () => piecesOf(tensor, 'F32'),
+  }));
+  const evaluations = progress.evaluations.slice(-MAX_EVALUATIONS);
+  const metadata = { run: identity(run), progress: JSON.stringify({ ...progress, evaluations }) };
+  return writeTensorFile(join(directory, RESUME_FILE), tensors, metadata);
 }
 
 /**
- * Puts weights, optimizer state and step back where there is a resume point; nothing is changed when it is refused.
- * @returns the evaluations before it
+ * Puts weights and state back where there is a resume point; nothing is changed when it is refused.
+ * @returns null: there is none
  * @throws QuasarError train.resume_mismatch
  */
-export function restoreResume(directory: string, run: TrainRun, optimizer: Optimizer): Evaluation[] {
+export function restoreResume(directory: string, run: TrainRun, state: ReadonlyMap<string, Tensor>): Progress | null {
   const path = join(directory, RESUME_FILE);
-  if (!existsSync(path)) return [];
+  if (!existsSync(path)) return null;
   const refuse = (why: string) =>
     new QuasarError('train.resume_mismatch', `resume point ${path} ${why}`, {
       hint: 'use the settings, data and model it was made with, or delete the file to start again',
     });
-  const bytes = readFileSync(path);
-  const header = readSafetensorsHeader(bytes, bytes.length);
-  if (!header.ok) throw refuse('is damaged');
-  const { metadata } = header.value;
-  if (metadata.run !== identity(run)) throw refuse('belongs to another run');
-  const step = Number(metadata.step);
-  const targets = resumedTensors(run.checkpoint, optimizer);
-  if (!Number.isInteger(step) || step < 0 || step > run.settings.steps || !fits(header.value, targets))
-    throw refuse('is damaged');
-  const evaluations = parsedList(metadata.evaluations);
-  if (!evaluations) throw refuse('is damaged');
-  for (const [name, target] of targets) {
-    const { start, end, dtype } = header.value.tensors.get(name) as { start: number; end: number; dtype: string };
-    target.write(decodeTensor(bytes.subarray(start, end), dtype));
+  const fd = openSync(path, 'r');
+  try {
+    const header = readHeader(fd);
+    if (!header) throw refuse('is damaged');
+    const { metadata } = header;
+    if (metadata.run !== identity(run)) throw refuse('belongs to another run');
+    const progress = parsedProgress(metadata.progress, run);
+    const targets = resumedTensors(run.checkpoint, state);
+    if (!progress || !fits(header, targets)) throw refuse('is damaged');
+    for (const [name, target] of targets) readTensor(fd, (header.tensors.get(name) as { start: number }).start, target);
+    return progress;
+  } finally {
+    closeSync(fd);
   }
-  optimizer.step = step;
-  return evaluations;
 }
 
 /** What must be equal for a run to go on as if it had never stopped. */
-function identity({ checkpoint, settings, source, objective }: TrainRun): string {
+function identity({ checkpoint, settings, source, beside = [], objective, positional, from }: TrainRun): string {
   return canonicalJson({
     config: checkpoint.config,
     settings,
-    source: source.name,
-    data: source.fingerprint,
-    objective: objective.name,
+    lanes: [{ source }, ...beside].map(({ source: { name, fingerprint }, ...lane }) => ({
+      name,
+      fingerprint,
+      ...lane,
+    })),
+    objective: { name: objective.name, fingerprint: objective.fingerprint },
+    positional,
+    from,
   });
 }
 
-/** Parameters and router buffers as `p.<name>`, and the state of the optimizer. Buffers of integers never change. */
-function resumedTensors({ config, parameters }: Checkpoint, optimizer: Optimizer): Map<string, Tensor> {
-  const names = [...tensorTable(config)].flatMap(([name, { dtype }]) => (dtype === 'int' ? [] : [name]));
-  return new Map([
-    ...names.map((name) => [`p.${name}`, parameters.get(name) as Tensor] as const),
-    ...optimizer.state(),
-  ]);
+/**
+ * Parameters and router buffers as `p.<name>`, and the state. What never changes stays out: buffers of integers, frozen
+ * parameters.
+ */
+function resumedTensors({ config, parameters }: Checkpoint, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const names = [...tensorTable(config)].flatMap(([name, { dtype, isFrozen = false }]) =>
+    dtype === 'int' || isFrozen ? [] : [name],
+  );
+  return new Map([...names.map((name) => [`p.${name}`, parameters.get(name) as Tensor] as const), ...state]);
+}
+
+function readHeader(fd: number): SafetensorsHeader | null {
+  const { size } = fstatSync(fd);
+  const first = new Uint8Array(8);
+  if (readSync(fd, first, 0, 8, 0) < 8) return null;
+  const length = headerLength(first, size);
+  if (!length.ok || length.value > MAX_HEADER_BYTES) return null;
+  const bytes = new Uint8Array(8 + length.value);
+  if (readSync(fd, bytes, 0, bytes.length, 0) < bytes.length) return null;
+  const header = readSafetensorsHeader(bytes, size);
+  return header.ok ? header.value : null;
+}
+
+const PIECE_NUMBERS = 2 ** 20;
+
+function readTensor(fd: number, start: number, target: Tensor): void {
+  const width = DTYPE_BYTES.F32 as number;
+  for (let at = 0; at < target.size; at += PIECE_NUMBERS) {
+    const bytes = new Uint8Array(Math.min(PIECE_NUMBERS, target.size - at) * width);
+    for (let done = 0; done < bytes.length; ) {
+      const count = readSync(fd, bytes, done, bytes.length - done, start + at * width + done);
+      if (count === 0) throw new Error('a resume point became shorter while it was read');
+      done += count;
+    }
+    target.device.write(target.buffer, decodeTensor(bytes, 'F32'), at);
+  }
 }
 
 function fits({ tensors }: SafetensorsHeader, targets: ReadonlyMap<string, Tensor>): boolean {
@@ -101,10 +152,18 @@ function fits({ tensors }: SafetensorsHeader, targets: ReadonlyMap<string, Tenso
   });
 }
 
-function parsedList(json: string | undefined): Evaluation[] | null {
+function parsedProgress(json: string | undefined, { settings, beside = [] }: TrainRun): Progress | null {
   try {
-    const value: unknown = JSON.parse(json ?? '');
-    return Array.isArray(value) ? (value as Evaluation[]) : null;
+    const { step, positions, guard, evaluations } = JSON.parse(json ?? '') as Progress;
+    const isWhole =
+      Number.isInteger(step) &&
+      step >= 0 &&
+      step <= settings.steps &&
+      Array.isArray(evaluations) &&
+      Array.isArray(positions) &&
+      positions.length === 1 + beside.length &&
+      typeof guard.rollbacks === 'number';
+    return isWhole ? { step, positions, guard, evaluations } : null;
   } catch {
     return null;
   }

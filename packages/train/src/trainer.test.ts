@@ -8,7 +8,7 @@ import { loadCheckpoint, saveCheckpoint } from '@quasar/model';
 import { referenceDevice, type Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import type { Document } from './data/batch.ts';
-import { worldSource } from './data/source.ts';
+import { indexedSource, worldSource } from './data/source.ts';
 import { crossEntropyObjective, distilObjective } from './objectives/objective.ts';
 import { digestOf, TINY, TOKENIZER, tinyCheckpoint, tinyRun } from './testing/tiny.ts';
 import { type StepReport, train } from './trainer.ts';
@@ -67,10 +67,7 @@ describe('learning', () => {
   });
 
   it('documents without a target change nothing but by decay', async () => {
-    const silent = {
-      name: 'silent',
-      document: (): Document => ({ ids: Int32Array.of(5), weights: Float32Array.of(1) }),
-    };
+    const silent = indexedSource('silent', (): Document => ({ ids: Int32Array.of(5), weights: Float32Array.of(1) }));
     const run = tinyRun({ steps: 2 }, { source: silent });
     run.checkpoint.config = { ...TINY, moe_aux_loss_coeff: 0, moe_z_loss_coeff: 0 };
     const norm = run.checkpoint.parameters.get('model.norm.weight') as Tensor;
@@ -103,10 +100,8 @@ describe('refusing', () => {
   });
 
   it('documents of another vocabulary', async () => {
-    const foreign = (id: number) => ({
-      name: 'foreign',
-      document: (): Document => ({ ids: Int32Array.of(1, id), weights: Float32Array.of(1, 1) }),
-    });
+    const foreign = (id: number) =>
+      indexedSource('foreign', (): Document => ({ ids: Int32Array.of(1, id), weights: Float32Array.of(1, 1) }));
     const run = (T: number) => train(tinyRun({ B: 1, T }, { source: foreign(TOKENIZER.vocabSize) }));
     await expect(run(2)).rejects.toMatchObject({ code: 'model.token_out_of_range' });
     // Only the target of a row's last token lies outside.

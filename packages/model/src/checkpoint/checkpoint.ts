@@ -138,7 +138,8 @@ export function streamedTensors(
 
 const PIECE_NUMBERS = 2 ** 20;
 
-async function* piecesOf(tensor: Tensor, dtype: WrittenDtype): AsyncGenerator<Uint8Array> {
+/** The bytes of a tensor on a device, in order, as they stand in a file. */
+export async function* piecesOf(tensor: Tensor, dtype: WrittenDtype): AsyncGenerator<Uint8Array> {
   const size = sizeOf(tensor.shape);
   for (let at = 0; at < size; at += PIECE_NUMBERS) {
     const values = await tensor.device.read(tensor.buffer, at, Math.min(PIECE_NUMBERS, size - at));

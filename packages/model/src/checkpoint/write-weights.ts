@@ -89,6 +89,24 @@ export async function writeWeights(
   return names;
 }
 
+/**
+ * One safetensors file, piece by piece; it appears under its name when it is complete and on disk, in place of an older one.
+ * @returns its size in bytes. @throws QuasarError checkpoint.size; on any failure an older file stays
+ */
+export async function writeTensorFile(
+  path: string,
+  tensors: readonly StreamedTensor[],
+  metadata: Record<string, string> = {},
+): Promise<number> {
+  const header = writeHeader(
+    tensors.map((tensor) => [tensor.name, tensor] as const),
+    metadata,
+  );
+  const bytes = tensors.reduce((sum, tensor) => sum + dataBytes(tensor), 0);
+  await writeFile(path, header, { tensors: [...tensors], bytes }, () => {});
+  return header.length + bytes;
+}
+
 /** In the given order, as many tensors to a file as fit. */
 function planShards(tensors: readonly StreamedTensor[], limitBytes: number): Shard[] {
   const shards: Shard[] = [{ tensors: [], bytes: 0 }];

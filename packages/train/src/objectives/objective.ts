@@ -1,48 +1,65 @@
 /** @file What a batch is trained to do: a loss from hidden states, built from rows that count. */
 import { QuasarError } from '@quasar/base';
-import { type ForwardOutput, forward, type ModelConfig, type Parameters, vocabularyOperands } from '@quasar/model';
 import {
-  add,
-  axpby,
-  type HeadLosses,
-  headLoss,
-  headTopK,
-  noGrad,
-  Tensor,
-  type TopK,
-  weightedSum,
-} from '@quasar/tensor';
+  type Checkpoint,
+  type ForwardOutput,
+  forward,
+  type ModelConfig,
+  type ModelState,
+  type Parameters,
+  type Positional,
+  type TensorSpec,
+  vocabularyOperands,
+} from '@quasar/model';
+import { axpby, type HeadLosses, headLoss, headTopK, noGrad, Tensor, type TopK, weightedSum } from '@quasar/tensor';
 import type { Batch } from '../data/batch.ts';
+
+/** One block of an optimizer step: all columns of a batch, or some of them. */
+export interface ObjectiveInput {
+  batch: Batch;
+  /** After the block before, whose gradients ended there. */
+  state?: ModelState | undefined;
+  /** As of `forward`: less memory, the same bits. */
+  recompute?: boolean | undefined;
+  positional?: Positional | undefined;
+  /** Weight of all predictions of the step: what weighted sums are divided by. */
+  weightTotal: number;
+  /** This block's share of the tokens of the step: the factor on losses of routers and latent memories. */
+  share: number;
+}
 
 export interface ObjectiveResult {
   /** What is differentiated: data terms plus losses of routers and latent memories. */
   loss: Tensor;
-  /** Weighted mean cross-entropy in nats per token, and of the KL where there is one. */
+  /** This block's part of weighted means in nats per token: parts of a step add up. */
   metrics: Record<string, Tensor>;
+  /** Tokens per expert of each (loop, mixture layer). */
   counts: Tensor[];
+  state: ModelState;
 }
 
 export interface Objective {
   /** With the options that change it: a run resumes only with an objective of the same name. */
   name: string;
-  /** @param options.recompute as of `forward`: less memory, the same bits. */
-  evaluate(
-    config: ModelConfig,
-    parameters: Parameters,
-    batch: Batch,
-    options?: { recompute?: boolean | undefined },
-  ): ObjectiveResult;
+  /** Digest of what it reads besides the batch, such as a teacher's weights. */
+  fingerprint?: string | undefined;
+  /** Trained beside the model and discarded with the run. */
+  parameters?: { tensors: Parameters; table: ReadonlyMap<string, TensorSpec> } | undefined;
+  /** Turns a batch into the one that is trained on. A function of the student's weights, the batch and the seed. */
+  prepare?(student: Checkpoint, batch: Batch, seed: string): Promise<Batch>;
+  evaluate(student: Pick<Checkpoint, 'config' | 'parameters'>, input: ObjectiveInput): ObjectiveResult;
+  dispose?(): void;
 }
 
 /** Next-token cross-entropy. */
 export function crossEntropyObjective(): Objective {
   return {
     name: 'cross_entropy',
-    evaluate(config, parameters, batch, options) {
-      const out = forward(config, parameters, { ...batch, ...options });
-      const rows = countedRows(batch, config.vocab_size);
-      const ce = weightedMean(rowLosses(parameters, out, batch, rows, undefined).crossEntropy, rows.weights);
-      return { loss: withAux(ce, out), metrics: { ce }, counts: out.aux.counts };
+    evaluate({ config, parameters }, input) {
+      const out = forward(config, parameters, { ...input.batch, ...input });
+      const rows = countedRows(input.batch, config.vocab_size);
+      const ce = weightedMean(rowLosses(parameters, out, input.batch, rows, undefined).crossEntropy, rows, input);
+      return { loss: withAux(ce, out, input), metrics: { ce }, counts: out.aux.counts, state: out.state };
     },
   };
 }
@@ -64,18 +81,19 @@ export function distilObjective(teacher: Teacher, settings: DistilOptions): Obje
   const topIds = Math.min(settings.topK, teacher.config.vocab_size);
   return {
     name: `distil(topK ${topIds}, ceShare ${settings.ceShare})`,
-    evaluate(config, parameters, batch, options) {
+    evaluate({ config, parameters }, input) {
+      const { batch } = input;
       const rows = countedRows(batch, config.vocab_size);
       const view = noGrad(() => {
         const { hidden } = forward(teacher.config, teacher.parameters, batch);
         const operands = vocabularyOperands(teacher.parameters, hidden, rows.index);
         return headTopK(operands.rows, operands.head, topIds);
       });
-      const out = forward(config, parameters, { ...batch, ...options });
+      const out = forward(config, parameters, { ...batch, ...input });
       const losses = rowLosses(parameters, out, batch, rows, view);
-      const [ce, kl] = [weightedMean(losses.crossEntropy, rows.weights), weightedMean(losses.kl, rows.weights)];
+      const [ce, kl] = [weightedMean(losses.crossEntropy, rows, input), weightedMean(losses.kl, rows, input)];
       const loss = axpby(settings.ceShare, ce, 1 - settings.ceShare, kl);
-      return { loss: withAux(loss, out), metrics: { ce, kl }, counts: out.aux.counts };
+      return { loss: withAux(loss, out, input), metrics: { ce, kl }, counts: out.aux.counts, state: out.state };
     },
   };
 }
@@ -113,11 +131,15 @@ function rowLosses<T extends TopK | undefined>(
   return headLoss(rows, head, Tensor.from(rows.device, [ids.length], ids, 'int'), teacher);
 }
 
-function weightedMean(values: Tensor, weights: Float32Array): Tensor {
-  const total = weights.reduce((sum, w) => sum + w, 0);
-  return weightedSum(values, Tensor.from(values.device, [weights.length], weights), total > 0 ? 1 / total : 0);
+/** These rows' part of the mean over the step. */
+function weightedMean(values: Tensor, { weights }: Rows, { weightTotal }: ObjectiveInput): Tensor {
+  const factor = weightTotal > 0 ? 1 / weightTotal : 0;
+  return weightedSum(values, Tensor.from(values.device, [weights.length], weights), factor);
 }
 
-function withAux(loss: Tensor, { aux }: ForwardOutput): Tensor {
-  return [aux.routerLoss, aux.memoryLoss].reduce<Tensor>((sum, term) => (term ? add(sum, term) : sum), loss);
+function withAux(loss: Tensor, { aux }: ForwardOutput, { share }: ObjectiveInput): Tensor {
+  return [aux.routerLoss, aux.memoryLoss].reduce<Tensor>(
+    (sum, term) => (term ? axpby(1, sum, share, term) : sum),
+    loss,
+  );
 }

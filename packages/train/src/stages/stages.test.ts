@@ -32,11 +32,10 @@ describe('pretrain', () => {
     const dataPath = join(root, 'text.txt');
     writeFileSync(dataPath, 'The text of the user. '.repeat(50));
     const { evaluations } = await pretrain({ ...options('whole'), dataPath });
-    expect(readdirSync(join(root, 'whole')).sort()).toEqual([...FILES, 'curve.json'].sort());
+    expect(readdirSync(join(root, 'whole')).sort()).toEqual([...FILES, 'run'].sort());
     const loaded = loadCheckpoint(join(root, 'whole'), openDevice('auto'));
     const { bos, end } = TOKENIZER.specials;
     expect(loaded.config).toEqual({ ...SIZES.nano, bos_token_id: bos, eos_token_id: end });
-    expect(JSON.parse(readFileSync(join(root, 'whole', 'curve.json'), 'utf8'))).toEqual(evaluations);
     expect(evaluations.map(({ step, heldOut }) => [step, ...Object.keys(heldOut)])).toEqual([
       [0, 'world', 'text'],
       [3, 'world', 'text'],
@@ -56,9 +55,9 @@ describe('pretrain', () => {
       onStep: () => controller.abort(),
     });
     await expect(stopped).rejects.toMatchObject({ code: 'train.cancelled' });
-    expect(readdirSync(join(root, 'stopped'))).toEqual(['resume.safetensors']);
+    expect(readdirSync(join(root, 'stopped'), { recursive: true }).sort()).toEqual(['run', 'run/resume.safetensors']);
     await pretrain({ ...options('stopped'), dataPath });
-    for (const file of [...FILES, 'curve.json'])
+    for (const file of FILES)
       expect(readFileSync(join(root, 'stopped', file)).equals(readFileSync(join(root, 'whole', file))), file).toBe(
         true,
       );
@@ -101,7 +100,7 @@ describe('distil', () => {
     const { evaluations } = await distil(given);
     const [start, end] = evaluations.map(({ heldOut }) => heldOut.world?.kl as number);
     expect(end).toBeLessThan(start as number);
-    expect(readdirSync(given.directory).sort()).toEqual([...FILES].sort());
+    expect(readdirSync(given.directory).sort()).toEqual([...FILES, 'run'].sort());
     expect(loadCheckpoint(given.directory, openDevice('auto')).config).toEqual(TINY);
     expect(readFileSync(join(given.directory, 'tokenizer.json'), 'utf8')).toBe(TOKENIZER.toJson());
     expect(inputs()).toEqual(before);

@@ -1,0 +1,66 @@
+/** @file What all stages share: options, training in the run's folder, the checkpoint at the end. */
+import { join } from 'node:path';
+import { type Checkpoint, saveCheckpoint } from '@quasar/model';
+import { clearResume } from '../resume.ts';
+import {
+  type Evaluation,
+  type Incident,
+  type StepReport,
+  TRAIN_DEFAULTS,
+  type TrainRun,
+  type TrainSettings,
+  train,
+} from '../trainer.ts';
+
+export interface StageOptions {
+  /** Receives the checkpoint; what belongs to the run alone is kept in its `run` folder. */
+  directory: string;
+  steps: number;
+  seed: string;
+  /** The user's text beside the world. */
+  dataPath?: string | undefined;
+  /** Over the defaults of the trainer and of the stage. */
+  settings?: Partial<TrainSettings> | undefined;
+  recompute?: boolean | undefined;
+  onStep?: ((report: StepReport) => void) | undefined;
+  onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
+  onIncident?: ((incident: Incident) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface StageResult {
+  evaluations: Evaluation[];
+}
+
+/** Of the run's own files, beside the checkpoint. */
+export const RUN_FOLDER = 'run';
+
+/** The settings of a stage: the trainer's defaults, the stage's own, the user's. */
+export function settingsOf(options: StageOptions, own: Partial<TrainSettings> = {}): TrainSettings {
+  const { steps, seed } = options;
+  return { ...TRAIN_DEFAULTS, ...own, steps, seed, ...options.settings };
+}
+
+/** What a stage adds to its options: model, objective, data. */
+export type Stage = Pick<
+  TrainRun,
+  'checkpoint' | 'objective' | 'source' | 'beside' | 'heldOut' | 'settings' | 'positional' | 'from'
+> & {
+  /** Writes the result; default: a checkpoint with weights in BF16. */
+  save?: ((directory: string, checkpoint: Checkpoint, metadata: Record<string, string>) => Promise<void>) | undefined;
+};
+
+/** Trains, from the run's resume point where there is one, and writes the checkpoint. @throws QuasarError as `train` */
+export async function runStage(stage: Stage, options: StageOptions): Promise<StageResult> {
+  const { directory, steps, seed, recompute, onStep, onEvaluation, onIncident, signal } = options;
+  const { save = saveBf16, ...run } = stage;
+  const folder = join(directory, RUN_FOLDER);
+  const result = await train({ ...run, directory: folder, recompute, onStep, onEvaluation, onIncident, signal });
+  await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
+  clearResume(folder);
+  return result;
+}
+
+function saveBf16(directory: string, checkpoint: Checkpoint, metadata: Record<string, string>): Promise<void> {
+  return saveCheckpoint(directory, checkpoint, 'BF16', metadata);
+}
