@@ -2,5 +2,5 @@
 export { createHubClient, type HubClient, type HubClientOptions, type HubFile } from './client/client.ts';
 export { DEFAULT_LIMITS, type HubLimits } from './client/limits.ts';
 export type { PublishFile } from './client/publish.ts';
-export { isFlatFileName, isPinnedRevision, isRepoName } from './names.ts';
+export { isDatasetName, isFlatFileName, isPinnedRevision, isRepoName } from './names.ts';
 export { type LocalHub, type LocalHubOptions, serveHub } from './server/serve.ts';

@@ -12,9 +12,22 @@ export function isRepoName(text: string): boolean {
   return parts.length === 2 && parts.every((name) => part.test(name) && !name.includes('..') && !name.endsWith('.git'));
 }
 
+/** `datasets/owner/name`: a repository of data, as the hub's own addresses have it. */
+export function isDatasetName(text: string): boolean {
+  return text.startsWith('datasets/') && isRepoName(text.slice('datasets/'.length));
+}
+
 /** Flat ASCII names only: no folders, no `..`, no hidden files, no look-alike letters. */
 export function isFlatFileName(text: string): boolean {
   return text.length <= 200 && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text);
+}
+
+/** A file of a data set, in folders: ASCII that every file system takes, no `..`, no hidden files. */
+export function isDatasetPath(text: string): boolean {
+  return (
+    text.length <= 400 &&
+    text.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9 ._=+,@()-]*$/.test(part) && !part.endsWith('.'))
+  );
 }
 
 /** A relative path as git allows it, for the local hub, which also holds repositories that are no submissions. */

@@ -3,7 +3,7 @@
  *
  *     blobs/<sha256>                          a checked content
  *     git/<git id>                            the SHA-256 of a content that was listed by its git id
- *     snapshots/<owner>--<name>/<revision>/   file names, linked to blobs
+ *     snapshots/<owner>--<name>/<revision>/   file names, linked to blobs; of data sets below snapshots/datasets/
  *
  * A checked content gets a fixed modification time. Any later write moves it, so a content is trusted again by one
  * `lstat`: size and that time as expected. Otherwise it is hashed again, and dropped if it differs.
@@ -12,7 +12,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, mkdirSync } from 'node:fs';
 import { chmod, copyFile, link, lstat, mkdir, readFile, rename, rm, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from '@quasar/base';
 
@@ -77,12 +77,15 @@ export class Cache {
 
   /** The directory of a revision with these files in it, each the very content of its digest. */
   async snapshot(repo: string, revision: string, files: readonly (Content & { path: string })[]): Promise<string> {
-    const directory = join(this.#directory, 'snapshots', repo.replace('/', '--'), revision);
+    const kind = repo.startsWith('datasets/') && repo.split('/').length === 3 ? 'datasets' : '';
+    const owned = kind === '' ? repo : repo.slice('datasets/'.length);
+    const directory = join(this.#directory, 'snapshots', kind, owned.replace('/', '--'), revision);
     await mkdir(directory, { recursive: true });
     for (const file of files) {
       const [blob, name] = [this.blobPath(file.sha256), join(directory, file.path)];
       const [wanted, found] = await Promise.all([lstat(blob), lstat(name).catch(() => null)]);
       if (found?.ino === wanted.ino && found.dev === wanted.dev) continue;
+      await mkdir(dirname(name), { recursive: true });
       const temporary = this.newTemporaryPath();
       await link(blob, temporary).catch(() => copyFile(blob, temporary)); // a file system without hard links
       await rename(temporary, name);

@@ -1,6 +1,6 @@
 /** @file What is refused before anything is sent: addresses, tokens, names, revisions, sizes. */
 import { QuasarError } from '@quasar/base';
-import { isFlatFileName, isPinnedRevision, isRepoName } from '../names.ts';
+import { isDatasetName, isDatasetPath, isFlatFileName, isPinnedRevision, isRepoName } from '../names.ts';
 import type { HubLimits } from './limits.ts';
 
 /** @returns the hub's origin */
@@ -26,10 +26,15 @@ export function checkAddress(text: string, token: string | undefined): string {
 }
 
 export function checkRepo(repo: string): void {
-  if (isRepoName(repo)) return;
+  if (isRepoName(repo) || isDatasetName(repo)) return;
   throw new QuasarError('hub.bad_repo', `hub: ${show(repo)} is no repository name`, {
-    hint: 'want owner/name of A-Z a-z 0-9 . _ -',
+    hint: 'want owner/name or datasets/owner/name, of A-Z a-z 0-9 . _ -',
   });
+}
+
+export function checkDataset(repo: string): void {
+  if (isDatasetName(repo)) return;
+  throw new QuasarError('hub.bad_repo', `hub: ${show(repo)} is no data set`, { hint: 'want datasets/owner/name' });
 }
 
 export function checkPinned(repo: string, revision: string): void {
@@ -41,10 +46,15 @@ export function checkPinned(repo: string, revision: string): void {
 }
 
 export function checkFileName(repo: string, path: string): void {
-  if (isFlatFileName(path)) return;
-  throw new QuasarError('hub.name_refused', `${repo}: ${show(path)} is no flat file name`, {
-    hint: 'use A-Z a-z 0-9 . _ - and begin with a letter or digit',
+  if (isAllowedName(repo, path)) return;
+  throw new QuasarError('hub.name_refused', `${repo}: ${show(path)} is no file name that is read`, {
+    hint: 'use A-Z a-z 0-9 . _ - and begin with a letter or digit; only data sets have folders',
   });
+}
+
+/** Checkpoints are flat; data sets have folders. */
+export function isAllowedName(repo: string, path: string): boolean {
+  return isDatasetName(repo) ? isDatasetPath(path) : isFlatFileName(path);
 }
 
 export function checkRange(what: string, start: number, end: number, limits: HubLimits): void {
@@ -66,6 +76,7 @@ export function checkDownload(
   maxTotalBytes: number,
   limits: HubLimits,
 ): void {
+  const maxFiles = isDatasetName(repo) ? limits.maxDatasetFiles : limits.maxFiles;
   const names = new Set<string>();
   let totalBytes = 0;
   for (const { path, sizeBytes, sha256 } of files) {
@@ -78,8 +89,8 @@ export function checkDownload(
     }
     totalBytes += sizeBytes;
   }
-  if (totalBytes > maxTotalBytes || files.length > limits.maxFiles) {
-    const message = `${repo}: ${files.length} files of ${totalBytes} bytes, at most ${limits.maxFiles} of ${maxTotalBytes} allowed`;
+  if (totalBytes > maxTotalBytes || files.length > maxFiles) {
+    const message = `${repo}: ${files.length} files of ${totalBytes} bytes, at most ${maxFiles} of ${maxTotalBytes} allowed`;
     throw new QuasarError('hub.too_large', message, {
       hint: 'nothing was downloaded; publish a smaller revision',
       data: { totalBytes, maxTotalBytes },

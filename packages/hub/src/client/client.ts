@@ -5,17 +5,26 @@
  * and is checked against the listed digest before it has a name in the cache. What is absent is a value (null);
  * what may be repeated is `retry: 'later'`; so a hub that is down never looks like a submission that is gone.
  * File bodies are read directly: the library's Blob turns errors into strings, so a cut connection and a wrong
- * answer could not be told apart. Left out: xet, datasets, spaces.
+ * answer could not be told apart. Data sets are repositories named `datasets/owner/name`. Left out: xet, spaces.
  */
 import { listFiles } from '@huggingface/hub';
 import { QuasarError, sha256Hex } from '@quasar/base';
+import { isDatasetName, isPinnedRevision } from '../names.ts';
 import { Cache } from './cache.ts';
-import { checkAddress, checkDownload, checkFileName, checkPinned, checkRange, checkRepo } from './checks.ts';
+import {
+  checkAddress,
+  checkDataset,
+  checkDownload,
+  checkFileName,
+  checkPinned,
+  checkRange,
+  checkRepo,
+} from './checks.ts';
 import { downloadToCache, type FileAddress, readBytes } from './download.ts';
 import { cancelled, digestMismatch, diskFailure, protocol, unreachable } from './failures.ts';
 import { GuardedFetch } from './guarded-fetch.ts';
 import { DEFAULT_LIMITS, type HubLimits } from './limits.ts';
-import { checkListing, gitBlobId, type ListedFile, listingRefused } from './listing.ts';
+import { checkDatasetListing, checkListing, gitBlobId, type ListedFile, listingRefused } from './listing.ts';
 import { readAll } from './meter.ts';
 import { type PublishFile, publish } from './publish.ts';
 
@@ -40,6 +49,22 @@ export interface HubClient {
    * @throws QuasarError `hub.listing_refused` (names, count or sizes against the rules; final) | `hub.unreachable`
    */
   list(repo: string, revision: string): Promise<HubFile[] | null>;
+  /**
+   * The full commit id that a branch, tag or commit of a repository stands for now, or null when it does not exist or is private.
+   * @throws QuasarError `hub.unreachable` | `hub.unauthorized` | `hub.protocol`
+   */
+  resolveRevision(repo: string, revision: string): Promise<string | null>;
+  /**
+   * Files of a data set, in and below its folders: those that `choose` picks from the paths, in that order. Only their names and sizes
+   * have to follow rules. Null when repository or revision does not exist or is private.
+   * @param repo `datasets/owner/name`
+   * @throws QuasarError `hub.listing_refused` | `hub.unreachable`
+   */
+  listDataset(
+    repo: string,
+    revision: string,
+    choose: (paths: readonly string[]) => readonly string[],
+  ): Promise<HubFile[] | null>;
   /**
    * Bytes [start, end) of a file; exactly `end - start` of them.
    * @throws QuasarError `hub.not_found` | `hub.size_mismatch` when the file ends before `end` | `hub.unreachable`
@@ -79,15 +104,21 @@ export function createHubClient(options: HubClientOptions): HubClient {
   function address(repo: string, revision: string, path: string): FileAddress {
     checkPinned(repo, revision);
     checkFileName(repo, path);
-    return { url: `${hubUrl}/${repo}/resolve/${revision}/${path}`, what: `${repo}@${revision.slice(0, 8)} ${path}` };
+    const encoded = path.split('/').map(encodeURIComponent).join('/');
+    return { url: `${hubUrl}/${repo}/resolve/${revision}/${encoded}`, what: `${repo}@${revision.slice(0, 8)} ${path}` };
   }
 
-  async function listEntries(repo: string, revision: string): Promise<ListedFile[]> {
-    const what = `listing of ${repo}@${revision.slice(0, 8)}`;
+  async function listEntries(
+    repo: string,
+    revision: string,
+    most: { pages: number; entries: number },
+  ): Promise<unknown[]> {
+    const recursive = isDatasetName(repo);
+    const what = listingOf(repo, revision);
     const entries: unknown[] = [];
     let pages = 0;
     const fetchPage = async (input: string | URL | Request): Promise<Response> => {
-      if (++pages > limits.maxPages) throw protocol(`${what}: more than ${limits.maxPages} pages`);
+      if (++pages > most.pages) throw protocol(`${what}: more than ${most.pages} pages`);
       const answer = await guarded.get(String(input), { headers: { accept: 'application/json' }, what });
       const page = await readAll(answer.read(limits.maxPageBytes)).catch((error: unknown) => {
         if (!(error instanceof QuasarError && error.code === 'hub.size_mismatch')) throw error;
@@ -98,15 +129,15 @@ export function createHubClient(options: HubClientOptions): HubClient {
       return new Response(Buffer.from(page).toString(), { headers: link === null ? {} : { link } });
     };
     try {
-      for await (const entry of listFiles({ repo, revision, hubUrl, fetch: fetchPage })) {
+      for await (const entry of listFiles({ repo, revision, recursive, hubUrl, fetch: fetchPage })) {
         entries.push(entry);
-        if (entries.length > limits.maxFiles + 1) break; // one too many, besides .gitattributes
+        if (entries.length > most.entries) break;
       }
     } catch (error) {
       if (error instanceof QuasarError) throw error;
       throw protocol(`${what}: ${error instanceof Error ? error.message : String(error)}`, error);
     }
-    return checkListing(entries, what, limits);
+    return entries;
   }
 
   /** A file that is listed by its git id only: read once, checked against that id, its SHA-256 remembered. */
@@ -134,8 +165,48 @@ export function createHubClient(options: HubClientOptions): HubClient {
     async list(repo, revision) {
       checkPinned(repo, revision);
       try {
+        // One too many, besides .gitattributes.
+        const entries = await listEntries(repo, revision, { pages: limits.maxPages, entries: limits.maxFiles + 1 });
         const files: HubFile[] = [];
-        for (const file of await listEntries(repo, revision)) files.push(await withSha256(repo, revision, file));
+        for (const file of checkListing(entries, listingOf(repo, revision), limits)) {
+          files.push(await withSha256(repo, revision, file));
+        }
+        return files;
+      } catch (error) {
+        if (error instanceof QuasarError && error.code === 'hub.not_found') return null;
+        throw diskFailure(error, options.cacheDirectory);
+      }
+    },
+
+    async resolveRevision(repo, revision) {
+      checkRepo(repo);
+      if (isPinnedRevision(revision)) return revision;
+      const kind = isDatasetName(repo) ? repo : `models/${repo}`;
+      const what = `revision ${JSON.stringify(revision.slice(0, 100))} of ${repo}`;
+      try {
+        const url = `${hubUrl}/api/${kind}/revision/${encodeURIComponent(revision)}?expand=sha`;
+        const answer = await guarded.get(url, { headers: { accept: 'application/json' }, what });
+        const text = Buffer.from(await readAll(answer.read(limits.maxPageBytes))).toString();
+        const sha: unknown = JSON.parse(text)?.sha;
+        if (typeof sha === 'string' && isPinnedRevision(sha)) return sha;
+        throw protocol(`${what}: the hub answers without a commit id`);
+      } catch (error) {
+        if (!(error instanceof QuasarError)) throw protocol(`${what}: the answer is no JSON`, error);
+        if (error.code === 'hub.not_found') return null;
+        throw error;
+      }
+    },
+
+    async listDataset(repo, revision, choose) {
+      checkPinned(repo, revision);
+      checkDataset(repo);
+      const most = { pages: limits.maxDatasetPages, entries: limits.maxDatasetFiles };
+      try {
+        const entries = await listEntries(repo, revision, most);
+        const files: HubFile[] = [];
+        for (const file of checkDatasetListing(entries, listingOf(repo, revision), choose, limits)) {
+          files.push(await withSha256(repo, revision, file));
+        }
         return files;
       } catch (error) {
         if (error instanceof QuasarError && error.code === 'hub.not_found') return null;
@@ -169,6 +240,10 @@ export function createHubClient(options: HubClientOptions): HubClient {
       }
     },
   };
+}
+
+function listingOf(repo: string, revision: string): string {
+  return `listing of ${repo}@${revision.slice(0, 8)}`;
 }
 
 function openCache(directory: string): Cache {

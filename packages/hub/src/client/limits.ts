@@ -8,6 +8,10 @@ export interface HubLimits {
   maxFiles: number;
   /** The hub lists up to a thousand entries per page, so one is enough. */
   maxPages: number;
+  /** Files of one data set: the largest on the hub have some ten thousand. */
+  maxDatasetFiles: number;
+  /** As many pages as that many files can need. */
+  maxDatasetPages: number;
   /** One page of a listing; 64 entries are about 20 KiB. */
   maxPageBytes: number;
   /** The hub keeps larger files in LFS, with a SHA-256 of their own. */
@@ -35,6 +39,8 @@ export interface HubLimits {
 export const DEFAULT_LIMITS: HubLimits = {
   maxFiles: 64,
   maxPages: 4,
+  maxDatasetFiles: 50_000,
+  maxDatasetPages: 64,
   maxPageBytes: 4 * MIB,
   maxGitFileBytes: 10 * MIB,
   maxGitTotalBytes: 32 * MIB,

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { type Issue, QuasarError } from '@quasar/base';
 import { z } from 'zod';
-import { isFlatFileName } from '../names.ts';
+import { isDatasetPath, isFlatFileName } from '../names.ts';
 import { protocol } from './failures.ts';
 import type { HubLimits } from './limits.ts';
 
@@ -35,13 +35,7 @@ export function checkListing(entries: readonly unknown[], what: string, limits: 
   const issues: Issue[] = [];
   const files: ListedFile[] = [];
   const seen = new Set<string>();
-  for (const [index, raw] of entries.entries()) {
-    const parsed = entry.safeParse(raw);
-    if (!parsed.success || (parsed.data.lfs !== undefined && parsed.data.lfs.size !== parsed.data.size)) {
-      // The hub writes this part, not the owner of the repository: nobody's submission is bad because of it.
-      throw protocol(`${what}: entry ${index} is not understood: ${JSON.stringify(raw)?.slice(0, 300)}`, parsed.error);
-    }
-    const { type, path, size, oid, lfs } = parsed.data;
+  for (const { type, path, size, oid, lfs } of parseEntries(entries, what)) {
     if (path === '.gitattributes') continue; // the hub writes it into every repository; never read by us
     const shown = JSON.stringify(path.slice(0, 200));
     if (type !== 'file') {
@@ -64,13 +58,65 @@ export function checkListing(entries: readonly unknown[], what: string, limits: 
     const message = `more than ${limits.maxFiles} files`;
     issues.push({ code: 'hub.too_many_files', message, hint: 'publish fewer files' });
   }
-  const gitSizes = files.filter((file) => file.sha256 === null).map((file) => file.sizeBytes);
-  if (Math.max(0, ...gitSizes) > limits.maxGitFileBytes || sum(gitSizes) > limits.maxGitTotalBytes) {
-    const message = `${gitSizes.length} files outside LFS have ${sum(gitSizes)} bytes`;
-    issues.push({ code: 'hub.git_files_too_large', message, hint: 'keep large files in LFS' });
-  }
+  issues.push(...gitIssues(files, limits));
   if (issues.length > 0) throw listingRefused(what, issues);
   return files;
+}
+
+/**
+ * The files of a data set that `choose` picks. What is not picked (pictures, cards, other splits) need not follow any rule.
+ * @throws QuasarError as `checkListing`
+ */
+export function checkDatasetListing(
+  entries: readonly unknown[],
+  what: string,
+  choose: (paths: readonly string[]) => readonly string[],
+  limits: HubLimits,
+): ListedFile[] {
+  const issues: Issue[] = [];
+  if (entries.length > limits.maxDatasetFiles) {
+    const message = `more than ${limits.maxDatasetFiles} files and folders`;
+    issues.push({ code: 'hub.too_many_files', message, hint: 'choose a smaller data set' });
+  }
+  const listed = parseEntries(entries, what).filter(({ type }) => type === 'file');
+  const byPath = new Map(listed.map((file) => [file.path, file]));
+  const seen = new Set<string>();
+  const files: ListedFile[] = [];
+  for (const path of choose([...byPath.keys()])) {
+    const file = byPath.get(path);
+    if (file === undefined) continue;
+    const shown = JSON.stringify(path.slice(0, 200));
+    if (!isDatasetPath(path)) {
+      const hint = 'choose other files of the data set';
+      issues.push({ code: 'hub.name_refused', path, message: `${shown} is no file name that is read`, hint });
+    }
+    if (seen.has(path.toLowerCase())) {
+      issues.push({ code: 'hub.name_twice', path, message: `${shown} is there twice, ignoring case` });
+    }
+    seen.add(path.toLowerCase());
+    files.push({ path, sizeBytes: file.size, sha256: file.lfs?.oid ?? null, gitId: file.oid });
+  }
+  issues.push(...gitIssues(files, limits));
+  if (issues.length > 0) throw listingRefused(what, issues);
+  return files;
+}
+
+function parseEntries(entries: readonly unknown[], what: string): z.infer<typeof entry>[] {
+  return entries.map((raw, index) => {
+    const parsed = entry.safeParse(raw);
+    if (parsed.success && (parsed.data.lfs === undefined || parsed.data.lfs.size === parsed.data.size))
+      return parsed.data;
+    // The hub writes this part, not the owner of the repository: nobody's submission is bad because of it.
+    throw protocol(`${what}: entry ${index} is not understood: ${JSON.stringify(raw)?.slice(0, 300)}`, parsed.error);
+  });
+}
+
+/** Files that have to be read to learn their SHA-256 must be small. */
+function gitIssues(files: readonly ListedFile[], limits: HubLimits): Issue[] {
+  const gitSizes = files.filter((file) => file.sha256 === null).map((file) => file.sizeBytes);
+  if (Math.max(0, ...gitSizes) <= limits.maxGitFileBytes && sum(gitSizes) <= limits.maxGitTotalBytes) return [];
+  const message = `${gitSizes.length} files outside LFS have ${sum(gitSizes)} bytes`;
+  return [{ code: 'hub.git_files_too_large', message, hint: 'keep large files in LFS' }];
 }
 
 /** A listing that its owner has to change. */

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { createRepo, HubApiError, uploadFiles } from '@huggingface/hub';
 import { type Issue, QuasarError } from '@quasar/base';
-import { isFlatFileName, isPinnedRevision } from '../names.ts';
+import { isPinnedRevision } from '../names.ts';
+import { isAllowedName } from './checks.ts';
 import { protocol, unreachable } from './failures.ts';
 import { reason } from './guarded-fetch.ts';
 
@@ -64,8 +65,8 @@ async function checkFiles(repo: string, files: readonly PublishFile[], maxFiles:
   for (const { path, content } of files) {
     const twice = seen.has(path.toLowerCase());
     seen.add(path.toLowerCase());
-    if (!isFlatFileName(path))
-      issues.push({ code: 'hub.name_refused', path, message: `"${path}" is no flat file name` });
+    if (!isAllowedName(repo, path))
+      issues.push({ code: 'hub.name_refused', path, message: `"${path}" is no allowed file name` });
     if (twice) issues.push({ code: 'hub.name_twice', path, message: `"${path}" is there twice, ignoring case` });
     if (typeof content === 'string' && !(await stat(content).catch(() => null))?.isFile()) {
       issues.push({
@@ -79,7 +80,7 @@ async function checkFiles(repo: string, files: readonly PublishFile[], maxFiles:
   if (issues.length === 0) return;
   const summary = issues.map((issue) => issue.message).join('; ');
   throw new QuasarError('hub.publish_refused', `publish ${repo}: ${summary}`, {
-    hint: 'nothing was sent; give flat file names (A-Z a-z 0-9 . _ -) of files that exist',
+    hint: 'nothing was sent; give file names of A-Z a-z 0-9 . _ - (folders only in data sets) of files that exist',
     data: { issues },
   });
 }

@@ -3,7 +3,8 @@
  *
  * Reading: model info, tree, paths-info, resolve, commits, list. Writing: create, preupload, LFS batch, PUT of a
  * content, NDJSON commit, settings, delete. There are no users: everybody who reaches the port may write; a private
- * repository is hidden from every reader. Left out: datasets, spaces, branches, pull requests, xet.
+ * repository is hidden from every reader. Data sets have the same routes as models, under `/api/datasets` and `/datasets`.
+ * Left out: spaces, branches, pull requests, xet.
  */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -17,7 +18,7 @@ import * as wire from './wire.ts';
 /** Everything but contents is small; contents have their own route. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
-export function createApp(repositories: Repositories, blobs: Blobs): Hono {
+export function createApp(models: Repositories, datasets: Repositories, blobs: Blobs): Hono {
   const app = new Hono();
   const limit = bodyLimit({
     maxSize: MAX_REQUEST_BYTES,
@@ -34,29 +35,46 @@ export function createApp(repositories: Repositories, blobs: Blobs): Hono {
   });
   app.notFound((c) => c.json({ error: `the local hub has no ${c.req.method} ${c.req.path}` }, 404));
 
-  addReading(app, repositories, blobs);
+  // Data sets first: a file of theirs must not look like one of a model of an owner named `datasets`.
+  const kinds = [
+    { api: '/api/datasets', files: '/datasets', repositories: datasets },
+    { api: '/api/models', files: '', repositories: models },
+  ];
+  for (const kind of kinds) addReading(app, kind, blobs);
   app.use('/api/*', limit);
-  app.use('/:owner/:repo/info/lfs/*', limit);
-  addWriting(app, repositories, blobs);
+  for (const { files } of kinds) app.use(`${files}/:owner/:repo/info/lfs/*`, limit);
+  addRepositories(app, (type) => (type === 'dataset' ? datasets : models), blobs);
+  for (const kind of kinds) addWriting(app, kind, blobs);
   return app;
 }
 
-function addReading(app: Hono, repositories: Repositories, blobs: Blobs): void {
-  app.get('/api/models', (c) => {
+/** Where one kind of repository is found: its JSON, and its files. */
+interface Kind {
+  api: string;
+  files: string;
+  repositories: Repositories;
+}
+
+function addReading(app: Hono, { api, files, repositories }: Kind, blobs: Blobs): void {
+  app.get(api, (c) => {
     const author = c.req.query('author');
     const search = c.req.query('search')?.toLowerCase() ?? '';
     const found = repositories.list().filter(({ name }) => {
       return (author === undefined || name.startsWith(`${author}/`)) && name.toLowerCase().includes(search);
     });
-    return c.json(found.map((repository) => wire.modelInfo(repository, repositories.commit(repository.name, 'main'))));
+    return c.json(
+      found.map((repository) => wire.repositoryInfo(repository, repositories.commit(repository.name, 'main'))),
+    );
   });
 
   const info = (c: Context) => {
     const repository = repositories.getVisible(nameOf(c));
-    return c.json(wire.modelInfo(repository, repositories.commit(repository.name, c.req.param('revision') ?? 'main')));
+    return c.json(
+      wire.repositoryInfo(repository, repositories.commit(repository.name, c.req.param('revision') ?? 'main')),
+    );
   };
-  app.get('/api/models/:owner/:name', info);
-  app.get('/api/models/:owner/:name/revision/:revision', info);
+  app.get(`${api}/:owner/:name`, info);
+  app.get(`${api}/:owner/:name/revision/:revision`, info);
 
   const tree = (c: Context) => {
     const { name } = repositories.getVisible(nameOf(c));
@@ -66,22 +84,22 @@ function addReading(app: Hono, repositories: Repositories, blobs: Blobs): void {
     if (entries.length === 0 && folder !== '') throw new HttpError(404, `${folder} does not exist`, 'EntryNotFound');
     return c.json(entries);
   };
-  app.get('/api/models/:owner/:name/tree/:revision', tree);
-  app.get('/api/models/:owner/:name/tree/:revision/:path{.+}', tree);
+  app.get(`${api}/:owner/:name/tree/:revision`, tree);
+  app.get(`${api}/:owner/:name/tree/:revision/:path{.+}`, tree);
 
-  app.post('/api/models/:owner/:name/paths-info/:revision', async (c) => {
+  app.post(`${api}/:owner/:name/paths-info/:revision`, async (c) => {
     const { paths } = await readBody(c, wire.pathsRequest);
     const { name } = repositories.getVisible(nameOf(c));
     const { files } = repositories.commit(name, c.req.param('revision'));
     return c.json(files.filter((file) => paths.includes(file.path)).map(wire.fileEntry));
   });
 
-  app.get('/api/models/:owner/:name/commits/:revision', (c) => {
+  app.get(`${api}/:owner/:name/commits/:revision`, (c) => {
     const { name } = repositories.getVisible(nameOf(c));
     return c.json([...repositories.history(name, c.req.param('revision'))].map(wire.commitEntry));
   });
 
-  app.get('/:owner/:name/:how{resolve|raw}/:revision/:path{.+}', (c) => {
+  app.get(`${files}/:owner/:name/:how{resolve|raw}/:revision/:path{.+}`, (c) => {
     const { name } = repositories.getVisible(nameOf(c));
     const commit = repositories.commit(name, c.req.param('revision'));
     const path = c.req.param('path');
@@ -93,42 +111,22 @@ function addReading(app: Hono, repositories: Repositories, blobs: Blobs): void {
   });
 }
 
-function addWriting(app: Hono, repositories: Repositories, blobs: Blobs): void {
+/** Making and deleting: one address for all kinds. */
+function addRepositories(app: Hono, of: (type: 'model' | 'dataset') => Repositories, blobs: Blobs): void {
   app.post('/api/repos/create', async (c) => {
     const body = await readBody(c, wire.createRequest);
     const name = `${body.organization}/${body.name}`;
     const files = new Map<string, { sha256: string; sizeBytes: number }>();
     for (const file of body.files ?? []) files.set(file.path, await blobs.put(wire.decodeInline(file)));
-    repositories.create({ name, private: isPrivate(body), createdAtMs: Date.now() }, files);
-    return c.json({ url: `${originOf(c)}/${name}`, name, id: name });
+    of(body.type).create({ name, private: isPrivate(body), createdAtMs: Date.now() }, files);
+    const place = body.type === 'dataset' ? `datasets/${name}` : name;
+    return c.json({ url: `${originOf(c)}/${place}`, name, id: name });
   });
 
   app.delete('/api/repos/delete', async (c) => {
     const body = await readBody(c, wire.deleteRequest);
-    repositories.delete(`${body.organization}/${body.name}`);
+    of(body.type).delete(`${body.organization}/${body.name}`);
     return c.body(null, 200);
-  });
-
-  app.put('/api/models/:owner/:name/settings', async (c) => {
-    const body = await readBody(c, wire.settingsRequest);
-    repositories.setPrivate(nameOf(c), isPrivate(body));
-    return c.json({ private: isPrivate(body) });
-  });
-
-  app.post('/api/models/:owner/:name/preupload/:revision', async (c) => {
-    const { files } = await readBody(c, wire.preuploadRequest);
-    checkBranch(c, repositories);
-    return c.json({ files: files.map(({ path }) => ({ path, uploadMode: 'lfs', shouldIgnore: false })) });
-  });
-
-  app.post('/:owner/:repo{.+\\.git}/info/lfs/objects/batch', async (c) => {
-    const { objects } = await readBody(c, wire.lfsBatchRequest);
-    repositories.get(`${c.req.param('owner')}/${c.req.param('repo').slice(0, -'.git'.length)}`);
-    const answers = objects.map(({ oid, size }) => {
-      if (blobs.size(oid) === size) return { oid, size };
-      return { oid, size, actions: { upload: { href: `${originOf(c)}/lfs/${oid}?size=${size}` } } };
-    });
-    return c.json({ transfer: 'basic', objects: answers });
   });
 
   app.put('/lfs/:oid{[0-9a-f]{64}}', async (c) => {
@@ -138,14 +136,38 @@ function addWriting(app: Hono, repositories: Repositories, blobs: Blobs): void {
     await blobs.receive(body, { sha256: c.req.param('oid'), sizeBytes });
     return c.body(null, 200);
   });
+}
 
-  app.post('/api/models/:owner/:name/commit/:revision', async (c) => {
+function addWriting(app: Hono, { api, files, repositories }: Kind, blobs: Blobs): void {
+  app.put(`${api}/:owner/:name/settings`, async (c) => {
+    const body = await readBody(c, wire.settingsRequest);
+    repositories.setPrivate(nameOf(c), isPrivate(body));
+    return c.json({ private: isPrivate(body) });
+  });
+
+  app.post(`${api}/:owner/:name/preupload/:revision`, async (c) => {
+    const asked = await readBody(c, wire.preuploadRequest);
+    checkBranch(c, repositories);
+    return c.json({ files: asked.files.map(({ path }) => ({ path, uploadMode: 'lfs', shouldIgnore: false })) });
+  });
+
+  app.post(`${files}/:owner/:repo{.+\\.git}/info/lfs/objects/batch`, async (c) => {
+    const { objects } = await readBody(c, wire.lfsBatchRequest);
+    repositories.get(`${c.req.param('owner')}/${c.req.param('repo').slice(0, -'.git'.length)}`);
+    const answers = objects.map(({ oid, size }) => {
+      if (blobs.size(oid) === size) return { oid, size };
+      return { oid, size, actions: { upload: { href: `${originOf(c)}/lfs/${oid}?size=${size}` } } };
+    });
+    return c.json({ transfer: 'basic', objects: answers });
+  });
+
+  app.post(`${api}/:owner/:name/commit/:revision`, async (c) => {
     if (c.req.query('create_pr') !== undefined) throw new HttpError(400, 'the local hub has no pull requests');
     const change = await readCommit(await c.req.text(), blobs);
     checkBranch(c, repositories);
     const name = nameOf(c);
     const commit = repositories.change(name, change, Date.now());
-    const commitUrl = `${originOf(c)}/${name}/commit/${commit.id}`;
+    const commitUrl = `${originOf(c)}${files}/${name}/commit/${commit.id}`;
     return c.json({ success: true, commitOid: commit.id, commitUrl, hookOutput: '' });
   });
 }

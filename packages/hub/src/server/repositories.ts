@@ -1,9 +1,11 @@
 /**
  * @file Repositories and their commits on disk.
  *
- *     repos/<owner>/<name>/repo.json            who may read it
- *     repos/<owner>/<name>/commits/<id>.json    the whole tree of one commit, never changed
- *     repos/<owner>/<name>/main                 the id of the newest commit
+ *     <kind>/<owner>/<name>/repo.json            who may read it
+ *     <kind>/<owner>/<name>/commits/<id>.json    the whole tree of one commit, never changed
+ *     <kind>/<owner>/<name>/main                 the id of the newest commit
+ *
+ * The kind is `repos` for models and `datasets` for data sets, which share nothing but contents.
  *
  * id = sha1(canonical JSON of tree, parent, message, time). A commit file is complete before `main` names it, each
  * by an atomic rename: a crash leaves the old revision or the new one. Changing a repository is synchronous, so two
@@ -49,10 +51,12 @@ export interface Change {
 
 export class Repositories {
   readonly #directory: string;
+  readonly #root: string;
 
-  constructor(directory: string) {
+  constructor(directory: string, kind: 'repos' | 'datasets') {
     this.#directory = directory;
-    mkdirSync(join(directory, 'repos'), { recursive: true });
+    this.#root = join(directory, kind);
+    mkdirSync(this.#root, { recursive: true });
   }
 
   /** @throws HttpError 404 */
@@ -70,9 +74,8 @@ export class Repositories {
 
   /** Every repository that readers may see, by name. */
   list(): Repository[] {
-    const root = join(this.#directory, 'repos');
-    return readdirSync(root)
-      .flatMap((owner) => readdirSync(join(root, owner)).map((name) => this.get(`${owner}/${name}`)))
+    return readdirSync(this.#root)
+      .flatMap((owner) => readdirSync(join(this.#root, owner)).map((name) => this.get(`${owner}/${name}`)))
       .filter((repository) => !repository.private)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -82,7 +85,7 @@ export class Repositories {
     const { name } = repository;
     if (!isRepoName(name))
       throw new HttpError(400, `"${name}" is no repository name: want owner/name of A-Z a-z 0-9 . _ -`);
-    if (existsSync(this.#path(name))) throw new HttpError(409, `You already created this model repo: ${name}`);
+    if (existsSync(this.#path(name))) throw new HttpError(409, `You already created this repo: ${name}`);
     const staged = join(this.#directory, 'tmp', randomBytes(8).toString('hex'));
     const first = makeCommit(null, { title: 'initial commit', files }, repository.createdAtMs);
     writeFileAtomic(join(staged, 'repo.json'), JSON.stringify(repository));
@@ -138,7 +141,7 @@ export class Repositories {
   }
 
   #path(name: string): string {
-    return join(this.#directory, 'repos', name);
+    return join(this.#root, name);
   }
 }
 

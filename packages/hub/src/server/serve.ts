@@ -30,7 +30,7 @@ export async function serveHub(options: LocalHubOptions): Promise<LocalHub> {
   const { directory, port, host = '127.0.0.1' } = options;
   const blobs = new Blobs(directory);
   const server = createAdaptorServer({
-    fetch: createApp(new Repositories(directory), blobs).fetch,
+    fetch: createApp(new Repositories(directory, 'repos'), new Repositories(directory, 'datasets'), blobs).fetch,
   }) as import('node:http').Server;
   server.requestTimeout = 0; // the default cuts an upload after five minutes
   await new Promise<void>((resolve, reject) => {

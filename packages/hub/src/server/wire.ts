@@ -14,16 +14,19 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const sizeBytes = z.number().int().nonnegative();
 const inlineFile = z.object({ path, content: z.string(), encoding: z.enum(['utf-8', 'base64']).default('utf-8') });
 
+/** Absent means a model. */
+const type = z.enum(['model', 'dataset']).default('model');
+
 export const createRequest = z.object({
   name: z.string(),
   organization: z.string(),
-  type: z.literal('model').default('model'),
+  type,
   private: z.boolean().optional(),
   visibility: z.enum(['public', 'private']).optional(),
   files: z.array(inlineFile).optional(),
 });
 
-export const deleteRequest = z.object({ name: z.string(), organization: z.string() });
+export const deleteRequest = z.object({ name: z.string(), organization: z.string(), type });
 
 export const settingsRequest = z
   .object({ private: z.boolean().optional(), visibility: z.enum(['public', 'private']).optional() })
@@ -78,7 +81,7 @@ export function fileEntry(file: TreeFile): object {
   return { type: 'file', path: file.path, size: file.sizeBytes, oid: gitId('blob', pointer), lfs };
 }
 
-export function modelInfo(repository: Repository, commit: Commit): object {
+export function repositoryInfo(repository: Repository, commit: Commit): object {
   const date = (ms: number) => new Date(ms).toISOString();
   return {
     _id: createHash('sha256').update(repository.name).digest('hex').slice(0, 24),
