@@ -31,6 +31,7 @@ const reverser: TextEngine = {
     const words = prompt.filter((id) => !tokenizer.isSpecial(id)).reverse();
     for (const token of words.slice(0, maxNewTokens)) yield { token, logprob: -0.5 };
   },
+  view: async () => [],
   dispose() {},
 };
 

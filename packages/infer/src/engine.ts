@@ -24,7 +24,8 @@ import { type LogprobsOptions, tokenLogprobs } from './logprobs.ts';
 import { sampleToken } from './sample.ts';
 import { scoreBatch } from './score.ts';
 import { concatTop, topOfRows } from './top-k.ts';
-import type { Completion, GenerateOptions, StreamedToken, TopK, Trace } from './types.ts';
+import type { Completion, GenerateOptions, GivenText, StreamedToken, TextView, TopK, Trace } from './types.ts';
+import { viewBatch } from './view.ts';
 
 /** After reading a block: logits of each row's last position, and the state to go on from. */
 interface Step {
@@ -80,7 +81,7 @@ export class Engine {
     for (const group of groupRows(prompts.map((prompt) => prompt.length))) {
       const part = await this.#generateBatch(
         group.map((i) => prompts[i] as Int32Array),
-        group.map((i) => new Rng(`${options.seed ?? 0}/${i}`)),
+        group.map((i) => new Rng(options.seeds ? `${options.seeds[i]}/0` : `${options.seed ?? 0}/${i}`)),
         options,
       );
       group.forEach((i, at) => {
@@ -91,8 +92,8 @@ export class Engine {
   }
 
   /**
-   * One prompt, token by token, with the tokens that `generate` gives; ends before a stop token, at the limit, or when
-   * the consumer stops. @throws QuasarError as `generate`
+   * One prompt, token by token, with the tokens that `generate` gives; ends at a stop token, at the limit, or when the
+   * consumer stops. @throws QuasarError as `generate`
    */
   async *stream(prompt: Int32Array, options: GenerateOptions): AsyncGenerator<StreamedToken, 'stop' | 'length'> {
     checkPrompts([prompt]);
@@ -103,9 +104,10 @@ export class Engine {
     try {
       for (let n = 1; ; n++) {
         const { token, logprob } = sampleToken(await decoder.logits.read(), options, rng);
-        if (stops.has(token)) return 'stop';
+        if (stops.has(token) && !options.includeStop) return 'stop';
         const [top] = options.topLogprobs ? await topOfRows(decoder.logits, options.topLogprobs) : [];
         yield { token, logprob, ...(top ? { top: pairs(top) } : {}) };
+        if (stops.has(token)) return 'stop';
         if (n >= options.maxNewTokens) return 'length';
         await breathe(options.signal);
         this.#live();
@@ -134,6 +136,23 @@ export class Engine {
   }
 
   /**
+   * This model's view of given texts: the top k at each token from `from` on.
+   * @throws QuasarError infer.bad_text, infer.disposed, model.token_out_of_range
+   */
+  async view(texts: readonly GivenText[], k: number): Promise<TextView[]> {
+    const views: TextView[] = [];
+    for (const group of groupRows(texts.map(({ tokens }) => tokens.length))) {
+      const batch = group.map((i) => texts[i]!);
+      const part = await viewBatch(this.config, this.#live(), batch, Math.min(k, this.config.vocab_size));
+      group.forEach((i, at) => {
+        views[i] = part[at]!;
+      });
+      await breathe();
+    }
+    return views;
+  }
+
+  /**
    * ln p(token | tokens before it), nats, for every token but the first; texts of any length.
    * @throws QuasarError model.token_out_of_range, infer.cancelled, infer.disposed
    */
@@ -159,9 +178,10 @@ export class Engine {
         active.forEach((i, at) => {
           const { token, logprob } = sampleToken(logits.subarray(at * V, (at + 1) * V), options, rngs[i] as Rng);
           const row = rows[i] as Row;
-          if (stops.has(token)) row.finishReason = 'stop';
-          else {
-            row.push(token, logprob, tops[at]);
+          const isEnd = stops.has(token);
+          if (isEnd) row.finishReason = 'stop';
+          if (!isEnd || options.includeStop) row.push(token, logprob, tops[at]);
+          if (!isEnd) {
             chosen.push(token);
             stay.push(at);
           }

@@ -21,7 +21,7 @@ export async function tokenLogprobs(
   tokens: Int32Array,
   options: LogprobsOptions,
 ): Promise<Float32Array> {
-  checkTokens(tokens, config.vocab_size);
+  checkTokens('logprobs', tokens, config.vocab_size);
   const predicted = Math.max(0, tokens.length - 1);
   const logprobs = new Float32Array(predicted);
   let state: ModelState | undefined;
@@ -48,10 +48,10 @@ export async function tokenLogprobs(
   return logprobs.map((loss) => -loss);
 }
 
-/** Kernels read targets unchecked, and the last token is only ever a target. */
-function checkTokens(tokens: Int32Array, vocabulary: number): void {
+/** Kernels read targets unchecked, and the last token is only ever a target. @throws QuasarError model.token_out_of_range */
+export function checkTokens(what: string, tokens: Int32Array, vocabulary: number): void {
   const at = tokens.findIndex((id) => id < 0 || id >= vocabulary);
   if (at < 0) return;
-  const what = `logprobs: token ${tokens[at]} at index ${at}, the vocabulary has ${vocabulary}`;
-  throw new QuasarError('model.token_out_of_range', what, { hint: 'use the tokenizer of this model' });
+  const message = `${what}: token ${tokens[at]} at index ${at}, the vocabulary has ${vocabulary}`;
+  throw new QuasarError('model.token_out_of_range', message, { hint: 'use the tokenizer of this model' });
 }

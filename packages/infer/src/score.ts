@@ -1,8 +1,8 @@
 /** @file Scoring of given tokens: how far a model is from what a teacher thought at each of them. */
 import { QuasarError } from '@quasar/base';
-import { forward, type ModelConfig, type ModelState, type Parameters, vocabularyOperands } from '@quasar/model';
-import { headLoss, scope, Tensor } from '@quasar/tensor';
-import { BLOCK_TOKENS } from './batches.ts';
+import { type ModelConfig, type Parameters, vocabularyOperands } from '@quasar/model';
+import { headLoss, Tensor } from '@quasar/tensor';
+import { overTextRows, type TextRow, wholeText } from './text-rows.ts';
 import { concatTop } from './top-k.ts';
 import type { TopK, Trace } from './types.ts';
 
@@ -19,65 +19,34 @@ export async function scoreBatch(
 ): Promise<Float64Array[]> {
   const k = Math.max(...traces.map((trace) => trace.top.k));
   for (const [i, trace] of traces.entries()) checkTrace(trace, i, k, config.vocab_size);
-  const T = Math.max(...traces.map(({ prompt, continuation }) => prompt.length + continuation.length));
-  // What follows a row's own tokens is never looked at: any id will do.
-  const tokens = new Int32Array(traces.length * T);
-  const rows: Row[] = [];
-  traces.forEach(({ prompt, continuation }, b) => {
-    tokens.set(prompt, b * T);
-    tokens.set(continuation, b * T + prompt.length);
-    for (let j = 0; j < continuation.length; j++) rows.push({ trace: b, at: j, token: prompt.length - 1 + j });
-  });
+  const texts = traces.map(({ prompt, continuation }) => wholeText(prompt, continuation));
+  const rows = traces.flatMap(({ prompt, continuation }, text) =>
+    Array.from(continuation, (_, at): TextRow => ({ text, at, token: prompt.length - 1 + at })),
+  );
   const scores = traces.map(({ continuation }) => new Float64Array(continuation.length));
-  const width = Math.max(1, Math.floor(BLOCK_TOKENS / traces.length));
-  const last = rows.reduce((most, { token }) => Math.max(most, token), -1);
-  let state: ModelState | undefined;
-  try {
-    for (let from = 0; from <= last; from += width) {
-      const block = { B: traces.length, T: Math.min(width, last + 1 - from), state };
-      const here = rows.filter(({ token }) => token >= from && token < from + width);
-      const { kl, after } = scope(() => {
-        const out = forward(config, parameters, { ...block, tokens: columns(tokens, traces.length, from, block.T) });
-        const index = Int32Array.from(here, ({ trace, token }) => trace * block.T + token - from);
-        const kl = here.length > 0 ? divergence(parameters, out.hidden, index, viewOf(traces, here, k)) : null;
-        return { kl, after: out.state };
-      });
-      state?.dispose();
-      state = after;
-      if (!kl) continue;
+  await overTextRows(
+    config,
+    parameters,
+    texts,
+    rows,
+    (hidden, index, here) => divergence(parameters, hidden, index, viewOf(traces, here, k)),
+    async (kl, here) => {
       const values = await kl.read();
       kl.dispose();
-      here.forEach(({ trace, at }, i) => {
-        (scores[trace] as Float64Array)[at] = values[i] as number;
+      here.forEach(({ text, at }, i) => {
+        scores[text]![at] = values[i]!;
       });
-    }
-  } finally {
-    state?.dispose();
-  }
+    },
+  );
   return scores;
 }
 
-/** A continuation token, and the token of its row that predicts it. */
-interface Row {
-  trace: number;
-  at: number;
-  token: number;
-}
-
-/** Columns [from, from + width) of tokens [B, T]. */
-function columns(tokens: Int32Array, B: number, from: number, width: number): Int32Array {
-  const T = tokens.length / B;
-  const out = new Int32Array(B * width);
-  for (let b = 0; b < B; b++) out.set(tokens.subarray(b * T + from, b * T + from + width), b * width);
-  return out;
-}
-
 /** The teacher's view of some continuation tokens. */
-function viewOf(traces: readonly Trace[], rows: readonly Row[], k: number): TopK {
+function viewOf(traces: readonly Trace[], rows: readonly TextRow[], k: number): TopK {
   return concatTop(
     k,
-    rows.map(({ trace, at }) => {
-      const { ids, logprobs, tail } = (traces[trace] as Trace).top;
+    rows.map(({ text, at }) => {
+      const { ids, logprobs, tail } = traces[text]!.top;
       const [from, to] = [at * k, (at + 1) * k];
       return { k, ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to), tail: tail.subarray(at, at + 1) };
     }),

@@ -6,6 +6,7 @@
  *     GET  /api/events             the log as server-sent events
  *     GET  /v1/models[/{id}]       OpenAI-compatible
  *     POST /v1/chat/completions    OpenAI-compatible
+ *     POST /v1/completions         OpenAI-compatible
  *     GET  /*                      the built page
  */
 import { randomUUID } from 'node:crypto';

@@ -1,7 +1,7 @@
 /** @file What the server needs of a model that can chat; `Engine` of `@quasar/infer` satisfies it. */
 import type { Engine } from '@quasar/infer';
 
-export type TextEngine = Pick<Engine, 'tokenizer' | 'dispose'> & {
+export type TextEngine = Pick<Engine, 'tokenizer' | 'dispose' | 'view'> & {
   /** Ends before the end-of-turn token or after `maxNewTokens`; stops when the consumer leaves. */
   stream(...args: Parameters<Engine['stream']>): AsyncIterable<StreamedToken>;
 };

@@ -5,6 +5,7 @@
 import { TokenDecoder, type Tokenizer } from '@quasar/model';
 import type { TextEngine } from '../models/text-engine.ts';
 import type { ChatRequest } from './chat-request.ts';
+import { finite } from './completion.ts';
 import { StopStrings } from './stop-strings.ts';
 
 /** Wire format of one token's log-probability. */
@@ -85,8 +86,7 @@ export async function* answer(
   return { finishReason: isCut ? 'length' : 'stop', completionTokens };
 }
 
-/** JSON has no -Infinity; -9999 is what OpenAI documents for "as good as impossible". */
 function describeToken(tokenizer: Tokenizer, id: number, logprob: number): TokenLogprob {
   const bytes = [...(tokenizer.vocabulary.tokens[id] ?? [])];
-  return { token: tokenizer.decode([id], { specials: true }), logprob: Math.max(logprob, -9999), bytes };
+  return { token: tokenizer.decode([id], { specials: true }), logprob: finite(logprob), bytes };
 }

@@ -87,7 +87,7 @@ const UNSUPPORTED: Record<string, (value: unknown) => boolean> = {
 export function parseChatRequest(json: unknown, limits: ChatLimits): ChatRequest {
   const parsed = body.safeParse(json);
   if (!parsed.success) throw invalid(parsed.error);
-  refuseUnsupported(json as Record<string, unknown>);
+  refuseUnsupported(json as Record<string, unknown>, UNSUPPORTED);
   const given = parsed.data;
   if (given.messages.length > limits.maxMessages)
     throw bad('messages', 'too_many_messages', `At most ${limits.maxMessages} messages, got ${given.messages.length}.`);
@@ -123,15 +123,19 @@ export function bad(param: string | null, code: string, text: string): ApiError 
   return new ApiError(400, { code, type: 'invalid_request_error', param, message: text });
 }
 
-function refuseUnsupported(json: Record<string, unknown>): void {
-  for (const [field, isHarmless] of Object.entries(UNSUPPORTED)) {
+/** @param harmless per field that we lack, whether a value changes nothing. @throws ApiError 400 */
+export function refuseUnsupported(
+  json: Record<string, unknown>,
+  harmless: Record<string, (value: unknown) => boolean>,
+): void {
+  for (const [field, isHarmless] of Object.entries(harmless)) {
     const value = json[field];
     if (value == null || isHarmless(value)) continue;
     throw bad(field, 'unsupported_parameter', `\`${field}\` is not supported by this server; leave it out.`);
   }
 }
 
-function invalid(error: z.ZodError): ApiError {
+export function invalid(error: z.ZodError): ApiError {
   const [issue] = error.issues;
   const param = issue?.path.map((part, i) =>
     typeof part === 'number' ? `[${part}]` : `${i ? '.' : ''}${String(part)}`,

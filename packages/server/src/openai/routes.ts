@@ -1,8 +1,9 @@
 /**
- * @file The OpenAI-compatible routes: `GET /v1/models`, `GET /v1/models/{id}`, `POST /v1/chat/completions`.
+ * @file The OpenAI-compatible routes: `GET /v1/models`, `GET /v1/models/{id}`, `POST /v1/chat/completions`,
+ * `POST /v1/completions`.
  *
  * Extra headers: `X-Quasar-King: <uid>/<revision>/<crowned at block>` names the king that answers.
- * Left out: `/v1/completions`, tools, JSON modes, API keys.
+ * Left out: tools, JSON modes, API keys.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { encodeChat } from '@quasar/model';
@@ -14,6 +15,8 @@ import type { Loan, ModelCard, ModelShelf } from '../models/model-shelf.ts';
 import { type AnswerEnd, answer, type ContentLogprob } from './answer.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { bad, type ChatLimits, type ChatRequest, parseChatRequest } from './chat-request.ts';
+import { completions } from './completions.ts';
+import { envelope, nameKing } from './envelope.ts';
 import type { Turnstile } from './turnstile.ts';
 
 export interface OpenAiOptions {
@@ -92,7 +95,7 @@ export function openAiRoutes(options: OpenAiOptions): Hono {
         signal,
         seeds: choiceSeeds(request),
       };
-      if (loan.king) c.header('X-Quasar-King', `${loan.king.uid}/${loan.king.revision}/${loan.king.crownedAtBlock}`);
+      nameKing(c, loan);
       if (!request.stream) return c.json(await wholeAnswer(ready));
       isStreaming = true;
       c.header('X-Accel-Buffering', 'no');
@@ -112,6 +115,8 @@ export function openAiRoutes(options: OpenAiOptions): Hono {
       if (!isStreaming) done();
     }
   });
+
+  routes.post('/completions', limit, async (c) => completions(c, await readJson(c), options));
 
   return routes;
 }
@@ -150,6 +155,8 @@ function modelObject(card: ModelCard) {
   return { id, object: 'model', created: createdUnix, owned_by: 'quasar', ...(details && { king: details }) };
 }
 
+const headOf = ({ id, createdUnix, loan }: Ready, object: string) => envelope(id, object, loan, createdUnix);
+
 function usageOf(ready: Ready, ends: AnswerEnd[]) {
   const prompt_tokens = ready.prompt.length;
   const completion_tokens = ends.reduce((sum, end) => sum + end.completionTokens, 0);
@@ -186,12 +193,12 @@ async function wholeAnswer(ready: Ready) {
       finish_reason: next.value.finishReason,
     });
   }
-  return { ...envelope(ready, 'chat.completion'), choices, usage: usageOf(ready, ends) };
+  return { ...headOf(ready, 'chat.completion'), choices, usage: usageOf(ready, ends) };
 }
 
 async function streamAnswer(stream: SSEStreamingApi, ready: Ready): Promise<void> {
   const { request, loan, prompt, signal } = ready;
-  const head = envelope(ready, 'chat.completion.chunk');
+  const head = headOf(ready, 'chat.completion.chunk');
   const send = (choices: unknown[], usage: unknown = null) =>
     stream.writeSSE({ data: JSON.stringify({ ...head, choices, ...(request.includeUsage && { usage }) }) });
   const sendChoice = (index: number, delta: object, logprobs: ContentLogprob[] | null, finish_reason: string | null) =>
@@ -209,14 +216,4 @@ async function streamAnswer(stream: SSEStreamingApi, ready: Ready): Promise<void
   }
   if (request.includeUsage) await send([], usageOf(ready, ends));
   await stream.writeSSE({ data: '[DONE]' });
-}
-
-function envelope(ready: Ready, object: string) {
-  return {
-    id: ready.id,
-    object,
-    created: ready.createdUnix,
-    model: ready.loan.king ? `king@${ready.loan.king.revision}` : ready.loan.id,
-    system_fingerprint: ready.loan.fingerprint,
-  };
 }

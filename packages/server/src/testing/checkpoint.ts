@@ -55,6 +55,13 @@ export function scripted(text: string, gate?: () => Promise<void>): Scripted {
         engine.ended++;
       }
     },
+    view: async (texts, k) =>
+      texts.map(({ tokens, from }) => {
+        const n = tokens.length - from;
+        const ids = Int32Array.from({ length: n * k }, (_, i) => (tokens[from + Math.floor(i / k)]! + (i % k)) % 256);
+        const logprobs = Float32Array.from({ length: n * k }, (_, i) => -0.5 - (i % k));
+        return { top: { k, ids, logprobs, tail: new Float32Array(n) }, logprobs: new Float32Array(n).fill(-0.5) };
+      }),
     dispose: () => {
       engine.isDisposed = true;
     },
