@@ -1,7 +1,7 @@
 /** @file What `pretrain` and `distill` share: common options, a progress bar, Ctrl-C that saves, the table of losses. */
 import { QuasarError } from '@quasar/base';
 import type { Evaluation, StepReport, TrainSettings } from '@quasar/train';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, fromCaller } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
@@ -16,8 +16,15 @@ export interface TrainingOptions {
   data?: string;
   rows: number;
   tokens: number;
+  accumulate: number;
   learningRate?: number;
+  schedule: 'wsd' | 'cosine';
+  optimizer: 'adamw' | 'muon';
+  average: number;
+  saveEvery: number;
   evaluateEvery: number;
+  recompute?: true;
+  workers: number;
 }
 
 const DEFAULT_ROWS = 8;
@@ -31,11 +38,31 @@ export function withTrainingOptions(command: Command): Command {
     .option('--data <path>', 'text to train on beside the world: a file, or a folder with .txt, .md or .jsonl files')
     .option('--rows <number>', 'rows of a batch', wholeNumber(1), DEFAULT_ROWS)
     .option('--tokens <number>', 'tokens of a row', wholeNumber(2), DEFAULT_TOKENS)
-    .option('--learning-rate <number>', 'peak learning rate', learningRate)
-    .option('--evaluate-every <number>', 'steps between held-out losses; 0: start and end', wholeNumber(0), 0);
+    .option('--accumulate <number>', 'batches of an optimizer step, one after the other in memory', wholeNumber(1), 1)
+    .option('--learning-rate <number>', 'peak learning rate', share)
+    .addOption(
+      new Option('--schedule <name>', 'constant with a linear decay at the end, or half a cosine')
+        .choices(['wsd', 'cosine'])
+        .default('wsd'),
+    )
+    .addOption(
+      new Option('--optimizer <name>', 'what moves hidden matrices; all else is moved by AdamW')
+        .choices(['adamw', 'muon'])
+        .default('adamw'),
+    )
+    .option('--average <decay>', 'keep a moving average of the weights, such as 0.99', share, 0)
+    .option('--save-every <number>', 'steps between resume points', wholeNumber(1), 50)
+    .option('--evaluate-every <number>', 'steps between held-out losses; 0: start and end', wholeNumber(0), 0)
+    .option('--recompute', 'less memory for a third more time; changes no bit')
+    .option(
+      '--workers <number>',
+      'processes that share the batches of --accumulate; changes no bit',
+      wholeNumber(1),
+      1,
+    );
 }
 
-function learningRate(text: string): number {
+function share(text: string): number {
   const value = Number(text);
   if (value > 0 && value < 1) return value;
   throw new InvalidArgumentError('Expected a number above 0 and below 1.');
@@ -46,6 +73,11 @@ export function stageOptions(options: TrainingOptions) {
   const settings: Partial<TrainSettings> = {
     B: options.rows,
     T: options.tokens,
+    accumulate: options.accumulate,
+    schedule: options.schedule,
+    matrices: options.optimizer,
+    averageDecay: options.average,
+    saveEvery: options.saveEvery,
     evaluateEvery: options.evaluateEvery,
     ...(options.learningRate === undefined ? {} : { learningRate: options.learningRate }),
   };
@@ -55,6 +87,8 @@ export function stageOptions(options: TrainingOptions) {
     seed: options.seed,
     dataPath: options.data === undefined ? undefined : fromCaller(options.data),
     settings,
+    recompute: options.recompute,
+    workers: options.workers,
   };
 }
 
@@ -70,6 +104,9 @@ export async function runTraining(
   options: TrainingOptions,
   stage: (hooks: StageHooks) => Promise<{ evaluations: Evaluation[] }>,
 ): Promise<void> {
+  const { workers, accumulate } = options;
+  if (workers > accumulate)
+    context.note(`quasar: ${accumulate} of ${workers} workers have work: a step has --accumulate ${accumulate}`);
   const stopping = listenForStop();
   const progress = startProgress(context, 'training');
   try {

@@ -4,11 +4,16 @@
 #include "quasar.h"
 #include "arena.h"
 #include "half.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define X(name) #name,
 static const char *const kernel_names[] = {
@@ -200,10 +205,47 @@ static napi_value js_peak(napi_env env, napi_callback_info info) {
   return number(env, work / ((double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec)));
 }
 
+static void unmap(napi_env env, void *data, void *bytes) {
+  (void)env;
+  munmap(data, (size_t)(uintptr_t)bytes);
+}
+/* map(path, bytes) -> ArrayBuffer that all processes share which map the file; bytes > 0 makes the file, 0 opens it. Throws an
+   error whose message is that of the system. */
+static napi_value js_map(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  char path[1024] = "";
+  napi_get_value_string_utf8(env, argv[0], path, sizeof path, NULL);
+  size_t bytes = (size_t)get_number(env, argv[1]);
+  int makes = bytes > 0, fd = open(path, makes ? O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0600);
+  struct stat status;
+  int failure = fd < 0 ? errno : 0;
+  /* Room now, or a full disk would kill the process that writes later. */
+#ifdef __linux__
+  if (!failure && makes) failure = posix_fallocate(fd, 0, (off_t)bytes);
+#else
+  if (!failure && makes && ftruncate(fd, (off_t)bytes) < 0) failure = errno;
+#endif
+  if (!failure && !makes) {
+    if (fstat(fd, &status) < 0) failure = errno;
+    else bytes = (size_t)status.st_size;
+  }
+  void *data = failure ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (!failure && data == MAP_FAILED) failure = errno;
+  if (fd >= 0) close(fd);
+  if (failure) {
+    if (makes && fd >= 0) unlink(path);
+    napi_throw_error(env, "tensor.no_shared_memory", strerror(failure));
+    return NULL;
+  }
+  napi_value out = NULL;
+  if (napi_create_external_arraybuffer(env, data, bytes, unmap, (void *)(uintptr_t)bytes, &out) != napi_ok) munmap(data, bytes);
+  return out;
+}
+
 NAPI_MODULE_INIT() {
   static const struct { const char *name; napi_callback fn; } functions[] = {
       {"start", js_start}, {"run", js_run}, {"replay", js_replay}, {"alloc", js_alloc}, {"free", js_free}, {"write", js_write}, {"read", js_read},
-      {"peak", js_peak}};
+      {"peak", js_peak}, {"map", js_map}};
   instance *self = calloc(1, sizeof *self);
   if (!self || napi_set_instance_data(env, self, forget, NULL) != napi_ok) return NULL;
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

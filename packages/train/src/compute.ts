@@ -74,7 +74,7 @@ export interface Whole {
   tokens: number;
 }
 
-function wholeOf(works: readonly Work[]): Whole {
+export function wholeOf(works: readonly Work[]): Whole {
   const whole = { weightTotal: 0, tokens: 0 };
   for (const { batch } of works) {
     whole.weightTotal += weightOf(batch);

@@ -21,10 +21,12 @@ export {
   type ObjectiveResult,
   type Teacher,
 } from './objectives/objective.ts';
+export { type ObjectiveSpec, openObjective } from './objectives/spec.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
 export { Muon } from './optim/muon.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export { learningRate, type Schedule, type ScheduleKind } from './optim/schedule.ts';
+export { type WorkerOptions, workerCompute } from './parallel/workers.ts';
 export { clearResume } from './resume.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';

@@ -125,7 +125,7 @@ export interface TrainRun extends Trainee {
   /** Holds the resume point; null: none is kept. */
   directory: string | null;
   /** Where gradients are computed; default: here. Closed with the run. */
-  compute?: ((parameters: readonly Tensor[]) => Promise<Compute>) | undefined;
+  compute?: ((trainee: Trainee, optimizer: Optimizer) => Promise<Compute>) | undefined;
   onStep?: ((report: StepReport) => void) | undefined;
   onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
   onIncident?: ((incident: Incident) => void) | undefined;
@@ -193,8 +193,8 @@ class Training {
 
   async open(): Promise<void> {
     const { directory, compute } = this.#run;
-    const { parameters } = this.#optimizer;
-    this.#compute = compute ? await compute(parameters) : localCompute(this.#run, parameters);
+    const optimizer = this.#optimizer;
+    this.#compute = compute ? await compute(this.#run, optimizer) : localCompute(this.#run, optimizer.parameters);
     const saved = directory ? restoreResume(directory, this.#run, this.#state) : null;
     this.#openReaders(saved?.positions);
     if (saved) {

@@ -32,8 +32,10 @@ export async function distil(options: DistilStageOptions): Promise<StageResult> 
     checkVocabulary(teacher, checkpoint);
     const settings = settingsOf(options);
     const { train: source, heldOut } = corpusSources(checkpoint.tokenizer, options.dataPath, settings.T);
-    const objective = distilObjective(teacher, { topK: options.topK ?? 128, ceShare: options.ceShare ?? 0.1 });
-    return await runStage({ checkpoint, objective, source, heldOut, settings }, options);
+    const { topK = 128, ceShare = 0.1 } = options;
+    const objective = distilObjective(teacher, { topK, ceShare });
+    const objectiveSpec = { kind: 'distil', teacher: options.teacher, topK, ceShare } as const;
+    return await runStage({ checkpoint, objective, objectiveSpec, source, heldOut, settings }, options);
   } finally {
     for (const { parameters } of loaded) disposeParameters(parameters);
   }

@@ -44,6 +44,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
       {
         ...{ checkpoint, source, heldOut, settings },
         objective: crossEntropyObjective(),
+        objectiveSpec: { kind: 'cross_entropy' },
         save: (directory, trained, metadata) => saveCheckpoint(directory, trained, dtype, metadata),
       },
       options,

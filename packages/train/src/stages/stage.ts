@@ -1,6 +1,8 @@
 /** @file What all stages share: options, training in the run's folder, the checkpoint at the end. */
 import { join } from 'node:path';
 import { type Checkpoint, saveCheckpoint } from '@quasar/model';
+import type { ObjectiveSpec } from '../objectives/spec.ts';
+import { workerCompute } from '../parallel/workers.ts';
 import { clearResume } from '../resume.ts';
 import {
   type Evaluation,
@@ -22,6 +24,8 @@ export interface StageOptions {
   /** Over the defaults of the trainer and of the stage. */
   settings?: Partial<TrainSettings> | undefined;
   recompute?: boolean | undefined;
+  /** Processes that compute gradients, which changes no bit; default: this one alone. */
+  workers?: number | undefined;
   onStep?: ((report: StepReport) => void) | undefined;
   onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
   onIncident?: ((incident: Incident) => void) | undefined;
@@ -46,16 +50,24 @@ export type Stage = Pick<
   TrainRun,
   'checkpoint' | 'objective' | 'source' | 'beside' | 'heldOut' | 'settings' | 'positional' | 'from'
 > & {
+  /** Of `objective`, for worker processes. */
+  objectiveSpec: ObjectiveSpec;
   /** Writes the result; default: a checkpoint with weights in BF16. */
   save?: ((directory: string, checkpoint: Checkpoint, metadata: Record<string, string>) => Promise<void>) | undefined;
 };
 
 /** Trains, from the run's resume point where there is one, and writes the checkpoint. @throws QuasarError as `train` */
 export async function runStage(stage: Stage, options: StageOptions): Promise<StageResult> {
-  const { directory, steps, seed, recompute, onStep, onEvaluation, onIncident, signal } = options;
-  const { save = saveBf16, ...run } = stage;
+  const { directory, steps, seed, recompute, workers = 1, onStep, onEvaluation, onIncident, signal } = options;
+  const { save = saveBf16, objectiveSpec, ...run } = stage;
   const folder = join(directory, RUN_FOLDER);
-  const result = await train({ ...run, directory: folder, recompute, onStep, onEvaluation, onIncident, signal });
+  const compute: TrainRun['compute'] = (trainee, optimizer) =>
+    workerCompute(trainee, optimizer, { workers, objective: objectiveSpec });
+  const hooks = { onStep, onEvaluation, onIncident, signal };
+  const result = await train({
+    ...{ ...run, ...hooks, recompute, directory: folder },
+    compute: workers > 1 ? compute : undefined,
+  });
   await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
   clearResume(folder);
   return result;

@@ -20,6 +20,8 @@ export interface Addon {
   write(pointer: number, data: Float32Array | Int32Array | Uint16Array, type: number): void;
   read(pointer: number, data: Float32Array | Int32Array, type: number): void;
   peak(kind: number, x: number, y: number, count: number): number;
+  /** Memory of a file, which other processes share. @param bytes of a new file; 0: of the one that is there */
+  map(path: string, bytes: number): ArrayBuffer;
 }
 
 export interface LoadedAddon {
@@ -37,11 +39,15 @@ export function nativeAvailable(): boolean {
   return existsSync(ADDON_PATH);
 }
 
+export function loadAddon(): Addon {
+  return createRequire(import.meta.url)(ADDON_PATH) as Addon;
+}
+
 let block: Float64Array | null = null;
 
 /** Loads the addon and starts its pool, which grows to `threads` and never shrinks. @throws QuasarError tensor.stale_addon */
 export function startAddon(threads: number, isa: string): LoadedAddon {
-  const api = createRequire(import.meta.url)(ADDON_PATH) as Addon;
+  const api = loadAddon();
   block ??= new Float64Array(128);
   const report = api.start(threads, isa, block);
   const numbers = new Map(report.kernels.map((name, i) => [name, i]));
