@@ -18,32 +18,57 @@ export interface ForwardInput {
   positional?: Positional | undefined;
   /** Tokens that recurrences compute at a time, a multiple of 16; results differ by rounding. Default: what is fastest. */
   chunk?: number | undefined;
-  /** Compute losses that only training needs, beside the router's. Default: while gradients are recorded. */
+  /** Compute losses that only training needs. Default: while gradients are recorded. */
   auxLosses?: boolean | undefined;
   /** Keep only the input of each layer for the backward pass, and compute the layer again there. Default false. */
   recompute?: boolean | undefined;
+  /** Give the residual stream after every layer. Default false. */
+  hiddenStates?: boolean | undefined;
+  /**
+   * Give, of every layer with a branch beside softmax attention, both outputs. The stream goes on as if there were no branches,
+   * and a branch sees it as a constant, so it learns from its own layer alone (architecture §3.12). Default false.
+   */
+  mimic?: boolean | undefined;
 }
 
 /** What changes how a block is computed, with the tensors of the `ModelState` before it. */
-export type BlockOptions = Pick<ForwardInput, 'positional' | 'chunk' | 'auxLosses' | 'recompute'> & {
+export type BlockOptions = Pick<
+  ForwardInput,
+  'positional' | 'chunk' | 'auxLosses' | 'recompute' | 'hiddenStates' | 'mimic'
+> & {
   state?: ReadonlyMap<string, Tensor> | undefined;
   /** What a graft makes of the output y of a layer's attention, whose normalised input is u. */
   branch?: ((y: Tensor, u: Tensor, c: LayerContext<unknown>, layer: number) => Tensor) | undefined;
 };
 
-export interface BlockOutput {
+/** What one layer's attention gave, and what its branch would put in its place; both [B, T, D]. */
+export interface MimicPair {
+  layer: number;
+  attention: Tensor;
+  branch: Tensor;
+}
+
+/** What is kept of single layers, where it was asked for. */
+export interface LayerOutputs {
+  /** After layer l of loop i at i·layers + l, [B, T, D]. */
+  hiddenStates?: Tensor[] | undefined;
+  /** In the order of loops and layers. */
+  mimic?: MimicPair[] | undefined;
+}
+
+export interface BlockOutput extends LayerOutputs {
   hidden: Tensor;
   /** Of the state after the block. */
   tensors: Map<string, Tensor>;
   aux: ForwardOutput['aux'];
 }
 
-export interface ForwardOutput {
+export interface ForwardOutput extends LayerOutputs {
   /** After the last norm, [B, T, D]; `vocabularyLogits` maps rows to logits. */
   hidden: Tensor;
   state: ModelState;
   aux: {
-    /** Sum of router losses, one element; null without experts. */
+    /** Sum of router losses, one element; null without experts, and where the family has none or they are not wanted. */
     routerLoss: Tensor | null;
     /** Sum of the losses of latent memories, one element; absent without them or when not wanted. */
     memoryLoss?: Tensor | null;

@@ -13,12 +13,12 @@ export function forward(config: ModelConfig, parameters: Parameters, input: Forw
   const lengths = state?.lengths ?? new Int32Array(B);
   const positions = input.positions ?? continuing(lengths, B, T);
   const block = new Block(config, deviceOf(parameters), { ...input, positions });
-  const { hidden, tensors, aux } = forwardBlock(config, parameters, block, {
+  const { tensors, ...output } = forwardBlock(config, parameters, block, {
     ...input,
     state: state?.tensors,
   });
   const read = Int32Array.from(lengths, (_, b) => (positions[b * T + T - 1] as number) + 1);
-  return { hidden, state: new ModelState(read, tensors), aux };
+  return { ...output, state: new ModelState(read, tensors) };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** @file Floor 2: the architecture: configs, layers, streaming state, checkpoints, tokenizers. Knows no training, no contest. */
-export { Block, type ForwardInput, type ForwardOutput } from './block.ts';
+export { Block, type ForwardInput, type ForwardOutput, type MimicPair } from './block.ts';
 export {
   type Checkpoint,
   type ExpectedTensor,

@@ -2,15 +2,19 @@
 import { QuasarError, type Rng } from '@quasar/base';
 import { type Device, persist, Tensor } from '@quasar/tensor';
 import { drawTensor } from './draw.ts';
-import { type ModelConfig, tensorTable } from './families/index.ts';
+import { freshTable, type ModelConfig, tensorTable } from './families/index.ts';
 import type { TensorSpec } from './tensor-table.ts';
+import type { Tokenizer } from './tokenizer/index.ts';
 
 /** By public name. Buffers are there too; only the others get `requiresGrad` when they are trained. */
 export type Parameters = Map<string, Tensor>;
 
-/** A fresh model. Each tensor draws from its own stream, so a new tensor never changes the others. */
-export function initialParameters(config: ModelConfig, device: Device, rng: Rng): Parameters {
-  return drawParameters(tensorTable(config), device, rng);
+/**
+ * A fresh model. Each tensor draws from its own stream, so a new tensor never changes the others.
+ * @param tokenizer what the model will read; matters to models that look at the text of tokens
+ */
+export function initialParameters(config: ModelConfig, device: Device, rng: Rng, tokenizer?: Tokenizer): Parameters {
+  return drawParameters(tokenizer ? freshTable(config, tokenizer) : tensorTable(config), device, rng);
 }
 
 /** Fresh tensors of a table, or of a part of one. */

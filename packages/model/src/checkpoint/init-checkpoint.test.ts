@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { Rng } from '@quasar/base';
 import { referenceDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { canonicalTokenMap } from '../layers/engram-tensors.ts';
 import { initialParameters } from '../parameters.ts';
 import { TINY } from '../testing/tiny.ts';
+import { TINY_ENGRAM, TINY_LONG } from '../testing/tiny-quasar-long.ts';
 import { trainBpe } from '../tokenizer/index.ts';
 import { loadCheckpoint } from './checkpoint.ts';
 import { initCheckpoint } from './init-checkpoint.ts';
@@ -28,6 +30,21 @@ it('holds what initialParameters draws, in F32 to the bit', async () => {
   expect(config).toEqual(CONFIG);
   const expected = initialParameters(CONFIG, device, new Rng(7));
   for (const [name, tensor] of expected) expect(await parameters.get(name)?.read(), name).toEqual(await tensor.read());
+});
+
+it('a memory of n-grams that merges tokens by their text knows the tokenizer', async () => {
+  const config = {
+    ...TINY_LONG,
+    ...TINY_ENGRAM,
+    vocab_size: tokenizer.vocabSize,
+    engram_token_map: 'canonical' as const,
+  };
+  await initCheckpoint(directory, config, tokenizer);
+  const { parameters } = loadCheckpoint(directory, device);
+  const map = await parameters.get('model.layers.2.engram.token_map')?.read();
+  expect(map).toEqual(canonicalTokenMap(tokenizer, config.vocab_size));
+  const id = (text: string) => tokenizer.encode(text)[0] as number;
+  expect(map?.[id('W')]).toBe(map?.[id('w')]);
 });
 
 it('equal seeds give equal bytes, others others', async () => {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError, Rng, writeFileAtomic } from '@quasar/base';
 import { drawTensor } from '../draw.ts';
-import { type ModelConfig, tensorTable } from '../families/index.ts';
+import { freshTable, type ModelConfig } from '../families/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { writtenDtype } from './checkpoint.ts';
 import { encodeTensor } from './tensor-bytes.ts';
@@ -18,7 +18,7 @@ export interface InitOptions extends Pick<WriteOptions, 'shardBytes' | 'onProgre
 }
 
 /**
- * The weights of `initialParameters` with this seed. Goes on where an interrupted call stopped.
+ * The weights of `initialParameters` with this seed and tokenizer. Goes on where an interrupted call stopped.
  * @returns the names of the weight files
  * @throws QuasarError checkpoint.not_empty when the folder holds another model
  */
@@ -40,7 +40,7 @@ export async function initCheckpoint(
   }
   writeFileAtomic(path(CHECKPOINT_FILES.config), text);
   writeFileAtomic(path(CHECKPOINT_FILES.tokenizer), tokenizer.toJson());
-  const tensors = [...tensorTable(config)].map(([name, spec]): StreamedTensor => {
+  const tensors = [...freshTable(config, tokenizer)].map(([name, spec]): StreamedTensor => {
     const stored = writtenDtype(spec, dtype);
     return {
       name,

@@ -5,6 +5,7 @@ import type { Block, BlockOptions, BlockOutput } from '../block.ts';
 import type { NameMap } from '../checkpoint/names.ts';
 import type { Parameters } from '../parameters.ts';
 import type { TensorSpec } from '../tensor-table.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
 
 /** What every config has, whatever its family. */
 export interface AnyConfig {
@@ -38,6 +39,8 @@ export interface Family<C extends AnyConfig> {
   parseConfig(json: unknown): Result<C>;
   /** Every tensor of a checkpoint in file order. */
   tensorTable(config: C): Map<string, TensorSpec>;
+  /** The table of a fresh model for this tokenizer, where it depends on one. */
+  freshTable?(config: C, tokenizer: Tokenizer): Map<string, TensorSpec>;
   /** Share of a routed expert tensor that one token touches. */
   expertShare(config: C): number;
   /** Absent: experts are chosen without a bias, or there are none. */

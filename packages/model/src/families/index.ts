@@ -4,6 +4,7 @@ import { sizeOf } from '@quasar/tensor';
 import type { NameMap } from '../checkpoint/names.ts';
 import { show } from '../show.ts';
 import type { Role, TensorSpec } from '../tensor-table.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
 
 import type { ExpertBias, Family } from './family.ts';
 import type { GraftConfig } from './graft/config.ts';
@@ -60,6 +61,11 @@ export function namesOf(config: ModelConfig): NameMap | null {
 /** Every tensor of a checkpoint in file order. */
 export function tensorTable(config: ModelConfig): Map<string, TensorSpec> {
   return familyOf(config).tensorTable(config);
+}
+
+/** `tensorTable` with the initial values of a model for this tokenizer. */
+export function freshTable(config: ModelConfig, tokenizer: Tokenizer): Map<string, TensorSpec> {
+  return familyOf(config).freshTable?.(config, tokenizer) ?? tensorTable(config);
 }
 
 /** Whether what a sequence carries grows with it, as caches of softmax attention do. */

@@ -9,8 +9,10 @@ export interface LayerContext<C> {
   rotation: Rotation | null;
   /** Tokens that recurrences compute at a time; absent: what is fastest. */
   chunk?: number | undefined;
-  /** Losses beside the router's are wanted. */
+  /** Losses that only training needs are wanted. */
   auxLosses?: boolean | undefined;
+  /** Takes what a branch gave and what it should give; absent: the branch joins the stream. */
+  mimic?: ((attention: Tensor, branch: Tensor) => void) | undefined;
   /** A weight of this layer by its name under `model.layers.i.`. */
   weight(name: string): Tensor;
   /** This layer's part of the state from the block before; null at the start. */

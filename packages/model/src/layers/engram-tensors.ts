@@ -11,7 +11,7 @@ const LARGEST_SEED = 2 ** 31 - 2;
 
 /**
  * Every tensor of the layer by its public name, prefix included. A fresh layer adds nothing (`out_proj` is 0); with
- * `tokenMap: 'canonical'` a fresh `token_map` keeps tokens apart until `canonicalTokenMap` is written into it.
+ * `tokenMap: 'canonical'` this table keeps tokens apart; `freshTable` has `canonicalTokenMap` in its place.
  * @param D width of the hidden state
  * @param V ids of the vocabulary, at most 2^24
  */

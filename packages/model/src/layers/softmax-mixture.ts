@@ -21,9 +21,14 @@ import {
 } from '@quasar/tensor';
 import type { LayerContext } from './context.ts';
 import { feedForward } from './feed-forward.ts';
+import type { RoutedLayer } from './load-balance.ts';
 
-/** x [B, T, D]; `counts` are tokens per expert, [X]. @param chosen experts per token */
-export function softmaxMixture(x: Tensor, c: LayerContext<unknown>, chosen: number): { y: Tensor; counts: Tensor } {
+/** x [B, T, D] -> y [B, T, D]. @param chosen experts per token */
+export function softmaxMixture(
+  x: Tensor,
+  c: LayerContext<unknown>,
+  chosen: number,
+): { y: Tensor; routed: RoutedLayer } {
   const D = x.dim(-1);
   const rows = reshape(x, [x.size / D, D]); // [B, T, D] -> [N, D]
   const logits = linear(rows, c.weight('mlp.gate.weight'));
@@ -33,7 +38,7 @@ export function softmaxMixture(x: Tensor, c: LayerContext<unknown>, chosen: numb
   const share = sigmoid(linear(rows, c.weight('mlp.shared_expert_gate.weight'))); // [N, 1]
   const shared = feedForward(rows, c, 'mlp.shared_expert', '_proj');
   const y = add(routed, multiply(shared, outer(share, D)));
-  return { y: reshape(y, x.shape), counts: routing.counts };
+  return { y: reshape(y, x.shape), routed: { logits, counts: routing.counts } };
 }
 
 /**

@@ -37,7 +37,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   }
   const settings = settingsOf(options);
   const { train: source, heldOut } = corpusSources(tokenizer, options.dataPath, settings.T);
-  const parameters = initialParameters(config, openDevice(), new Rng(`${seed}/init`));
+  const parameters = initialParameters(config, openDevice(), new Rng(`${seed}/init`), tokenizer);
   const checkpoint: Checkpoint = { config, parameters, tokenizer };
   try {
     return await runStage(

@@ -4,6 +4,7 @@ import { add, sigmoid, type Tensor } from '@quasar/tensor';
 import type { Block, BlockOptions, BlockOutput } from '../../block.ts';
 import { scaleBy } from '../../layers/anchor.ts';
 import type { LayerContext } from '../../layers/context.ts';
+import { detach } from '../../layers/detach.ts';
 import { quasarAttention } from '../../layers/quasar-attention.ts';
 import { type Parameters, weight } from '../../parameters.ts';
 import { familyOf } from '../index.ts';
@@ -25,7 +26,11 @@ export function forwardGraft(
       load: (name) => c.load(`graft.${name}`),
       save: (name, tensor) => c.save(`graft.${name}`, tensor),
     };
-    const added = quasarAttention(u, own, branchOptions(config));
+    const added = quasarAttention(c.mimic ? detach(u) : u, own, branchOptions(config));
+    if (c.mimic) {
+      c.mimic(detach(y), added);
+      return y;
+    }
     return add(y, scaleBy(added, sigmoid(own.weight('gate'))));
   };
   const out = familyOf(config.base).forwardBlock(config.base, parameters, block, { ...options, branch });

@@ -11,6 +11,7 @@ import type { Block, BlockOptions, BlockOutput } from '../../block.ts';
 import { injectAnchor, stabilize } from '../../layers/anchor.ts';
 import { mergeBranch } from '../../layers/branch-merge.ts';
 import type { LayerContext } from '../../layers/context.ts';
+import { detach } from '../../layers/detach.ts';
 import { engram } from '../../layers/engram.ts';
 import { feedForward } from '../../layers/feed-forward.ts';
 import { type GroupedHeads, groupedAttention } from '../../layers/grouped-attention.ts';
@@ -45,11 +46,12 @@ export function forwardQuasarLong(
   const { num_hidden_layers: layers, num_loops: loops } = config;
   const stack = { config, parameters, block, options, rotation, layers, loops };
   const anchor = embedding(weight(parameters, 'model.word_embeddings.weight'), block.ids);
-  const { h, outputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
+  const { h, outputs, layerOutputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
     runLayer(input, anchor, block.ids, layer, c, options.branch),
   );
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), config.rms_norm_eps);
-  return { hidden, tensors, aux: { routerLoss: null, counts: outputs.flatMap(({ counts }) => counts ?? []) } };
+  const counts = outputs.flatMap((output) => output.counts ?? []);
+  return { ...layerOutputs, hidden, tensors, aux: { routerLoss: null, counts } };
 }
 
 /** `counts`: tokens per expert; null: a dense layer. */
@@ -67,7 +69,8 @@ function runLayer(
   if (config.engram_layers.includes(layer))
     h = axpby(1, h, config.engram_residual_scale, engram(h, ids, c, engramOptions(config)));
   const u = norm(h, 'input_layernorm');
-  const a = hybridAttention(u, layer, c);
+  // Upon a model that is grafted, the branches of the graft are the ones that mimic.
+  const a = hybridAttention(u, layer, graft ? { ...c, mimic: undefined } : c);
   h = add(h, graft ? graft(a, u, c, layer) : a);
   const w = norm(h, 'post_attention_layernorm');
   if (!isMoe(config, layer)) return { h: add(h, feedForward(w, c, 'mlp', '_proj')), counts: null };
@@ -101,7 +104,9 @@ function hybridAttention(u: Tensor, layer: number, c: LayerContext<QuasarLongCon
   const attended = softmax ? groupedAttention(u, c, headsAt(config, 'attention')) : null;
   if (!branch) return attended as Tensor;
   const { hybrid_output_adapter_rank: rank, hybrid_output_adapter_alpha: alpha } = optionsOf(config);
-  return mergeBranch(branchOutput(u, branch, c), attended, c, { rank, alpha });
+  if (!c.mimic || !attended) return mergeBranch(branchOutput(u, branch, c), attended, c, { rank, alpha });
+  c.mimic(detach(attended), mergeBranch(branchOutput(detach(u), branch, c), null, c, { rank, alpha }));
+  return attended;
 }
 
 function branchOutput(u: Tensor, branch: Branch, c: LayerContext<QuasarLongConfig>): Tensor {

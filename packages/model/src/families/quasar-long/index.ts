@@ -1,6 +1,8 @@
 /** @file The quasar_long family (Quasar-Preview): softmax attention with branches of linear attention, group-limited experts. */
+import { canonicalTokenMap } from '../../layers/engram-tensors.ts';
+import type { Init } from '../../tensor-table.ts';
 import type { Family } from '../family.ts';
-import { isMoe, partsOf, type QuasarLongConfig } from './config.ts';
+import { isMoe, optionsOf, partsOf, type QuasarLongConfig } from './config.ts';
 import { sequenceCost } from './cost.ts';
 import { forwardQuasarLong } from './forward.ts';
 import { parseQuasarLongConfig } from './parse-config.ts';
@@ -9,6 +11,14 @@ import { quasarLongTensors } from './tensors.ts';
 export const quasarLong: Family<QuasarLongConfig> = {
   parseConfig: parseQuasarLongConfig,
   tensorTable: quasarLongTensors,
+  freshTable(config, tokenizer) {
+    const table = quasarLongTensors(config);
+    if (optionsOf(config).engram_token_map !== 'canonical') return table;
+    const map = canonicalTokenMap(tokenizer, config.vocab_size);
+    const init: Init = { kind: 'integers', value: (id) => map[id] as number };
+    for (const [name, spec] of table) if (name.endsWith('.engram.token_map')) table.set(name, { ...spec, init });
+    return table;
+  },
   expertShare: (config) => config.num_experts_per_tok / config.num_experts,
   expertBias(config) {
     const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => layer);

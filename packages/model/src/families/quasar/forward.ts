@@ -35,7 +35,7 @@ export function forwardQuasar(
     eps,
   );
   const stack = { config, parameters, block, options, rotation, layers, loops };
-  const { h, outputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
+  const { h, outputs, layerOutputs, tensors } = runLayers(stack, anchor, (input, layer, c) =>
     runLayer(
       input,
       anchor,
@@ -48,6 +48,7 @@ export function forwardQuasar(
   const routed = outputs.flatMap((output) => output.routed ?? []);
   const hidden = rmsNorm(h, weight(parameters, 'model.norm.weight'), eps);
   return {
+    ...layerOutputs,
     hidden,
     tensors,
     aux: {

@@ -42,6 +42,8 @@ export interface Qwen35Config {
   num_experts_per_tok?: number;
   moe_intermediate_size?: number;
   shared_expert_intermediate_size?: number;
+  /** Factor on the load-balancing loss while training. Default 0.001, that of the public family. */
+  router_aux_loss_coef?: number;
   tie_word_embeddings: boolean;
   bos_token_id: number | null;
   eos_token_id: number | number[] | null;

@@ -57,12 +57,11 @@ it('the text of a multimodal config; whether the head is tied stands in either',
 });
 
 it('models with experts, text or multimodal', () => {
-  const moe = { ...TINY_QWEN_MOE, output_router_logits: false, router_aux_loss_coef: 0.001 };
-  expect(parseConfig(moe)).toEqual({ ok: true, value: TINY_QWEN_MOE });
-  expect(parseConfig({ ...MULTIMODAL, model_type: 'qwen3_5_moe', text_config: moe })).toEqual({
-    ok: true,
-    value: TINY_QWEN_MOE,
-  });
+  const value = { ...TINY_QWEN_MOE, router_aux_loss_coef: 0.002 };
+  const moe = { ...value, output_router_logits: false };
+  expect(parseConfig(TINY_QWEN_MOE)).toEqual({ ok: true, value: TINY_QWEN_MOE });
+  expect(parseConfig(moe)).toEqual({ ok: true, value });
+  expect(parseConfig({ ...MULTIMODAL, model_type: 'qwen3_5_moe', text_config: moe })).toEqual({ ok: true, value });
 });
 
 it('the older spelling of the rotation, and fields that follow from others', () => {

@@ -4,7 +4,7 @@
  */
 import type { Issue, Result } from '@quasar/base';
 import { between, either, fieldIssues, flag, type Kind, listOf, object, only, orNull, upTo, whole } from '../fields.ts';
-import { type LayerType, linearWidths, type Qwen35Config, rotaryDim } from './config.ts';
+import { expertsOf, type LayerType, linearWidths, type Qwen35Config, rotaryDim } from './config.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 type Kinds = { readonly [F in keyof Qwen35Config]?: Kind };
@@ -71,6 +71,7 @@ const OPTIONAL: { readonly [F in keyof typeof DEFAULTS]: Kind } & Record<string,
   full_attention_interval: whole(1, MAX_LAYERS),
   rope_theta: theta,
   partial_rotary_factor: share,
+  router_aux_loss_coef: upTo(0, 1e3),
   // Layers without experts: a model with some has a mixture everywhere.
   mlp_only_layers: listOf(whole(0), 0),
 };
@@ -79,7 +80,7 @@ const OPTIONAL: { readonly [F in keyof typeof DEFAULTS]: Kind } & Record<string,
 const IGNORED = new Set(
   (
     'architectures dtype torch_dtype transformers_version use_cache mamba_ssm_dtype mtp_num_hidden_layers ' +
-    'mtp_use_dedicated_embeddings output_router_logits router_aux_loss_coef'
+    'mtp_use_dedicated_embeddings output_router_logits'
   ).split(' '),
 );
 
@@ -138,6 +139,9 @@ function parseText(given: Json, at: string): Result<Qwen35Config> {
     ...Object.fromEntries(fields.map((field) => [field, filled[field]])),
     layer_types: filled.layer_types ?? types,
     rope_parameters: { rope_type: 'default', rope_theta, partial_rotary_factor },
+    ...(filled.router_aux_loss_coef !== undefined && expertsOf(filled)
+      ? { router_aux_loss_coef: filled.router_aux_loss_coef }
+      : {}),
   } as Qwen35Config;
   const disagreements = relationIssues(config, at);
   return disagreements.length > 0 ? { ok: false, issues: disagreements } : { ok: true, value: config };

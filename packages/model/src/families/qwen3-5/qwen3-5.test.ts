@@ -43,6 +43,23 @@ it.each<[string, Partial<Qwen35Config>]>([
   expect(maxDifference(found, expected)).toBeLessThan(1e-10);
 });
 
+it('routers have a load-balancing loss with the factor of the config, where it is wanted', async () => {
+  const parameters = await tinyParameters(oracle, TINY_QWEN_MOE);
+  const tokens = randomTokens(9, TINY_QWEN_MOE.vocab_size, 'router');
+  const lossOf = async (change: Partial<Qwen35Config>, auxLosses?: boolean) => {
+    const { aux } = forward({ ...TINY_QWEN_MOE, ...change }, parameters, { tokens, B: 1, T: 9, auxLosses });
+    return aux.routerLoss?.item() ?? null;
+  };
+  expect(await lossOf({})).toBeNull();
+  const { num_experts_per_tok: K = 0 } = TINY_QWEN_MOE;
+  const loss = (await lossOf({}, true)) as number;
+  // A balanced router has K; one that is not has more, for what it prefers is what it chooses.
+  expect(loss).toBeGreaterThan(1e-3 * K);
+  expect(loss).toBeLessThan(1e-3 * K * 2);
+  expect(await lossOf({ router_aux_loss_coef: 0.5 }, true)).toBeCloseTo(500 * loss, 10);
+  expect(await lossOf({ router_aux_loss_coef: 0 }, true)).toBeNull();
+});
+
 it('state and cache of a running model have the sizes that modelInfo says', async () => {
   const device = openDevice('auto');
   const parameters = await tinyParameters(device, TINY_QWEN);
