@@ -1,6 +1,6 @@
 /** @file What `pretrain` and `distill` share: common options, a progress bar, Ctrl-C that saves, the table of losses. */
 import { QuasarError } from '@quasar/base';
-import type { Evaluation, StepReport, TrainSettings } from '@quasar/train';
+import type { Evaluation, Incident, StepReport, TrainSettings } from '@quasar/train';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, fromCaller } from './context.ts';
 import { EXIT } from './exit-codes.ts';
@@ -95,7 +95,16 @@ export function stageOptions(options: TrainingOptions) {
 interface StageHooks {
   onStep(report: StepReport): void;
   onEvaluation(evaluation: Evaluation): void;
+  onIncident(incident: Incident): void;
   signal: AbortSignal;
+}
+
+function tell(context: Context, incident: Incident): void {
+  if (incident.kind === 'save_failed')
+    context.note(`quasar: could not save at step ${incident.step}: ${incident.error.message}; the run goes on`);
+  if (incident.kind === 'skipped_step') context.note(`quasar: step ${incident.step} was left out: ${incident.why}`);
+  if (incident.kind === 'rolled_back')
+    context.note(`quasar: back from step ${incident.step} to ${incident.toStep}: ${incident.why}`);
 }
 
 /** Runs a stage with progress on stderr; on Ctrl-C the resume point is saved and the exit code is 130. */
@@ -113,6 +122,7 @@ export async function runTraining(
     const { evaluations } = await stage({
       signal: stopping.signal,
       onEvaluation: () => {},
+      onIncident: (incident) => tell(context, incident),
       onStep(report) {
         const losses = Object.entries(report.metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
         const left = `${Math.ceil(report.etaMs / 1000)} s left`;

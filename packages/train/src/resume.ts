@@ -90,11 +90,12 @@ export function restoreResume(directory: string, run: TrainRun, state: ReadonlyM
   }
 }
 
-/** What must be equal for a run to go on as if it had never stopped. */
+/** What must be equal for a run to go on as if it had never stopped. How often it saves and measures may change. */
 function identity({ checkpoint, settings, source, beside = [], objective, positional, from }: TrainRun): string {
+  const { saveEvery: _, evaluateEvery: __, evaluateBatches: ___, ...own } = settings;
   return canonicalJson({
     config: checkpoint.config,
-    settings,
+    settings: own,
     lanes: [{ source }, ...beside].map(({ source: { name, fingerprint }, ...lane }) => ({
       name,
       fingerprint,

@@ -43,8 +43,8 @@ export interface TrainSettings {
   decayShare: number;
   seed: string;
   optimizer: AdamWSettings;
-  /** What moves hidden matrices and experts. Default: AdamW, like the rest. */
-  matrices?: 'adamw' | 'muon' | undefined;
+  /** What moves hidden matrices and experts; all else is moved by AdamW. */
+  matrices: 'adamw' | 'muon';
   /** Of the moving average of weights, which is then what is evaluated and kept; 0: none. */
   averageDecay: number;
   /** Steps between saves of the resume point; 0: none. */
@@ -65,6 +65,7 @@ export const TRAIN_DEFAULTS: Omit<TrainSettings, 'steps' | 'seed'> = {
   schedule: 'wsd',
   decayShare: 0.4,
   optimizer: ADAMW_DEFAULTS,
+  matrices: 'adamw',
   averageDecay: 0,
   saveEvery: 50,
   evaluateEvery: 0,

@@ -1,5 +1,6 @@
 /** @file What all stages share: options, training in the run's folder, the checkpoint at the end. */
 import { join } from 'node:path';
+import { QuasarError } from '@quasar/base';
 import { type Checkpoint, saveCheckpoint } from '@quasar/model';
 import type { ObjectiveSpec } from '../objectives/spec.ts';
 import { workerCompute } from '../parallel/workers.ts';
@@ -68,9 +69,27 @@ export async function runStage(stage: Stage, options: StageOptions): Promise<Sta
     ...{ ...run, ...hooks, recompute, directory: folder },
     compute: workers > 1 ? compute : undefined,
   });
-  await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
+  try {
+    await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
+  } catch (error) {
+    throw saveFailed(directory, error);
+  }
   clearResume(folder);
   return result;
+}
+
+/** The trained weights are gone with the process, the resume point is not. */
+function saveFailed(directory: string, error: unknown): unknown {
+  if (error instanceof QuasarError) return error;
+  return new QuasarError(
+    'train.save_failed',
+    `the checkpoint ${directory} could not be written: ${(error as Error).message}`,
+    {
+      hint: 'make room on the disk and run the same command again: it goes on from the last resume point',
+      retry: 'later',
+      cause: error,
+    },
+  );
 }
 
 function saveBf16(directory: string, checkpoint: Checkpoint, metadata: Record<string, string>): Promise<void> {
