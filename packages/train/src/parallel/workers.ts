@@ -271,6 +271,9 @@ class WorkerProcess {
       child.on('exit', onExit);
       child.send(message, (error) => {
         if (!error) return;
+        // Its pipe closes before the news of its end comes.
+        if (this.#child === child) this.#child = null;
+        child.kill('SIGKILL');
         done();
         reject(new WorkerDied(error.message));
       });
