@@ -10,6 +10,7 @@ import { model } from './commands/model.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { serve } from './commands/serve.ts';
 import { tokenizer } from './commands/tokenizer.ts';
+import { traces } from './commands/traces.ts';
 import { up } from './commands/up.ts';
 import { validator } from './commands/validator.ts';
 import { wallet } from './commands/wallet.ts';
@@ -36,7 +37,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[model(), tokenizer(), pretrain(), distill()],
+    ...[model(), tokenizer(), pretrain(), distill(), traces()],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);

@@ -14,6 +14,7 @@ export type {
   TeacherPrompt,
 } from './teacher/teacher.ts';
 export { requireSameVocabulary, tokenizerDigest } from './teacher/vocabulary.ts';
+export { wholeText } from './text-rows.ts';
 export type { TraceHeader, TraceJob, TraceKind } from './trace-files/header.ts';
 export {
   type MakeTraceSetOptions,

@@ -11,6 +11,8 @@ export {
   worldSource,
 } from './data/source.ts';
 export { loadCorpus, readText, type TextCorpus } from './data/text-files.ts';
+export { listedPrompts, textPrompts, worldPrompts } from './data/trace-prompts.ts';
+export { traceSource } from './data/trace-source.ts';
 export { GUARD_DEFAULTS, type GuardSettings } from './guard.ts';
 export {
   crossEntropyObjective,

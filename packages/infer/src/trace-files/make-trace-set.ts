@@ -41,7 +41,7 @@ export interface MakeTraceSetOptions {
   untilEnd: boolean;
   /** Traces of a file. Default 64. */
   fileTraces?: number | undefined;
-  /** Prompts that are in work at a time. Default 16. */
+  /** Prompts that are in work at a time. Default 32. */
   batch?: number | undefined;
   /** After each batch. */
   onProgress?: ((progress: TraceProgress) => void) | undefined;
@@ -57,7 +57,7 @@ export interface TraceProgress {
 }
 
 const DEFAULT_FILE_TRACES = 64;
-const DEFAULT_BATCH = 16;
+const DEFAULT_BATCH = 32;
 
 /**
  * @returns traces that were there already, and those made
@@ -123,7 +123,7 @@ function tracesDone(directory: string, job: TraceJob): number {
   const text = canonicalJson(job);
   const lengths = new Map<number, number>();
   for (const file of traceFiles(directory)) {
-    requireSameKind(kindOf(job), kindOf(file.header.job), file.path);
+    requireSameKind(kindOf(file.header.job), kindOf(job), 'the new traces');
     if (canonicalJson(file.header.job) === text) lengths.set(file.header.first, file.length);
   }
   let done = 0;

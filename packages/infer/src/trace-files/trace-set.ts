@@ -2,6 +2,8 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { canonicalJson, QuasarError } from '@quasar/base';
+import type { Tokenizer } from '@quasar/model';
+import { tokenizerDigest, vocabularyDiffers } from '../teacher/vocabulary.ts';
 import type { Trace } from '../types.ts';
 import { badTraceFile, type TraceJob, type TraceKind } from './header.ts';
 import { TRACE_FILE_ENDING, TraceFile } from './trace-file.ts';
@@ -39,6 +41,17 @@ export class TraceSet {
     return this.files.reduce((sum, file) => sum + file.length, 0);
   }
 
+  /** @throws QuasarError infer.vocabulary_differs unless the ids of the traces are of this tokenizer */
+  requireTokenizer(tokenizer: Tokenizer): void {
+    const { tokenizerSha256, vocabSize } = this.kind;
+    const digest = tokenizerDigest(tokenizer);
+    if (digest === tokenizerSha256) return;
+    const [theirs, ours] = [tokenizerSha256, digest].map((each) => each.slice(0, 12));
+    throw vocabularyDiffers(
+      `the traces have ${vocabSize} tokens (${theirs}), the student has ${tokenizer.vocabSize} (${ours})`,
+    );
+  }
+
   /** Every trace, checked. @throws QuasarError infer.bad_trace_file */
   *traces(): Generator<Trace> {
     for (const file of this.files) for (let i = 0; i < file.length; i++) yield file.read(i);
@@ -61,7 +74,7 @@ export function requireSameKind(expected: TraceKind, got: TraceKind, name: strin
   const keys = Object.keys(expected) as (keyof TraceKind)[];
   const key = keys.find((each) => canonicalJson(expected[each]) !== canonicalJson(got[each]));
   if (key === undefined) return;
-  const what = `${key} is ${canonicalJson(got[key])}, others of its set have ${canonicalJson(expected[key])}`;
+  const what = `${key} is ${canonicalJson(got[key])}, that of the folder is ${canonicalJson(expected[key])}`;
   throw new QuasarError('infer.traces_differ', `${name}: ${what}`, {
     hint: 'keep traces of another teacher, tokenizer, k or precision in a folder of their own',
   });
