@@ -14,10 +14,12 @@ import torch
 import torch_attention
 import torch_matmul
 import torch_training
+import torch_transformer
 import torch_vocabulary
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
-CASES = {**torch_matmul.CASES, **torch_attention.CASES, **torch_training.CASES, **torch_vocabulary.CASES}
+AREAS = (torch_matmul, torch_attention, torch_training, torch_transformer, torch_vocabulary)
+CASES = {name: case for area in AREAS for name, case in area.CASES.items()}
 bodies = {}
 
 

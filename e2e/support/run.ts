@@ -8,11 +8,17 @@ export interface Outcome {
   stderr: string;
 }
 
-export function run(program: string, args: readonly string[], options: { cwd?: string } = {}): Promise<Outcome> {
+/** @param options.input all of standard input; without it there is none */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { cwd?: string; input?: string } = {},
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     // npm's INIT_CWD names the caller's folder; inherited from the test run it would name a wrong one.
     const { INIT_CWD: _, ...env } = process.env;
-    const child = spawn(program, args, { cwd: options.cwd ?? REPOSITORY, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { cwd: options.cwd ?? REPOSITORY, env, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.end(options.input ?? '');
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,6 +1,7 @@
 /** @file The command tree: global options and one file per verb. */
 import { Command, Option } from 'commander';
 import { chain } from './commands/chain.ts';
+import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
@@ -37,7 +38,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[model(), tokenizer(), pretrain(), distill(), traces()],
+    ...[model(), tokenizer(), pretrain(), distill(), traces(), chat()],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);

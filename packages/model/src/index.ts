@@ -49,6 +49,7 @@ export {
 } from './families/index.ts';
 export { isMoe, layerType, type QuasarConfig } from './families/quasar/config.ts';
 export type { QuasarLongConfig } from './families/quasar-long/config.ts';
+export type { Qwen35Config } from './families/qwen3-5/config.ts';
 export { forward, forwardBlock, vocabularyLogits, vocabularyOperands } from './forward.ts';
 export {
   type GraftCheckpoint,

@@ -29,6 +29,7 @@ export { Muon } from './optim/muon.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export { learningRate, type Schedule, type ScheduleKind } from './optim/schedule.ts';
 export { type WorkerOptions, workerCompute } from './parallel/workers.ts';
+export { type Recipe, recipe, transformerLike } from './recipe.ts';
 export { clearResume } from './resume.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';

@@ -4,11 +4,13 @@
  * training"), so learning rate and weight decay are those of AdamW.
  */
 import { isTrained, type Parameters, type TensorSpec } from '@quasar/model';
-import { cast, orthogonalize, persist, scope, Tensor, typeCode } from '@quasar/tensor';
+import { cast, concat, orthogonalize, persist, scope, slice, Tensor, typeCode } from '@quasar/tensor';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, clipFactor } from './adamw.ts';
 import type { Gradient, Optimizer } from './optimizer.ts';
 
 const MOMENTUM = 0.95;
+/** Small matrices of one shape are orthogonalised together: as many as have this many elements in all. */
+const TOGETHER = 2 ** 20;
 
 interface Matrix {
   name: string;
@@ -62,22 +64,34 @@ export class Muon implements Optimizer {
 
   update(gradients: readonly Gradient[], lr: number, gradientNorm: number): void {
     const clip = clipFactor(gradientNorm, this.#settings.clipNorm);
-    this.#matrices.forEach((matrix, i) => {
+    const moved = this.#matrices.flatMap((matrix, i) => {
       const gradient = gradients[i];
-      if (gradient && !('ids' in gradient)) scope(() => this.#move(matrix, gradient, lr, clip));
+      return gradient && !('ids' in gradient) ? [{ matrix, gradient }] : [];
     });
+    for (const group of together(moved)) scope(() => this.#move(group, lr, clip));
     this.#rest.update(gradients.slice(this.#matrices.length), lr, gradientNorm);
   }
 
-  #move({ parameter, momentum, master }: Matrix, gradient: Tensor, lr: number, clip: number): void {
-    const { device, shape, size, dtype } = parameter;
-    const direction = Tensor.empty(device, shape);
-    device.run('momentum', [direction.buffer, momentum.buffer, gradient.buffer], [size, MOMENTUM, clip]);
-    orthogonalize(direction);
-    const rate = lr * 0.2 * Math.sqrt(Math.max(...shape.slice(-2)));
-    const weight = (master ?? parameter).buffer;
-    device.run('axpby', [weight, weight, direction.buffer], [size, 1 - lr * this.#settings.weightDecay, -rate]);
-    if (master) device.run('cast', [parameter.buffer, weight], [size, typeCode(dtype), 0]);
+  #move(group: readonly Moved[], lr: number, clip: number): void {
+    const directions = group.map(({ matrix: { parameter, momentum }, gradient }) => {
+      const { device, shape, size } = parameter;
+      const direction = Tensor.empty(device, [size / sizeOfMatrix(parameter), ...shape.slice(-2)]);
+      device.run('momentum', [direction.buffer, momentum.buffer, gradient.buffer], [size, MOMENTUM, clip]);
+      return direction;
+    });
+    const all = orthogonalize(concat(directions, 0)); // [matrices of the group, rows, columns]
+    let from = 0;
+    for (const [i, { matrix }] of group.entries()) {
+      const { parameter, master } = matrix;
+      const { device, shape, size, dtype } = parameter;
+      const to = from + (directions[i] as Tensor).dim(0);
+      const direction = slice(all, 0, from, to);
+      from = to;
+      const rate = lr * 0.2 * Math.sqrt(Math.max(...shape.slice(-2)));
+      const weight = (master ?? parameter).buffer;
+      device.run('axpby', [weight, weight, direction.buffer], [size, 1 - lr * this.#settings.weightDecay, -rate]);
+      if (master) device.run('cast', [parameter.buffer, weight], [size, typeCode(dtype), 0]);
+    }
   }
 
   /** Momentum of matrices as `m.<name>`, float weights as `w.<name>`; of the rest what AdamW keeps. */
@@ -98,4 +112,33 @@ export class Muon implements Optimizer {
     }
     this.#rest.dispose();
   }
+}
+
+interface Moved {
+  matrix: Matrix;
+  gradient: Tensor;
+}
+
+function sizeOfMatrix({ shape }: Tensor): number {
+  return (shape.at(-2) as number) * (shape.at(-1) as number);
+}
+
+/** Those of one shape in groups; one that is large alone. */
+function together(moved: readonly Moved[]): Moved[][] {
+  const groups: Moved[][] = [];
+  const open = new Map<string, { group: Moved[]; size: number }>();
+  for (const each of moved) {
+    const { parameter } = each.matrix;
+    const key = parameter.shape.slice(-2).join();
+    const known = open.get(key);
+    if (known && known.size + parameter.size <= TOGETHER) {
+      known.group.push(each);
+      known.size += parameter.size;
+    } else {
+      const group = [each];
+      open.set(key, { group, size: parameter.size });
+      groups.push(group);
+    }
+  }
+  return groups;
 }
