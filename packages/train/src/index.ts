@@ -1,6 +1,17 @@
 /** @file Floor 4: data, objectives, optimizer, stages. Knows nothing of the contest. */
 export { type Compute, localCompute, type StepGradients, type Trainee, type Work } from './compute.ts';
 export { type Batch, type Document, pack } from './data/batch.ts';
+export type { DocumentTable } from './data/corpus.ts';
+export { DATA_EXTENSIONS } from './data/files.ts';
+export {
+  type DataPart,
+  type DataProgress,
+  type HeldOutSource,
+  type OpenDataOptions,
+  type OpenedData,
+  openData,
+} from './data/open.ts';
+export { checkData, type SampleOptions, sampleTexts } from './data/sample.ts';
 export {
   indexedSource,
   mixture,
@@ -10,9 +21,11 @@ export {
   textSource,
   worldSource,
 } from './data/source.ts';
+export { type DataSpec, formatSpec, parseData } from './data/spec.ts';
 export { loadCorpus, readText, type TextCorpus } from './data/text-files.ts';
 export { listedPrompts, textPrompts, worldPrompts } from './data/trace-prompts.ts';
 export { traceSource } from './data/trace-source.ts';
+export { describeSkipped, type SkippedData } from './data/usable.ts';
 export { GUARD_DEFAULTS, type GuardSettings } from './guard.ts';
 export {
   crossEntropyObjective,

@@ -6,6 +6,7 @@ import { QuasarError, Rng, sha256Hex } from '@quasar/base';
 import { encodeChatForTraining, type Tokenizer } from '@quasar/model';
 import { generateConversation } from '@quasar/world';
 import type { Document } from './batch.ts';
+import { drawRates } from './draw-rates.ts';
 
 /** Plain JSON: where a reader stands. A count of documents, or that of each part of a mixture. */
 export type Position = number | { drawn: number; parts: Position[] };
@@ -50,7 +51,7 @@ export function indexedSource(
 }
 
 /** Prompts of the world are random text: predicting them teaches little, so they count less than replies. */
-const PROMPT_WEIGHT = 0.1;
+export const PROMPT_WEIGHT = 0.1;
 
 /** Conversations of the procedural world, train split. */
 export function worldSource(tokenizer: Tokenizer, options: { turns?: number } = {}): Source {
@@ -76,21 +77,30 @@ export function textSource(name: string, ids: Int32Array, windowTokens: number):
   );
 }
 
-/** Draws each document from one of the sources in proportion to its weight. */
-export function mixture(parts: readonly { source: Source; weight: number }[]): Source {
-  const total = parts.reduce((sum, p) => sum + p.weight, 0);
+/**
+ * Draws each document from one of the sources, so that the tokens that are trained on are shared out in proportion to the weights.
+ * @param rowTokens length of the rows that the documents are packed in: what does not fit is cut off, more of long documents
+ */
+export function mixture(
+  parts: readonly { source: Source; weight: number }[],
+  rowTokens = Number.POSITIVE_INFINITY,
+): Source {
+  const rates = drawRates(
+    parts.map(({ source, weight }) => ({ weight, lengths: sampleLengths(source) })),
+    rowTokens,
+  );
   const name = parts.map((p) => p.source.name).join('+');
   const choose = (seed: string, index: number): number => {
-    let at = new Rng(`${seed}/choice/${index}`).next() * total;
-    const chosen = parts.findIndex(({ weight }) => {
-      at -= weight;
+    let at = new Rng(`${seed}/choice/${index}`).next();
+    const chosen = rates.findIndex((rate) => {
+      at -= rate;
       return at < 0;
     });
-    return chosen < 0 ? parts.length - 1 : chosen;
+    return chosen < 0 ? rates.findLastIndex((rate) => rate > 0) : chosen;
   };
   return {
     name,
-    fingerprint: parts.flatMap((p) => p.source.fingerprint ?? []).join('+'),
+    fingerprint: parts.map(({ source, weight }) => `${source.fingerprint ?? source.name}@${weight}`).join('+'),
     open(seed, position) {
       if (position !== undefined && (typeof position === 'number' || position.parts.length !== parts.length))
         throw badPosition(name);
@@ -106,7 +116,14 @@ export function mixture(parts: readonly { source: Source; weight: number }[]): S
   };
 }
 
-function badPosition(name: string): QuasarError {
+const SAMPLED_DOCUMENTS = 200;
+
+function sampleLengths(source: Source): number[] {
+  const reader = source.open('lengths');
+  return Array.from({ length: SAMPLED_DOCUMENTS }, () => reader.next().ids.length);
+}
+
+export function badPosition(name: string): QuasarError {
   return new QuasarError('data.bad_position', `${name}: a saved position does not belong to this source`, {
     hint: 'use the data of the run that was stopped, or start again',
   });
