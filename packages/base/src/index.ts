@@ -2,4 +2,5 @@
 export { formatIssues, type Issue, QuasarError, type QuasarErrorOptions, type Result } from './errors.ts';
 export { writeFileAtomic } from './files.ts';
 export { canonicalJson, sha256Hex } from './json.ts';
+export { endAll, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 export { Rng } from './rng.ts';

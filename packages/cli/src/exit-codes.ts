@@ -13,8 +13,8 @@ export const EXIT_MEANINGS: Record<ExitCode, string> = {
   130: 'Interrupted by Ctrl-C or SIGTERM, after a clean stop.',
 };
 
-/** Codes that begin so are the caller's to mend: a flag, or the text given with --data. */
-const USAGE = /^(usage|data)\./;
+/** Codes that begin so are the caller's to mend: a flag, the text given with --data, the name of a run. */
+const USAGE = /^(usage|data|runs)\./;
 
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof QuasarError)) return EXIT.failure;

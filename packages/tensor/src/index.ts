@@ -12,7 +12,7 @@ export {
 export { type CommandList, type Recorded, recordCommands } from './commands.ts';
 export type { Command, Device, DeviceBuffer, DType, MemoryUse } from './device.ts';
 export { createSharedMemory, openSharedMemory, type SharedMemory } from './devices/native/shared-memory.ts';
-export { measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';
+export { measureGflops, measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';
 export { type DeviceName, type DeviceReport, deviceReport, openDevice } from './devices/open.ts';
 export { referenceDevice } from './devices/reference/device.ts';
 export { shapeDevice } from './devices/shapes.ts';

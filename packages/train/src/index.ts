@@ -44,9 +44,31 @@ export { learningRate, type Schedule, type ScheduleKind } from './optim/schedule
 export { type WorkerOptions, workerCompute } from './parallel/workers.ts';
 export { type Recipe, recipe, transformerLike } from './recipe.ts';
 export { clearResume } from './resume.ts';
+export { type ComparedRun, type Comparison, compareRuns } from './runs/compare.ts';
+export { forwardFlopsPerToken, peakGflops, predictMs, trainingFlopsPerToken } from './runs/costs.ts';
+export { type EventReader, type LatestEvents, latestEvents, readEvents } from './runs/event-file.ts';
+export type { EventOf, NewRunEvent, RouterLoad, RunEvent } from './runs/events.ts';
+export {
+  findRun,
+  type KnownRun,
+  knownRuns,
+  type RunRow,
+  registerRun,
+  runRow,
+  runState,
+  scanRuns,
+} from './runs/registry.ts';
+export { comparePage } from './runs/report/compare-page.ts';
+export { durationText } from './runs/report/format.ts';
+export { reportPage } from './runs/report/page.ts';
+export { routerLoad } from './runs/router-load.ts';
+export { type FlagValues, hostOf, RunFolder, type RunRecord } from './runs/run-folder.ts';
+export { type NewRun, RunLog } from './runs/run-log.ts';
+export { mainMetric, type RunState, RunSummary } from './runs/run-summary.ts';
+export { differingSettings, type SettingValue, settingText } from './runs/settings.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
-export { RUN_FOLDER, runStage, type Stage, type StageOptions, type StageResult, settingsOf } from './stages/stage.ts';
+export { runStage, type Stage, type StageOptions, type StageResult, settingsOf } from './stages/stage.ts';
 export {
   type Evaluation,
   type Incident,

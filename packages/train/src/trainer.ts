@@ -96,7 +96,7 @@ export interface StepReport {
   /** Since this process began or went on with the run. */
   tokensPerSecond: number;
   etaMs: number;
-  /** Tokens per expert of each (block, loop, mixture layer); only until the call returns. */
+  /** Tokens per expert of each (block, loop, mixture layer); only until the call is done. */
   counts: readonly Tensor[];
 }
 
@@ -127,7 +127,8 @@ export interface TrainRun extends Trainee {
   directory: string | null;
   /** Where gradients are computed; default: here. Closed with the run. */
   compute?: ((trainee: Trainee, optimizer: Optimizer) => Promise<Compute>) | undefined;
-  onStep?: ((report: StepReport) => void) | undefined;
+  /** Waited for. */
+  onStep?: ((report: StepReport) => unknown) | undefined;
   onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
   onIncident?: ((incident: Incident) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -258,7 +259,7 @@ class Training {
       if (counts.length > 0) updateExpertBias(checkpoint, counts);
       const done = Math.max(1, optimizer.step - clock.firstStep);
       const elapsedMs = performance.now() - clock.startedAtMs;
-      onStep?.({
+      await onStep?.({
         step: optimizer.step,
         steps,
         tokens: optimizer.step * this.#stepTokens,

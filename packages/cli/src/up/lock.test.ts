@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { identify, isAlive } from '@quasar/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HomeLock } from './lock.ts';
-import { identify, isAlive } from './process-identity.ts';
 
 let folder: string;
 let path: string;

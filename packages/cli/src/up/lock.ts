@@ -3,8 +3,7 @@
  * running net from one that was killed, and wait for orphans before it takes their ports and files.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { QuasarError, writeFileAtomic } from '@quasar/base';
-import { endAll, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { endAll, identify, isAlive, type ProcessIdentity, QuasarError, writeFileAtomic } from '@quasar/base';
 
 /** Orphans stop when their channel closes; training ends at the next step. */
 const ORPHAN_GRACE_MS = 8000;

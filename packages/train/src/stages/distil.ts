@@ -3,6 +3,7 @@ import { QuasarError } from '@quasar/base';
 import { type Checkpoint, disposeParameters, loadCheckpoint } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { distilObjective } from '../objectives/objective.ts';
+import { forwardFlopsPerToken } from '../runs/costs.ts';
 import { corpusSources } from './corpus.ts';
 import { runStage, type StageOptions, type StageResult, settingsOf } from './stage.ts';
 
@@ -35,7 +36,9 @@ export async function distil(options: DistilStageOptions): Promise<StageResult> 
     const { topK = 128, ceShare = 0.1 } = options;
     const objective = distilObjective(teacher, { topK, ceShare });
     const objectiveSpec = { kind: 'distil', teacher: options.teacher, topK, ceShare } as const;
-    return await runStage({ checkpoint, objective, objectiveSpec, source, heldOut, settings }, options);
+    const flopsBeside = forwardFlopsPerToken(teacher.config, settings.T);
+    const stage = { name: 'distill', checkpoint, objective, objectiveSpec, source, heldOut, settings, flopsBeside };
+    return await runStage(stage, options);
   } finally {
     for (const { parameters } of loaded) disposeParameters(parameters);
   }

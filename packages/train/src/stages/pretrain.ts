@@ -42,6 +42,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   try {
     return await runStage(
       {
+        name: 'pretrain',
         ...{ checkpoint, source, heldOut, settings },
         objective: crossEntropyObjective(),
         objectiveSpec: { kind: 'cross_entropy' },

@@ -1,10 +1,12 @@
 /** @file What all stages share: options, training in the run's folder, the checkpoint at the end. */
-import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import { type Checkpoint, saveCheckpoint } from '@quasar/model';
 import type { ObjectiveSpec } from '../objectives/spec.ts';
 import { workerCompute } from '../parallel/workers.ts';
 import { clearResume } from '../resume.ts';
+import type { RunEvent } from '../runs/events.ts';
+import type { FlagValues } from '../runs/run-folder.ts';
+import { RunRecorder } from '../runs/run-recorder.ts';
 import {
   type Evaluation,
   type Incident,
@@ -27,18 +29,19 @@ export interface StageOptions {
   recompute?: boolean | undefined;
   /** Processes that compute gradients, which changes no bit; default: this one alone. */
   workers?: number | undefined;
-  onStep?: ((report: StepReport) => void) | undefined;
+  onStep?: ((report: StepReport) => unknown) | undefined;
   onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
   onIncident?: ((incident: Incident) => void) | undefined;
+  /** Everything that the run's log gets, in order. */
+  onEvent?: ((event: RunEvent) => void) | undefined;
+  /** Of the verb that was called: what `run.json` says besides the settings. */
+  flags?: FlagValues | undefined;
   signal?: AbortSignal | undefined;
 }
 
 export interface StageResult {
   evaluations: Evaluation[];
 }
-
-/** Of the run's own files, beside the checkpoint. */
-export const RUN_FOLDER = 'run';
 
 /** The settings of a stage: the trainer's defaults, the stage's own, the user's. */
 export function settingsOf(options: StageOptions, own: Partial<TrainSettings> = {}): TrainSettings {
@@ -53,29 +56,44 @@ export type Stage = Pick<
 > & {
   /** Of `objective`, for worker processes. */
   objectiveSpec: ObjectiveSpec;
+  /** The verb. */
+  name: string;
+  /** Operations per token of what runs beside the model: a teacher. */
+  flopsBeside?: number | undefined;
   /** Writes the result; default: a checkpoint with weights in BF16. */
   save?: ((directory: string, checkpoint: Checkpoint, metadata: Record<string, string>) => Promise<void>) | undefined;
 };
 
-/** Trains, from the run's resume point where there is one, and writes the checkpoint. @throws QuasarError as `train` */
+/**
+ * Trains, from the run's resume point where there is one, and writes the checkpoint; the run's folder tells how it went.
+ * @throws QuasarError train.run_active; as `train`
+ */
 export async function runStage(stage: Stage, options: StageOptions): Promise<StageResult> {
-  const { directory, steps, seed, recompute, workers = 1, onStep, onEvaluation, onIncident, signal } = options;
-  const { save = saveBf16, objectiveSpec, ...run } = stage;
-  const folder = join(directory, RUN_FOLDER);
-  const compute: TrainRun['compute'] = (trainee, optimizer) =>
-    workerCompute(trainee, optimizer, { workers, objective: objectiveSpec });
-  const hooks = { onStep, onEvaluation, onIncident, signal };
-  const result = await train({
-    ...{ ...run, ...hooks, recompute, directory: folder },
-    compute: workers > 1 ? compute : undefined,
-  });
+  const { directory, steps, seed, recompute, workers = 1, signal } = options;
+  const { save = saveBf16, name, flopsBeside, objectiveSpec, ...run } = stage;
+  const recorder = await RunRecorder.open(stage, options);
   try {
-    await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
+    const folder = recorder.folder.root;
+    const compute: TrainRun['compute'] = (trainee, optimizer) =>
+      workerCompute(trainee, optimizer, { workers, objective: objectiveSpec });
+    const result = await train({
+      ...{ ...run, ...recorder.hooks, recompute, signal, directory: folder },
+      compute: workers > 1 ? compute : undefined,
+    });
+    try {
+      await save(directory, run.checkpoint, { seed, steps: String(steps), source: run.source.name });
+    } catch (error) {
+      throw saveFailed(directory, error);
+    }
+    clearResume(folder);
+    recorder.finished();
+    return result;
   } catch (error) {
-    throw saveFailed(directory, error);
+    recorder.failed(error);
+    throw error;
+  } finally {
+    recorder.close();
   }
-  clearResume(folder);
-  return result;
 }
 
 /** The trained weights are gone with the process, the resume point is not. */

@@ -55,7 +55,13 @@ describe('pretrain', () => {
       onStep: () => controller.abort(),
     });
     await expect(stopped).rejects.toMatchObject({ code: 'train.cancelled' });
-    expect(readdirSync(join(root, 'stopped'), { recursive: true }).sort()).toEqual(['run', 'run/resume.safetensors']);
+    expect(readdirSync(join(root, 'stopped'), { recursive: true }).sort()).toEqual([
+      'run',
+      'run/events.jsonl',
+      'run/report.html',
+      'run/resume.safetensors',
+      'run/run.json',
+    ]);
     await pretrain({ ...options('stopped'), dataPath });
     for (const file of FILES)
       expect(readFileSync(join(root, 'stopped', file)).equals(readFileSync(join(root, 'whole', file))), file).toBe(
