@@ -5,6 +5,9 @@ import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
+import { drope } from './commands/drope.ts';
+import { extend } from './commands/extend.ts';
+import { graft } from './commands/graft.ts';
 import { hub } from './commands/hub.ts';
 import { miner } from './commands/miner.ts';
 import { model } from './commands/model.ts';
@@ -38,7 +41,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[model(), tokenizer(), pretrain(), distill(), traces(), chat()],
+    ...[model(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);

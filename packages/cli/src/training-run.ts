@@ -107,11 +107,15 @@ function tell(context: Context, incident: Incident): void {
     context.note(`quasar: back from step ${incident.step} to ${incident.toStep}: ${incident.why}`);
 }
 
-/** Runs a stage with progress on stderr; on Ctrl-C the resume point is saved and the exit code is 130. */
-export async function runTraining(
+/**
+ * Runs a stage with progress on stderr; on Ctrl-C the resume point is saved and the exit code is 130.
+ * @param describe what there is to say of the result beside its losses
+ */
+export async function runTraining<R extends { evaluations: Evaluation[] }>(
   context: Context,
   options: TrainingOptions,
-  stage: (hooks: StageHooks) => Promise<{ evaluations: Evaluation[] }>,
+  stage: (hooks: StageHooks) => Promise<R>,
+  describe?: (result: R) => string,
 ): Promise<void> {
   const { workers, accumulate } = options;
   if (workers > accumulate)
@@ -119,7 +123,7 @@ export async function runTraining(
   const stopping = listenForStop();
   const progress = startProgress(context, 'training');
   try {
-    const { evaluations } = await stage({
+    const result = await stage({
       signal: stopping.signal,
       onEvaluation: () => {},
       onIncident: (incident) => tell(context, incident),
@@ -132,7 +136,11 @@ export async function runTraining(
     });
     progress.end();
     const checkpoint = fromCaller(options.out);
-    context.result({ checkpoint, evaluations }, () => `${lossTable(evaluations)}\n\ncheckpoint: ${checkpoint}`);
+    context.result({ checkpoint, ...result }, () =>
+      [lossTable(result.evaluations), ...(describe ? [describe(result)] : []), `checkpoint: ${checkpoint}`].join(
+        '\n\n',
+      ),
+    );
   } catch (error) {
     progress.end();
     if (!(error instanceof QuasarError) || error.code !== 'train.cancelled') throw error;

@@ -11,6 +11,7 @@ export {
   type OpenedData,
   openData,
 } from './data/open.ts';
+export { type RecallOptions, recallDocument, recallSource } from './data/recall.ts';
 export { checkData, type SampleOptions, sampleTexts } from './data/sample.ts';
 export {
   indexedSource,
@@ -42,6 +43,7 @@ export { Muon } from './optim/muon.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export { learningRate, type Schedule, type ScheduleKind } from './optim/schedule.ts';
 export { type WorkerOptions, workerCompute } from './parallel/workers.ts';
+export { type RecallAccuracy, recallAccuracy } from './recall-accuracy.ts';
 export { type Recipe, recipe, transformerLike } from './recipe.ts';
 export { clearResume } from './resume.ts';
 export { type ComparedRun, type Comparison, compareRuns } from './runs/compare.ts';
@@ -66,7 +68,12 @@ export { type FlagValues, hostOf, RunFolder, type RunRecord } from './runs/run-f
 export { type NewRun, RunLog } from './runs/run-log.ts';
 export { mainMetric, type RunState, RunSummary } from './runs/run-summary.ts';
 export { differingSettings, type SettingValue, settingText } from './runs/settings.ts';
+export { digestOfWeights } from './stages/digest.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
+export { type DropeOptions, type DropeResult, drope } from './stages/drope.ts';
+export { type ExtendOptions, extend, type LongResult } from './stages/extend.ts';
+export { type GraftResult, type GraftStageOptions, graft } from './stages/graft.ts';
+export type { LongOptions } from './stages/long-rows.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
 export { runStage, type Stage, type StageOptions, type StageResult, settingsOf } from './stages/stage.ts';
 export {

@@ -11,7 +11,6 @@ import {
   type Compute,
   disposeGradients,
   localCompute,
-  measure,
   type StepGradients,
   type Trainee,
   type Work,
@@ -20,6 +19,7 @@ import { pack } from './data/batch.ts';
 import type { Position, Reader, Source } from './data/source.ts';
 import { updateExpertBias } from './expert-bias.ts';
 import { GUARD_DEFAULTS, Guard, type GuardSettings } from './guard.ts';
+import { heldOutLosses } from './held-out.ts';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, squaredNorm } from './optim/adamw.ts';
 import { Muon } from './optim/muon.ts';
 import type { Optimizer } from './optim/optimizer.ts';
@@ -300,15 +300,10 @@ class Training {
   async #evaluate(): Promise<void> {
     const { heldOut, settings, onEvaluation } = this.#run;
     if (!heldOut) return;
-    const { B, T, blockTokens, evaluateBatches } = settings;
-    const evaluation: Evaluation = { step: this.#optimizer.step, heldOut: {} };
     this.#average?.swap();
+    const evaluation: Evaluation = { step: this.#optimizer.step, heldOut: {} };
     try {
-      for (const [name, source] of Object.entries(heldOut)) {
-        const reader = source.open('held-out');
-        const works = Array.from({ length: evaluateBatches }, () => ({ batch: pack(reader, B, T), blockTokens }));
-        evaluation.heldOut[name] = await measure(this.#run, works, `held-out/${name}`);
-      }
+      evaluation.heldOut = await heldOutLosses(this.#run, heldOut, settings);
     } finally {
       this.#average?.swap();
     }

@@ -5,3 +5,4 @@ export { runProgram } from './interpreter.ts';
 export { checkReply, type GenerateOptions, generateItem, type Split, splitOf } from './seed.ts';
 export { TASKS } from './tasks/index.ts';
 export type { Task, Verdict, WorldItem, WorldMessage } from './types.ts';
+export { NAMES, WORDS } from './words.ts';

@@ -1,0 +1,42 @@
+/** @file `quasar graft`: Quasar branches upon a model that stays as it is. */
+import { Command } from 'commander';
+import { contextOf, fromCaller } from '../context.ts';
+import { type LongFlags, listOfWholeNumbers, longOptions, recallTable, withLongOptions } from '../long-options.ts';
+import { wholeNumber } from '../options.ts';
+import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } from '../training-run.ts';
+
+interface GraftFlags extends TrainingOptions, LongFlags {
+  base: string;
+  layers: number[];
+  heads: number;
+  headDim: number;
+  conv: number;
+}
+
+export function graft(): Command {
+  return withLongOptions(
+    withTrainingOptions(
+      new Command('graft')
+        .description('Train Quasar branches upon a frozen model on long documents; the branches alone are written.')
+        .requiredOption('--base <folder>', 'checkpoint to graft upon, which stays as it is')
+        .requiredOption('--layers <numbers>', 'layers that get a branch, from 0: 1,3', listOfWholeNumbers(0))
+        .option('--heads <number>', 'heads of a branch', wholeNumber(1), 2)
+        .option('--head-dim <number>', 'channels of a head, a multiple of 16', wholeNumber(16), 64)
+        .option('--conv <number>', 'width of the short convolution of a branch; 0: none', wholeNumber(0), 4),
+    ),
+  ).action(async (options: GraftFlags, command: Command) => {
+    const stages = await import('@quasar/train');
+    const { layers, heads, headDim: head_dim, conv: conv_size } = options;
+    await runTraining(
+      contextOf(command),
+      options,
+      (hooks) =>
+        stages.graft({
+          ...{ ...stageOptions(options), ...longOptions(options), ...hooks },
+          base: fromCaller(options.base),
+          branches: { layers, heads, head_dim, conv_size },
+        }),
+      (result) => `${recallTable(result)}\n\nbase weights as before: sha256 ${result.baseDigest}`,
+    );
+  });
+}

@@ -1,0 +1,67 @@
+/**
+ * @file Grafting: Quasar branches beside the attention of a model that stays as it is bit for bit, trained on long documents.
+ * What is written are the branches alone.
+ */
+import { Rng } from '@quasar/base';
+import {
+  type GraftOptions as Branches,
+  disposeParameters,
+  type GraftCheckpoint,
+  graftOnto,
+  loadCheckpoint,
+  saveBranches,
+} from '@quasar/model';
+import { openDevice } from '@quasar/tensor';
+import { type ObjectiveSpec, openObjective } from '../objectives/spec.ts';
+import { digestOfWeights } from './digest.ts';
+import { LONG_SETTINGS, type LongResult, recallByDistance } from './extend.ts';
+import { type LongOptions, longData } from './long-rows.ts';
+import { runStage, type StageOptions, settingsOf } from './stage.ts';
+
+export interface GraftStageOptions extends StageOptions, LongOptions {
+  /** Checkpoint to graft upon, trained at `settings.T`. */
+  base: string;
+  branches: Branches;
+  /** What the branches learn. Default: cross-entropy. */
+  objective?: ObjectiveSpec | undefined;
+}
+
+export interface GraftResult extends LongResult {
+  /** SHA-256 of the base's weights, the same before and after. */
+  baseDigest: string;
+}
+
+/** Fresh branches learn faster than a trained model should. */
+const SETTINGS = { ...LONG_SETTINGS, learningRate: 2e-3, warmupSteps: 20 };
+
+/**
+ * Writes config and branches (BF16) without the base, to be loaded with `loadBranches`.
+ * @throws QuasarError train.lengths; model.unsupported where a layer takes no branch; as `train`, `loadCheckpoint`
+ */
+export async function graft(options: GraftStageOptions): Promise<GraftResult> {
+  const device = openDevice();
+  const base = loadCheckpoint(options.base, device);
+  let checkpoint: GraftCheckpoint | null = null;
+  try {
+    const data = longData(base.tokenizer, options.dataPath, settingsOf(options, SETTINGS), options);
+    const { source, beside, heldOut, settings } = data;
+    const baseDigest = await digestOfWeights(base);
+    const recallBefore = await recallByDistance(base, data, options);
+    const grafted = graftOnto(base, options.branches, new Rng(`${options.seed}/branches`));
+    checkpoint = grafted;
+    const { objective: objectiveSpec = { kind: 'cross_entropy' } } = options;
+    const objective = await openObjective(objectiveSpec, grafted, device);
+    const save = (directory: string, _: unknown, metadata: Record<string, string>) =>
+      saveBranches(directory, grafted, 'BF16', { metadata: { ...metadata, base: baseDigest } });
+    const from = await digestOfWeights(grafted);
+    const result = await runStage(
+      { name: 'graft', checkpoint: grafted, objective, objectiveSpec, source, beside, heldOut, settings, from, save },
+      options,
+    );
+    if ((await digestOfWeights(base)) !== baseDigest) throw new Error('graft: training moved weights of the base');
+    const after = await recallByDistance(grafted, data, options);
+    return { ...result, recall: { before: recallBefore, after }, baseDigest };
+  } finally {
+    disposeParameters(checkpoint?.parameters ?? base.parameters);
+  }
+}
