@@ -5,13 +5,15 @@ export type { LogprobsOptions } from './logprobs.ts';
 export { type SampleOptions, sampleToken } from './sample.ts';
 export { LocalTeacher } from './teacher/local.ts';
 export { OpenAiTeacher, type OpenAiTeacherOptions } from './teacher/openai.ts';
-export type {
-  AnswerReport,
-  Teacher,
-  TeacherAnswer,
-  TeacherIdentity,
-  TeacherOptions,
-  TeacherPrompt,
+export {
+  type AnswerReport,
+  addReport,
+  emptyReport,
+  type Teacher,
+  type TeacherAnswer,
+  type TeacherIdentity,
+  type TeacherOptions,
+  type TeacherPrompt,
 } from './teacher/teacher.ts';
 export { requireSameVocabulary, tokenizerDigest } from './teacher/vocabulary.ts';
 export { wholeText } from './text-rows.ts';

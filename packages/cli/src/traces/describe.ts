@@ -1,6 +1,6 @@
 /** @file What a set of traces is, in figures and for people. */
 import { QuasarError } from '@quasar/base';
-import type { AnswerReport, TraceKind, TraceSet } from '@quasar/infer';
+import { type AnswerReport, addReport, emptyReport, type TraceKind, type TraceSet } from '@quasar/infer';
 import { record } from '../ui/table.ts';
 
 export interface TraceSummary {
@@ -31,9 +31,8 @@ export async function summaryOf(set: TraceSet): Promise<TraceSummary> {
     throw new QuasarError('infer.no_traces', `${set.directory}: its traces are all empty`, { hint: 'make others' });
   }
   const sizeBytes = set.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  const report: AnswerReport = { views: 0, viewsWithUnknown: 0, unknownMass: 0, cutTraces: 0, movedBorders: 0 };
-  for (const { header } of set.files)
-    for (const key of Object.keys(report) as (keyof AnswerReport)[]) report[key] += header.report[key];
+  const report = emptyReport();
+  for (const { header } of set.files) addReport(report, header.report);
   return {
     kind: set.kind,
     files: set.files.length,

@@ -19,11 +19,19 @@ const MAX_MOVED_TOKENS = 8;
  */
 export function commonPrompt(prompt: Int32Array, echoed: readonly Step[], tokenizer: Tokenizer): number {
   let n = 0;
-  while (n < prompt.length && n < echoed.length && echoed[n]!.id === prompt[n]) n++;
+  while (n < prompt.length && n < echoed.length && mayBe(echoed[n]!, prompt[n]!, tokenizer)) n++;
   if (n >= 1 && prompt.length - n <= MAX_MOVED_TOKENS) return n;
   const ours = JSON.stringify(tokenizer.decode(prompt.subarray(n, n + 1), { specials: true }));
   const theirs = n < echoed.length ? JSON.stringify(echoed[n]!.text.slice(0, 40)) : 'nothing';
   throw notAligned(`token ${n} of ${prompt.length} is ${ours} here and ${theirs} there`);
+}
+
+/**
+ * Whether a token of a server is one of ours. Text of part of a character does not say which part: it may be any token that is
+ * one, and where it is another, the tokens after it differ.
+ */
+export function mayBe({ id, text }: Pick<Step, 'id' | 'text'>, ours: number, tokenizer: Tokenizer): boolean {
+  return id === ours || (id === null && text.includes('\ufffd') && tokenizer.decode([ours]).includes('\ufffd'));
 }
 
 /** @throws QuasarError infer.prompt_not_aligned */

@@ -4,6 +4,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import type { Tokenizer } from '@quasar/model';
+import { mayBe } from './alignment.ts';
 import { type ReadAnswer, readAnswer } from './answer-shapes.ts';
 import { badAnswer, type JsonAnswer, type JsonClient } from './json-client.ts';
 import type { OpenAiTeacherOptions } from './openai.ts';
@@ -146,8 +147,10 @@ class Session {
       const theirs = steps.slice(0, promptTokens ?? steps.length - 1);
       // Some servers begin every text with a token of their own: the split of the text is what is compared.
       if (theirs[0]!.id !== null && this.#tokenizer.isSpecial(theirs[0]!.id)) theirs.shift();
-      // Text of part of a character does not say which part: such tokens agree where their neighbours do.
-      const ids = theirs.map(({ id, text }, i) => (id === null && text.includes('\ufffd') ? ours[i] : id));
+      const ids = theirs.map((step, i) => {
+        const token = ours[i];
+        return token !== undefined && mayBe(step, token, this.#tokenizer) ? token : step.id;
+      });
       this.#requireSame(text, ids, (i) => theirs[i]?.text);
     }
     return shown;

@@ -167,6 +167,15 @@ describe('a server that takes text and shows its tokens as text', () => {
     expect(server.asked.at(-1)!.body).toMatchObject({ prompt: 'hello world, ', echo: true });
   });
 
+  it('parts of characters, which text cannot name, are told by their neighbours', async () => {
+    await start(plain);
+    const teacher = await connect();
+    const ids = TOKENIZER.encode('naïve 🙂 語, hello ');
+    const { traces, report } = await teacher.generate([{ ids }], OPTIONS);
+    expect(traces[0]).toMatchObject({ prompt: ids, continuation: CONTINUATION });
+    expect(report.movedBorders).toBe(0);
+  });
+
   it('where its tokens merge over the end of our prompt, the prompt is cut back to a border that both have', async () => {
     await start(plain);
     const teacher = await connect();

@@ -7,6 +7,7 @@ import { badAnswer, JsonClient, type JsonClientLimits } from './json-client.ts';
 import { type Dialect, negotiate, tokensOf, unsupported } from './negotiation.ts';
 import {
   type AnswerReport,
+  addReport,
   emptyReport,
   type Teacher,
   type TeacherAnswer,
@@ -150,13 +151,14 @@ export class OpenAiTeacher implements Teacher {
     outer: AbortSignal | undefined,
     one: (item: Item, index: number, report: AnswerReport, signal: AbortSignal) => Promise<Trace>,
   ): Promise<TeacherAnswer> {
-    const report = emptyReport();
+    // One each, so that sums do not depend on who was first.
+    const reports = items.map(() => emptyReport());
     const traces: Trace[] = [];
     const failed = new AbortController();
     const signal = outer ? AbortSignal.any([outer, failed.signal]) : failed.signal;
     let next = 0;
     const work = async () => {
-      for (let i = next++; i < items.length; i = next++) traces[i] = await one(items[i]!, i, report, signal);
+      for (let i = next++; i < items.length; i = next++) traces[i] = await one(items[i]!, i, reports[i]!, signal);
     };
     const workers = Array.from({ length: Math.min(this.#parallel, items.length) }, work);
     try {
@@ -166,6 +168,8 @@ export class OpenAiTeacher implements Teacher {
       await Promise.allSettled(workers);
       throw error;
     }
+    const report = emptyReport();
+    for (const part of reports) addReport(report, part);
     return { traces, report };
   }
 }

@@ -154,12 +154,17 @@ class Checker {
     const tokenizerSha256 = this.digest(teacher.tokenizerSha256, `${path}.tokenizerSha256`);
     if (this.oneOf(teacher.kind, `${path}.kind`, ['local', 'openai'] as const) === 'local') {
       const weightsSha256 = this.digest(teacher.weightsSha256, `${path}.weightsSha256`);
-      return { kind: 'local', family: this.text(teacher.family, `${path}.family`), weightsSha256, tokenizerSha256 };
+      return {
+        kind: 'local',
+        family: this.text(teacher.family, `${path}.family`, /^\w{1,60}$/),
+        weightsSha256,
+        tokenizerSha256,
+      };
     }
     return {
       kind: 'openai',
-      host: this.text(teacher.host, `${path}.host`),
-      model: this.text(teacher.model, `${path}.model`),
+      host: this.text(teacher.host, `${path}.host`, /^[\w.:[\]-]{1,255}$/),
+      model: this.text(teacher.model, `${path}.model`, /^[\x20-\x7e]{1,255}$/),
       prompts: this.oneOf(teacher.prompts, `${path}.prompts`, ['ids', 'text', 'messages'] as const),
       vocabulary: this.oneOf(teacher.vocabulary, `${path}.vocabulary`, ['ids', 'splits', 'counts'] as const),
       tokenizerSha256,

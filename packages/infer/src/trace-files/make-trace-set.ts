@@ -10,7 +10,7 @@ import { wholeText } from '../text-rows.ts';
 import type { Trace } from '../types.ts';
 import { MAX_TRACE_K, parseTraceHeader, TRACE_FORMAT, type TraceJob } from './header.ts';
 import { encodeTraceFile, TRACE_FILE_ENDING } from './trace-file.ts';
-import { kindOf, requireSameKind, traceFiles } from './trace-set.ts';
+import { kindOf, requireSameKind, traceFiles, writing } from './trace-set.ts';
 
 /** A prompt; for scoring also the text that follows it. */
 export interface TracePrompt extends TeacherPrompt {
@@ -61,8 +61,8 @@ const DEFAULT_BATCH = 32;
 
 /**
  * @returns traces that were there already, and those made
- * @throws QuasarError infer.traces_differ when the folder holds traces of another kind, infer.bad_top_k, infer.cancelled; as the
- * teacher
+ * @throws QuasarError infer.traces_differ when the folder holds traces of another kind, infer.bad_top_k, infer.cancelled,
+ * infer.traces_unwritable; as the teacher
  */
 export async function makeTraceSet(options: MakeTraceSetOptions): Promise<{ found: number; made: number }> {
   const { directory, count, fileTraces = DEFAULT_FILE_TRACES, batch = DEFAULT_BATCH, signal } = options;
@@ -95,7 +95,8 @@ export async function makeTraceSet(options: MakeTraceSetOptions): Promise<{ foun
       });
     }
     const bytes = encodeTraceFile({ format: TRACE_FORMAT, job, first, report }, traces);
-    writeFileAtomic(join(directory, sha256Hex(bytes) + TRACE_FILE_ENDING), bytes);
+    const path = join(directory, sha256Hex(bytes) + TRACE_FILE_ENDING);
+    writing(directory, () => writeFileAtomic(path, bytes));
     first += size;
   }
   return { found, made: Math.max(0, count - found) };

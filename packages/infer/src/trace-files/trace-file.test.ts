@@ -82,7 +82,7 @@ describe('a file of traces', () => {
     const file = TraceFile.open(write(encodeTraceFile(headerOf(job), traces(job))));
     expect(file.header).toEqual(headerOf(job));
     expect(Array.from({ length: file.length }, (_, i) => file.read(i))).toEqual(traces(job));
-    expect([...file.prompts()]).toEqual(traces(job).map(({ prompt }) => prompt));
+    expect(file.prompts()).toEqual(traces(job).map(({ prompt }) => prompt));
   });
 
   it('comes back in 16 bits to a two thousandth', () => {

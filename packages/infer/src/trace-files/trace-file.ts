@@ -134,12 +134,16 @@ export class TraceFile {
   }
 
   /** The prompts of all traces, in order. @throws QuasarError infer.bad_trace_file, infer.traces_unreadable */
-  *prompts(): Generator<Int32Array> {
-    for (let i = 0; i < this.length; i++) {
-      const size = this.#lengths[2 * i]! * widthsOf(this.header.job).id;
-      const bytes = withFile(this.path, (fd, total) => readAt(fd, this.#offsets[i]!, size, total, basename(this.path)));
-      yield new RecordReader(bytes, this.header.job, `${basename(this.path)} record ${i}`).ids(this.#lengths[2 * i]!);
-    }
+  prompts(): Int32Array[] {
+    const { job } = this.header;
+    const name = basename(this.path);
+    return withFile(this.path, (fd, total) =>
+      Array.from(this.#offsets, (offset, i) => {
+        const length = this.#lengths[2 * i]!;
+        const bytes = readAt(fd, offset, length * widthsOf(job).id, total, name);
+        return new RecordReader(bytes, job, `${name} record ${i}`).ids(length);
+      }),
+    );
   }
 
   /** @throws QuasarError infer.bad_trace_file, infer.traces_unreadable */

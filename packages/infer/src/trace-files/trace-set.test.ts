@@ -121,6 +121,16 @@ describe('makeTraceSet', () => {
     expect(() => TraceSet.open(join(root, 'none'))).toThrow(expect.objectContaining({ code: 'infer.no_traces' }));
   });
 
+  it('says where it cannot write, and keeps what it has', async () => {
+    writeFileSync(join(root, 'file'), '');
+    await expect(makeTraceSet(options('file'))).rejects.toMatchObject({ code: 'infer.bad_trace_file' });
+    await expect(makeTraceSet(options('file/below'))).rejects.toMatchObject({ code: 'infer.traces_unwritable' });
+    await makeTraceSet(options('mine'));
+    await expect(importTraces(join(root, 'file', 'below'), [join(root, 'mine')])).rejects.toMatchObject({
+      code: 'infer.traces_unwritable',
+    });
+  });
+
   it('asks a teacher about texts that are given', async () => {
     await makeTraceSet(options('given', { mode: 'score', precision: 'f32', maxNewTokens: 4 }));
     const [trace] = inOrder(TraceSet.open(join(root, 'given')));

@@ -1,6 +1,6 @@
 /** @file A folder of trace files that fit together: same teacher, tokenizer, k and precision. Other files are left alone. */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { canonicalJson, QuasarError } from '@quasar/base';
 import type { Tokenizer } from '@quasar/model';
 import { tokenizerDigest, vocabularyDiffers } from '../teacher/vocabulary.ts';
@@ -61,6 +61,7 @@ export class TraceSet {
 /** Trace files of a folder, by name; none where there is no folder. @throws QuasarError infer.bad_trace_file */
 export function traceFiles(directory: string): TraceFile[] {
   if (!existsSync(directory)) return [];
+  if (!statSync(directory).isDirectory()) throw badTraceFile(directory, 'this is no folder');
   const names = readdirSync(directory).filter((name) => name.endsWith(TRACE_FILE_ENDING));
   return names.sort().map((name) => TraceFile.open(join(directory, name)));
 }
@@ -91,7 +92,8 @@ export async function verifyTraceFile(file: TraceFile): Promise<void> {
 /**
  * Copies files of traces into a set, each verified first; those that are there already are left alone.
  * @param from files, or folders of them
- * @throws QuasarError infer.bad_trace_file, infer.traces_differ, infer.no_traces, infer.traces_unreadable
+ * @throws QuasarError infer.bad_trace_file, infer.traces_differ, infer.no_traces, infer.traces_unreadable,
+ * infer.traces_unwritable
  */
 export async function importTraces(directory: string, from: readonly string[]): Promise<{ added: string[] }> {
   const files = from.flatMap((path) => {
@@ -102,19 +104,36 @@ export async function importTraces(directory: string, from: readonly string[]): 
   if (first)
     for (const file of files) requireSameKind(kindOf(first.header.job), kindOf(file.header.job), basename(file.path));
   for (const file of files) await verifyTraceFile(file);
-  mkdirSync(directory, { recursive: true });
   const added: string[] = [];
   for (const { path } of files) {
     const target = join(directory, basename(path));
     if (existsSync(target)) continue;
-    const temporary = `${target}.${process.pid}.tmp`;
-    try {
-      copyFileSync(path, temporary);
-      renameSync(temporary, target);
-    } finally {
-      rmSync(temporary, { force: true });
-    }
+    writing(directory, () => copyAtomic(path, target));
     added.push(basename(path));
   }
   return { added };
+}
+
+function copyAtomic(path: string, target: string): void {
+  const temporary = `${target}.${process.pid}.tmp`;
+  mkdirSync(dirname(target), { recursive: true });
+  try {
+    copyFileSync(path, temporary);
+    renameSync(temporary, target);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** @throws QuasarError infer.traces_unwritable in place of what the file system says */
+export function writing(directory: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    throw new QuasarError('infer.traces_unwritable', `${directory}: ${(cause as Error).message}`, {
+      hint: 'make room, or choose another folder; what was written before is whole, and the same command goes on after it',
+      retry: 'later',
+      cause,
+    });
+  }
 }

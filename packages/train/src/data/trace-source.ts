@@ -45,12 +45,10 @@ interface Place {
 function placesOf(set: TraceSet, part: 'train' | 'held_out'): Place[] {
   const places: Place[] = [];
   for (const file of set.files) {
-    let index = 0;
-    for (const prompt of file.prompts()) {
+    file.prompts().forEach((prompt, index) => {
       if (file.continuationTokens(index) > 0 && isHeldOut(prompt) === (part === 'held_out'))
         places.push({ file, index });
-      index++;
-    }
+    });
   }
   return places;
 }
