@@ -16,8 +16,8 @@ export interface NetSettings {
   version: typeof NET_VERSION;
   ports: { server: number; hub: number; chain: number };
   blockTimeMs: number;
-  /** Absolute path of the user's own text, or null. */
-  data: string | null;
+  /** What the miners read besides the world, as `--data` takes it, or null. */
+  data: string[] | null;
 }
 
 export class Home {
@@ -52,7 +52,7 @@ export class Home {
   wallet(name: string): string {
     return join(this.root, 'wallets', `${name}.json`);
   }
-  /** Each process has its own download cache: no two write the same file. */
+  /** Each process has its own download cache: no two write the same file. `data` and `tokens` are made to be shared. */
   cacheFolder(name: string): string {
     return join(this.root, 'cache', name);
   }
@@ -73,6 +73,8 @@ export class Home {
     if (net.version !== NET_VERSION || typeof net.ports !== 'object' || typeof net.blockTimeMs !== 'number') {
       throw new QuasarError('home.invalid', `${this.netFile} is of another version (${net.version})`, { hint });
     }
+    // One string, as it was before there could be several.
+    if (typeof net.data === 'string') net.data = [net.data];
     return net as NetSettings;
   }
 

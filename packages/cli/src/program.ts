@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { chain } from './commands/chain.ts';
 import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
+import { data } from './commands/data.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
 import { drope } from './commands/drope.ts';
@@ -41,7 +42,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[model(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
+    ...[model(), data(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);

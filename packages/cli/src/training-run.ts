@@ -3,17 +3,17 @@ import { QuasarError } from '@quasar/base';
 import type { Evaluation, Incident, StepReport, TrainSettings } from '@quasar/train';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, fromCaller } from './context.ts';
+import { type DataFlags, readSpecs, stageData, withDataOptions } from './data-options.ts';
 import { EXIT } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
 import { listenForStop } from './service.ts';
 import { lossTable } from './ui/loss-table.ts';
 import { startProgress } from './ui/progress.ts';
 
-export interface TrainingOptions {
+export interface TrainingOptions extends DataFlags {
   out: string;
   steps: number;
   seed: string;
-  data?: string;
   rows: number;
   tokens: number;
   accumulate: number;
@@ -31,11 +31,10 @@ const DEFAULT_ROWS = 8;
 const DEFAULT_TOKENS = 256;
 
 export function withTrainingOptions(command: Command): Command {
-  return command
+  return withDataOptions(command, 'what to train on (default: world)')
     .requiredOption('--out <folder>', 'where the checkpoint goes; run again with the same flags to resume')
     .requiredOption('--steps <number>', 'optimizer steps', wholeNumber(1))
     .option('--seed <text>', 'equal seeds give equal models', '0')
-    .option('--data <path>', 'text to train on beside the world: a file, or a folder with .txt, .md or .jsonl files')
     .option('--rows <number>', 'rows of a batch', wholeNumber(1), DEFAULT_ROWS)
     .option('--tokens <number>', 'tokens of a row', wholeNumber(2), DEFAULT_TOKENS)
     .option('--accumulate <number>', 'batches of an optimizer step, one after the other in memory', wholeNumber(1), 1)
@@ -69,7 +68,7 @@ function share(text: string): number {
 }
 
 /** What the stages take from the flags, without members that were not given. */
-export function stageOptions(options: TrainingOptions) {
+export async function stageOptions(context: Context, options: TrainingOptions) {
   const settings: Partial<TrainSettings> = {
     B: options.rows,
     T: options.tokens,
@@ -85,12 +84,15 @@ export function stageOptions(options: TrainingOptions) {
     directory: fromCaller(options.out),
     steps: options.steps,
     seed: options.seed,
-    dataPath: options.data === undefined ? undefined : fromCaller(options.data),
+    data: options.data && (await stageData(context, await readSpecs(options.data), options)),
     settings,
     recompute: options.recompute,
     workers: options.workers,
   };
 }
+
+/** Stopped by the user: there is something to go on from. */
+const CANCELLED = new Set(['train.cancelled', 'data.cancelled', 'hub.cancelled']);
 
 interface StageHooks {
   onStep(report: StepReport): void;
@@ -143,7 +145,7 @@ export async function runTraining<R extends { evaluations: Evaluation[] }>(
     );
   } catch (error) {
     progress.end();
-    if (!(error instanceof QuasarError) || error.code !== 'train.cancelled') throw error;
+    if (!(error instanceof QuasarError) || !CANCELLED.has(error.code)) throw error;
     context.note(`quasar: ${error.message}; ${error.hint ?? ''}`);
     process.exitCode = EXIT.interrupted;
   } finally {

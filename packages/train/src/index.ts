@@ -23,7 +23,6 @@ export {
   worldSource,
 } from './data/source.ts';
 export { type DataSpec, formatSpec, parseData } from './data/spec.ts';
-export { loadCorpus, readText, type TextCorpus } from './data/text-files.ts';
 export { listedPrompts, textPrompts, worldPrompts } from './data/trace-prompts.ts';
 export { traceSource } from './data/trace-source.ts';
 export { describeSkipped, type SkippedData } from './data/usable.ts';
@@ -68,6 +67,7 @@ export { type FlagValues, hostOf, RunFolder, type RunRecord } from './runs/run-f
 export { type NewRun, RunLog } from './runs/run-log.ts';
 export { mainMetric, type RunState, RunSummary } from './runs/run-summary.ts';
 export { differingSettings, type SettingValue, settingText } from './runs/settings.ts';
+export { corpusSources, type Sources, type StageData } from './stages/corpus.ts';
 export { digestOfWeights } from './stages/digest.ts';
 export { type DistilStageOptions, distil } from './stages/distil.ts';
 export { type DropeOptions, type DropeResult, drope } from './stages/drope.ts';

@@ -13,8 +13,8 @@ export function distill(): Command {
     const stages = await import('@quasar/train');
     const student = fromCaller(options.student);
     const teacher = fromCaller(options.teacher);
-    await runTraining(contextOf(command), options, (hooks) =>
-      stages.distil({ ...stageOptions(options), ...hooks, student, teacher }),
-    );
+    const context = contextOf(command);
+    const given = await stageOptions(context, options);
+    await runTraining(context, options, (hooks) => stages.distil({ ...given, ...hooks, student, teacher }));
   });
 }

@@ -15,12 +15,9 @@ export function drope(): Command {
   ).action(async (options: TrainingOptions & { model: string }, command: Command) => {
     const stages = await import('@quasar/train');
     const model = fromCaller(options.model);
-    await runTraining(
-      contextOf(command),
-      options,
-      (hooks) => stages.drope({ ...stageOptions(options), ...hooks, model }),
-      beforeAndAfter,
-    );
+    const context = contextOf(command);
+    const given = await stageOptions(context, options);
+    await runTraining(context, options, (hooks) => stages.drope({ ...given, ...hooks, model }), beforeAndAfter);
   });
 }
 

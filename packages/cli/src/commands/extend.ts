@@ -14,10 +14,12 @@ export function extend(): Command {
   ).action(async (options: TrainingOptions & LongFlags & { model: string }, command: Command) => {
     const stages = await import('@quasar/train');
     const model = fromCaller(options.model);
+    const context = contextOf(command);
+    const given = await stageOptions(context, options);
     await runTraining(
-      contextOf(command),
+      context,
       options,
-      (hooks) => stages.extend({ ...stageOptions(options), ...longOptions(options), ...hooks, model }),
+      (hooks) => stages.extend({ ...given, ...longOptions(options), ...hooks, model }),
       recallTable,
     );
   });

@@ -27,12 +27,14 @@ export function graft(): Command {
   ).action(async (options: GraftFlags, command: Command) => {
     const stages = await import('@quasar/train');
     const { layers, heads, headDim: head_dim, conv: conv_size } = options;
+    const context = contextOf(command);
+    const given = await stageOptions(context, options);
     await runTraining(
-      contextOf(command),
+      context,
       options,
       (hooks) =>
         stages.graft({
-          ...{ ...stageOptions(options), ...longOptions(options), ...hooks },
+          ...{ ...given, ...longOptions(options), ...hooks },
           base: fromCaller(options.base),
           branches: { layers, heads, head_dim, conv_size },
         }),

@@ -3,6 +3,7 @@ import type { Evaluation } from '@quasar/train';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
+import { besideWorld, type DataFlags, readSpecs, stageData, withDataOptions } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
@@ -15,13 +16,12 @@ import { broken, copycat } from './scripted.ts';
 const DEFAULT_STEPS = 80;
 const DEFAULT_LEARNING_RATE = 2e-3;
 
-interface MinerFlags extends NetOptions {
+interface MinerFlags extends NetOptions, DataFlags {
   name: string;
   from: 'base' | 'king';
   steps: number;
   learningRate: number;
   seed?: string;
-  data?: string;
   base: string;
   teacher: string;
   replace?: true;
@@ -36,14 +36,13 @@ export function miner(): Command {
 }
 
 function run(): Command {
-  return withNetOptions(new Command('run'))
+  return withDataOptions(withNetOptions(new Command('run')), 'what to train on beside the world')
     .description('Distil a student from the teacher, check it, publish it and commit it on chain.')
     .requiredOption('--name <name>', 'name of your wallet and repository', walletName)
     .addOption(new Option('--from <model>', 'what the student starts from').choices(['base', 'king']).default('base'))
     .option('--steps <number>', 'optimizer steps', wholeNumber(1), DEFAULT_STEPS)
     .option('--learning-rate <number>', 'peak learning rate', rate, DEFAULT_LEARNING_RATE)
     .option('--seed <text>', 'of the training (default: the name)')
-    .option('--data <path>', 'text to train on as well: a file, or a folder with .txt, .md or .jsonl files')
     .addOption(baseOption())
     .addOption(teacherOption())
     .option('--replace', 'train and submit again although this name has a submission')
@@ -56,9 +55,10 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   const { connectChain, openWallet } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { runMiner } = await import('../miner/run-miner.ts');
-  const { readText } = await import('@quasar/train');
-  const dataPath = options.data === undefined ? undefined : fromCaller(options.data);
-  if (dataPath !== undefined) readText(dataPath);
+  const { checkData } = await import('@quasar/train');
+  const specs = await readSpecs(options.data ?? []);
+  await checkData(specs, { textField: options.textField });
+  const data = specs.length === 0 ? undefined : await stageData(context, besideWorld(specs), options);
   const urls = netUrls(options, home);
   const stopping = listenForStop();
   const progress = startProgress(context, `${options.name}: training`);
@@ -77,7 +77,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
       steps: options.steps,
       learningRate: options.learningRate,
       seed: options.seed ?? options.name,
-      dataPath,
+      data,
       replace: options.replace === true,
       signal: stopping.signal,
       onStep({ step, steps, metrics, etaMs }) {

@@ -15,7 +15,7 @@ interface PretrainFlags extends TrainingOptions {
 export function pretrain(): Command {
   return withTrainingOptions(
     new Command('pretrain')
-      .description('Train a fresh model on the world, and on your own text with --data.')
+      .description('Train a fresh model on the world, or on your own data.')
       .addOption(new Option('--size <name>', 'size of the model').choices(SIZE_NAMES).default('nano'))
       .requiredOption('--tokenizer <file>', 'tokenizer.json, for example from `quasar tokenizer train`')
       .addOption(
@@ -25,8 +25,9 @@ export function pretrain(): Command {
     const stages = await import('@quasar/train');
     const { Tokenizer } = await import('@quasar/model');
     const tokenizer = Tokenizer.load(fromCaller(options.tokenizer));
-    await runTraining(contextOf(command), options, (hooks) =>
-      stages.pretrain({ ...stageOptions(options), ...hooks, size: options.size, tokenizer, dtype: options.dtype }),
-    );
+    const context = contextOf(command);
+    const { size, dtype } = options;
+    const given = await stageOptions(context, options);
+    await runTraining(context, options, (hooks) => stages.pretrain({ ...given, ...hooks, size, tokenizer, dtype }));
   });
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
+import { collect, DATA_HELP, withDataDetails } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { netUrls } from '../net-options.ts';
@@ -25,7 +26,7 @@ export function traces(): Command {
 }
 
 function make(): Command {
-  return new Command('make')
+  return withDataDetails(new Command('make'))
     .description(
       'Ask a teacher, and write what it says and thinks. Run again with the same flags to go on or to get more.',
     )
@@ -39,9 +40,9 @@ function make(): Command {
     .option('--tokenizer <file>', `tokenizer.json of the student, for --url (default: ${DEFAULT_TOKENIZER})`)
     .option('--count <number>', 'traces in all (default: 1000, or the lines of --prompts)', wholeNumber(1))
     .addOption(
-      new Option('--data <path>', 'prompts are pieces of this text, in place of questions of the world').conflicts(
-        'prompts',
-      ),
+      new Option('--data <what>', `prompts are pieces of this, in place of questions of the world: ${DATA_HELP}`)
+        .argParser(collect)
+        .conflicts('prompts'),
     )
     .option('--prompts <file>', 'prompts are the lines of this file: {"messages": [...]} or {"prompt": "..."}')
     .option('--given', 'let the teacher judge what follows the prompts, instead of going on by itself')
@@ -68,7 +69,7 @@ function make(): Command {
       try {
         const teacher = await openTeacher(options, stopping.signal);
         try {
-          const { prompts, count } = await openPrompts(options, teacher.tokenizer);
+          const { prompts, count } = await openPrompts(context, options, teacher.tokenizer, stopping.signal);
           const startedAtMs = performance.now();
           let tokens = 0;
           const result = await makeTraceSet({

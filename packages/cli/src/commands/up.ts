@@ -2,13 +2,15 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { requireAssets } from '../assets.ts';
-import { contextOf, fromCaller } from '../context.ts';
+import { contextOf } from '../context.ts';
+import { collect, DATA_HELP, readSpecs } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
 import type { AskedSettings } from '../up/settings.ts';
 
-interface UpOptions extends AskedSettings {
+interface UpOptions extends Omit<AskedSettings, 'data'> {
+  data?: string[];
   rounds?: number;
   fresh?: true;
   open: boolean;
@@ -22,7 +24,7 @@ export function up(): Command {
       'end after this many rounds, when every scripted submission has its verdict',
       wholeNumber(1),
     )
-    .option('--data <path>', 'text to train on as well: a file, or a folder with .txt, .md or .jsonl files')
+    .option('--data <what>', `what the miners train on beside the world; can be given again: ${DATA_HELP}`, collect)
     .option('--fresh', 'forget the net of this home and start a new one')
     .option('--port <number>', 'port of the dashboard and the API (default: 2424 or the next free one)', port)
     .option('--hub-port <number>', 'port of the hub (default: 2425 or the next free one)', port)
@@ -36,7 +38,7 @@ export function up(): Command {
 async function run(options: UpOptions, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
-  const { readText } = await import('@quasar/train');
+  const { checkData, formatSpec } = await import('@quasar/train');
   const { requireAskedPorts, settle } = await import('../up/settings.ts');
   const { HomeLock } = await import('../up/lock.ts');
   const { LiveView } = await import('../up/live-view.ts');
@@ -46,8 +48,9 @@ async function run(options: UpOptions, command: Command): Promise<void> {
   const { openBrowser } = await import('../up/open-browser.ts');
 
   requireAssets();
-  const asked = options.data === undefined ? options : { ...options, data: fromCaller(options.data) };
-  if (asked.data !== undefined) readText(asked.data);
+  const specs = await readSpecs(options.data ?? []);
+  await checkData(specs);
+  const asked = { ...options, data: specs.length === 0 ? undefined : specs.map(formatSpec) };
   // In a home that exists, the orphans of a killed run may still hold the ports: the lock waits for them first.
   let lock = existsSync(home.root) ? await HomeLock.take(home.lockFile) : null;
   const view = new LiveView(context);

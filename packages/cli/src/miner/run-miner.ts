@@ -11,7 +11,7 @@ import type { Chain, Wallet } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
 import { CHECKPOINT_FILES } from '@quasar/model';
 import { LOCAL, type SubmitReport, submitModel } from '@quasar/subnet';
-import { distil, type Evaluation, type StepReport } from '@quasar/train';
+import { distil, type Evaluation, type StageData, type StepReport } from '@quasar/train';
 import { NETUID } from '../net-options.ts';
 import { earlierSubmission, type Submitted } from '../scripted/submit.ts';
 import { findKing } from './find-king.ts';
@@ -31,7 +31,7 @@ export interface MinerOptions {
   steps: number;
   learningRate: number;
   seed: string;
-  dataPath?: string | undefined;
+  data?: StageData | undefined;
   /** Train and submit again although this hotkey has a submission. */
   replace: boolean;
   signal: AbortSignal;
@@ -72,7 +72,7 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
     directory,
     steps: options.steps,
     seed: options.seed,
-    dataPath: options.dataPath,
+    data: options.data,
     settings: { B: ROWS, T: ROW_TOKENS, learningRate, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
     onStep,
     onEvaluation,

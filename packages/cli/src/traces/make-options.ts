@@ -4,9 +4,10 @@ import { basename } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import type { Teacher, TracePrompts } from '@quasar/infer';
 import type { Tokenizer } from '@quasar/model';
-import { fromCaller, REPOSITORY } from '../context.ts';
+import { type Context, fromCaller, REPOSITORY } from '../context.ts';
+import { type DataFlags, readSpecs, stageData } from '../data-options.ts';
 
-export interface MakeTracesFlags {
+export interface MakeTracesFlags extends DataFlags {
   teacher?: string;
   url?: string;
   model?: string;
@@ -15,7 +16,6 @@ export interface MakeTracesFlags {
   parallel: number;
   tokenizer?: string;
   count?: number;
-  data?: string;
   prompts?: string;
   given?: true;
   turns: number;
@@ -54,14 +54,17 @@ export async function openTeacher(options: MakeTracesFlags, signal: AbortSignal)
 
 /** @throws QuasarError data.* */
 export async function openPrompts(
+  context: Context,
   options: MakeTracesFlags,
   tokenizer: Tokenizer,
+  signal: AbortSignal,
 ): Promise<{ prompts: TracePrompts; count: number }> {
-  const { listedPrompts, loadCorpus, textPrompts, worldPrompts } = await import('@quasar/train');
+  const { corpusSources, listedPrompts, textPrompts, worldPrompts } = await import('@quasar/train');
   const { seed, turns, promptTokens, tokens } = options;
   const count = options.count ?? DEFAULT_COUNT;
   if (options.data !== undefined) {
-    const { train } = loadCorpus(fromCaller(options.data), tokenizer);
+    const data = await stageData(context, await readSpecs(options.data), options);
+    const { train } = await corpusSources(tokenizer, { data, signal }, promptTokens + tokens - 1);
     return { count, prompts: textPrompts(train, { seed, promptTokens, continuationTokens: tokens }) };
   }
   if (options.prompts !== undefined) {

@@ -42,7 +42,7 @@ export function planNet(home: Home, settings: NetSettings): Plan {
     validator: ['validator', 'run', ...net],
     server: ['serve', ...net, '--port', `${ports.server}`],
   };
-  const text = data === null ? [] : ['--data', data, '--steps', `${STEPS_WITH_TEXT}`];
+  const text = data === null ? [] : [...data.flatMap((one) => ['--data', one]), '--steps', `${STEPS_WITH_TEXT}`];
   const miners = (honestHotkey: string): Record<MinerName, string[]> => ({
     honest: ['miner', 'run', ...net, '--name', 'honest', ...text],
     broken: ['miner', 'broken', ...net, '--name', 'broken'],

@@ -33,7 +33,7 @@ function occupy(port = 0): Promise<number> {
 }
 
 test('a resumed net keeps its ports, its block time and its text', async () => {
-  const first = await settle(home, { blockTimeMs: 70, data: '/text' }, note);
+  const first = await settle(home, { blockTimeMs: 70, data: ['/text'] }, note);
   expect(new Set(Object.values(first.ports)).size).toBe(3);
   expect(await settle(home, {}, note)).toEqual(first);
 });

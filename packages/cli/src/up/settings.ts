@@ -8,8 +8,8 @@ export interface AskedSettings {
   hubPort?: number;
   chainPort?: number;
   blockTimeMs?: number;
-  /** Absolute path. */
-  data?: string;
+  /** As `--data` takes it, paths absolute. */
+  data?: string[] | undefined;
 }
 
 /** Half a second: a round of forty blocks lasts twenty seconds. */

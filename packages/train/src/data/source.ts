@@ -116,11 +116,18 @@ export function mixture(
   };
 }
 
-const SAMPLED_DOCUMENTS = 200;
+/** So many documents, or fewer where they are long. */
+const SAMPLED = { documents: 200, tokens: 1 << 20 };
 
 function sampleLengths(source: Source): number[] {
   const reader = source.open('lengths');
-  return Array.from({ length: SAMPLED_DOCUMENTS }, () => reader.next().ids.length);
+  const lengths: number[] = [];
+  for (let tokens = 0; lengths.length < SAMPLED.documents && tokens < SAMPLED.tokens; ) {
+    const { length } = reader.next().ids;
+    lengths.push(length);
+    tokens += length;
+  }
+  return lengths;
 }
 
 export function badPosition(name: string): QuasarError {

@@ -1,8 +1,9 @@
 /** @file What a teacher is asked for its traces: questions of the world, pieces of a text, or prompts of a file. */
-import { QuasarError, Rng, sha256Hex } from '@quasar/base';
+import { QuasarError, sha256Hex } from '@quasar/base';
 import type { TracePrompts } from '@quasar/infer';
 import { type ChatMessage, encodeChat, encodeChatForTraining, type Tokenizer } from '@quasar/model';
 import { generateConversation } from '@quasar/world';
+import type { Source } from './source.ts';
 
 /** Draws of a question before one that is too long is an error. */
 const MAX_DRAWS = 64;
@@ -32,25 +33,29 @@ export function worldPrompts(
   };
 }
 
-/** Pieces of a text at random places: a prompt, and what follows it. */
+/**
+ * Pieces of the documents of a source: a prompt, and what follows it.
+ * @param source whose windows are mostly as long as prompt and continuation together
+ * @throws QuasarError data.too_short, from `prompt`, where hardly any document is long enough
+ */
 export function textPrompts(
-  ids: Int32Array,
+  source: Source,
   options: { seed: string; promptTokens: number; continuationTokens: number },
 ): TracePrompts {
   const { seed, promptTokens, continuationTokens } = options;
   const length = promptTokens + continuationTokens;
-  if (ids.length < length) {
-    throw new QuasarError('data.too_short', `the text has ${ids.length} tokens, at least ${length} are needed`, {
-      hint: 'give more text, or ask for shorter prompts',
-    });
-  }
-  const sha256 = sha256Hex(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
   return {
-    description: { source: 'text', sha256, ...options },
+    description: { source: 'text', data: source.fingerprint ?? source.name, ...options },
     prompt(index) {
-      const start = new Rng(`${seed}/prompt/${index}`).int(0, ids.length - length);
-      const middle = start + promptTokens;
-      return { ids: ids.slice(start, middle), continuation: ids.slice(middle, start + length) };
+      for (let draw = 0; draw < MAX_DRAWS; draw++) {
+        const { ids } = source.open(`${seed}/prompt/${index}/${draw}`).next();
+        if (ids.length < length) continue;
+        return { ids: ids.slice(0, promptTokens), continuation: ids.slice(promptTokens, length) };
+      }
+      const what = `${MAX_DRAWS} pieces of the text in a row have less than ${length} tokens`;
+      throw new QuasarError('data.too_short', `prompt ${index}: ${what}`, {
+        hint: 'give longer documents, or ask for shorter prompts',
+      });
     },
   };
 }

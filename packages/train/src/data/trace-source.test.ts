@@ -7,6 +7,7 @@ import { trainBpe } from '@quasar/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TOKENIZER, tinyCheckpoint } from '../testing/tiny.ts';
 import { pack } from './batch.ts';
+import { textSource } from './source.ts';
 import { listedPrompts, textPrompts, worldPrompts } from './trace-prompts.ts';
 import { traceSource } from './trace-source.ts';
 
@@ -124,14 +125,15 @@ describe('prompts', () => {
 
   it('of a text are pieces of it', () => {
     const ids = Int32Array.from({ length: 100 }, (_, i) => i);
-    const prompts = textPrompts(ids, { seed: 'a', promptTokens: 10, continuationTokens: 5 });
+    const prompts = textPrompts(textSource('text', ids, 15), { seed: 'a', promptTokens: 10, continuationTokens: 5 });
     for (let i = 0; i < 20; i++) {
       const { ids: prompt, continuation } = prompts.prompt(i);
       const whole = Int32Array.of(...prompt, ...continuation!);
       expect(whole).toEqual(ids.slice(prompt[0], prompt[0]! + 15));
       expect(prompt).toHaveLength(10);
     }
-    const tooLong = () => textPrompts(ids, { seed: 'a', promptTokens: 99, continuationTokens: 2 });
+    const tooLong = () =>
+      textPrompts(textSource('text', ids, 15), { seed: 'a', promptTokens: 99, continuationTokens: 2 }).prompt(0);
     expect(tooLong).toThrow(expect.objectContaining({ code: 'data.too_short' }));
   });
 

@@ -155,6 +155,9 @@ export class RunRecorder {
       },
     );
     this.#options.onEvent?.(started);
+    for (const { path, line, code, message, count } of this.#stage.skipped ?? []) {
+      this.#tell({ type: 'skipped_data', path, line, code, message, count });
+    }
   }
 }
 

@@ -1,25 +1,35 @@
-/** @file What a stage reads: the world, and the user's text where there is one; held-out sets of both. */
+/** @file What a stage reads: the data it was given, or the world. */
 import type { Tokenizer } from '@quasar/model';
-import { mixture, type Source, textSource, worldSource } from '../data/source.ts';
-import { loadCorpus } from '../data/text-files.ts';
+import { type OpenDataOptions, openData } from '../data/open.ts';
+import { type Source, worldSource } from '../data/source.ts';
+import type { DataSpec } from '../data/spec.ts';
+import type { SkippedData } from '../data/usable.ts';
+import type { StageOptions } from './stage.ts';
+
+export interface StageData extends Omit<OpenDataOptions, 'tokenizer' | 'windowTokens' | 'signal'> {
+  specs: readonly DataSpec[];
+  /** Hears of what was passed over, once per kind of finding and file. */
+  onSkipped?: ((skipped: SkippedData) => void) | undefined;
+}
 
 export interface Sources {
   train: Source;
   heldOut: Record<string, Source>;
+  skipped: SkippedData[];
 }
 
-/** @throws QuasarError data.* when `dataPath` is not usable text */
-export function corpusSources(tokenizer: Tokenizer, dataPath: string | undefined, windowTokens: number): Sources {
-  const world = worldSource(tokenizer);
-  if (dataPath === undefined) return { train: world, heldOut: { world } };
-  const corpus = loadCorpus(dataPath, tokenizer);
-  const text = textSource('text', corpus.train, windowTokens);
-  return {
-    train: mixture([
-      { source: world, weight: 1 },
-      // A text window is as long as three or four conversations: about a third of the tokens are text.
-      { source: text, weight: 0.12 },
-    ]),
-    heldOut: { world, text: textSource('text', corpus.heldOut, windowTokens) },
-  };
+/** @param rowTokens length of a training row @throws QuasarError data.* as `openData` */
+export async function corpusSources(
+  tokenizer: Tokenizer,
+  { data, signal }: Pick<StageOptions, 'data' | 'signal'>,
+  rowTokens: number,
+): Promise<Sources> {
+  if (data === undefined) {
+    const world = worldSource(tokenizer);
+    return { train: world, heldOut: { world }, skipped: [] };
+  }
+  const { specs, onSkipped, ...options } = data;
+  const opened = await openData(specs, { ...options, tokenizer, windowTokens: rowTokens, signal });
+  for (const skipped of opened.skipped) onSkipped?.(skipped);
+  return opened;
 }

@@ -1,4 +1,4 @@
-/** @file Stage two: a student learns a teacher's distribution on the world (and the user's text). */
+/** @file Stage two: a student learns a teacher's distribution on any data. */
 import { QuasarError } from '@quasar/base';
 import { type Checkpoint, disposeParameters, loadCheckpoint } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
@@ -32,12 +32,13 @@ export async function distil(options: DistilStageOptions): Promise<StageResult> 
     const [teacher, checkpoint] = [load(options.teacher), load(options.student)];
     checkVocabulary(teacher, checkpoint);
     const settings = settingsOf(options);
-    const { train: source, heldOut } = corpusSources(checkpoint.tokenizer, options.dataPath, settings.T);
+    const { train: source, heldOut, skipped } = await corpusSources(checkpoint.tokenizer, options, settings.T);
     const { topK = 128, ceShare = 0.1 } = options;
     const objective = distilObjective(teacher, { topK, ceShare });
     const objectiveSpec = { kind: 'distil', teacher: options.teacher, topK, ceShare } as const;
     const flopsBeside = forwardFlopsPerToken(teacher.config, settings.T);
-    const stage = { name: 'distill', checkpoint, objective, objectiveSpec, source, heldOut, settings, flopsBeside };
+    const read = { source, heldOut, skipped };
+    const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...read, settings, flopsBeside };
     return await runStage(stage, options);
   } finally {
     for (const { parameters } of loaded) disposeParameters(parameters);

@@ -43,8 +43,8 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
   const base = loadCheckpoint(options.base, device);
   let checkpoint: GraftCheckpoint | null = null;
   try {
-    const data = longData(base.tokenizer, options.dataPath, settingsOf(options, SETTINGS), options);
-    const { source, beside, heldOut, settings } = data;
+    const data = await longData(base.tokenizer, settingsOf(options, SETTINGS), options);
+    const { source, beside, heldOut, skipped, settings } = data;
     const baseDigest = await digestOfWeights(base);
     const recallBefore = await recallByDistance(base, data, options);
     const grafted = graftOnto(base, options.branches, new Rng(`${options.seed}/branches`));
@@ -55,7 +55,10 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
       saveBranches(directory, grafted, 'BF16', { metadata: { ...metadata, base: baseDigest } });
     const from = await digestOfWeights(grafted);
     const result = await runStage(
-      { name: 'graft', checkpoint: grafted, objective, objectiveSpec, source, beside, heldOut, settings, from, save },
+      {
+        ...{ name: 'graft', checkpoint: grafted, objective, objectiveSpec, from, save },
+        ...{ source, beside, heldOut, skipped, settings },
+      },
       options,
     );
     if ((await digestOfWeights(base)) !== baseDigest) throw new Error('graft: training moved weights of the base');

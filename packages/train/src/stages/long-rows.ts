@@ -7,7 +7,8 @@ import type { Tokenizer } from '@quasar/model';
 import { recallSource } from '../data/recall.ts';
 import { mixture, type Source } from '../data/source.ts';
 import type { Lane, TrainSettings } from '../trainer.ts';
-import { corpusSources } from './corpus.ts';
+import { corpusSources, type Sources } from './corpus.ts';
+import type { StageOptions } from './stage.ts';
 
 export interface LongOptions {
   /** Tokens of the long documents, phase by phase, rising; each phase has an equal share of the steps. */
@@ -24,6 +25,7 @@ export interface LongData {
   source: Source;
   beside: Lane[];
   heldOut: Record<string, Source>;
+  skipped: Sources['skipped'];
   /** With as many short batches in a step as it takes to keep their share. */
   settings: TrainSettings;
   /** What held-out needles lie among. */
@@ -36,16 +38,16 @@ export const SHORT_SHARE = 0.7;
 const RECALL_SHARE = 0.25;
 
 /** @throws QuasarError train.lengths; data.* */
-export function longData(
+export async function longData(
   tokenizer: Tokenizer,
-  dataPath: string | undefined,
   settings: TrainSettings,
-  { lengths, longRows = 1, blockTokens = 4 * settings.T }: LongOptions,
-): LongData {
+  options: LongOptions & Pick<StageOptions, 'data' | 'signal'>,
+): Promise<LongData> {
+  const { lengths, longRows = 1, blockTokens = 4 * settings.T } = options;
   checkLengths(lengths, settings.T);
   const longest = lengths.at(-1) as number;
-  const short = corpusSources(tokenizer, dataPath, settings.T);
-  const long = corpusSources(tokenizer, dataPath, longest);
+  const short = await corpusSources(tokenizer, options, settings.T);
+  const long = await corpusSources(tokenizer, options, longest);
   const split = 'train' as const;
   const tokens = growing(lengths, (settings.steps * longRows * longest) / lengths.length);
   const enough = Math.ceil((SHORT_SHARE * longRows * longest) / ((1 - SHORT_SHARE) * settings.B * settings.T));
@@ -64,9 +66,16 @@ export function longData(
       },
     ],
     heldOut: short.heldOut,
+    skipped: short.skipped,
     settings: { ...settings, accumulate: Math.max(settings.accumulate, enough) },
-    filler: (long.heldOut.text ?? long.heldOut.world) as Source,
+    filler: textOf(long.heldOut),
   };
+}
+
+/** The first corpus, or the world where there is none. */
+function textOf(heldOut: Record<string, Source>): Source {
+  const { world, ...corpora } = heldOut;
+  return (Object.values(corpora)[0] ?? world) as Source;
 }
 
 /** Length of document n where so many tokens are read of each length. */

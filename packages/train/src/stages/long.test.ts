@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { loadBranches, loadCheckpoint, readConfig, saveCheckpoint } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseData } from '../data/spec.ts';
 import { heldOutLosses } from '../held-out.ts';
 import { crossEntropyObjective } from '../objectives/objective.ts';
 import { TINY, tinyCheckpoint, valuesOf } from '../testing/tiny.ts';
@@ -40,7 +41,7 @@ describe('drope', () => {
     const { before, evaluations } = await drope(options());
     expect(config(given())).toEqual({ ...TINY, num_loops: 1 });
     expect(config(options().directory)).toEqual({ ...config(given()), positional: 'nope' });
-    const sets = corpusSources(tinyCheckpoint().tokenizer, undefined, SMALL.T).heldOut;
+    const sets = (await corpusSources(tinyCheckpoint().tokenizer, {}, SMALL.T)).heldOut;
     const measure = (positional: 'rope' | 'nope') => {
       const checkpoint = loadCheckpoint(given(), openDevice());
       const objective = crossEntropyObjective();
@@ -63,12 +64,12 @@ describe('long rows', () => {
   const settings = settingsOf({ directory: '', steps: 12, seed: 's', settings: SMALL });
   const { tokenizer } = tinyCheckpoint();
 
-  it('keep the share of tokens in short rows, and carry states over blocks', () => {
+  it('keep the share of tokens in short rows, and carry states over blocks', async () => {
     for (const [lengths, longRows] of [
       [[512], 1],
       [[512, 1024], 2],
     ] as const) {
-      const data = longData(tokenizer, undefined, settings, { lengths, longRows });
+      const data = await longData(tokenizer, settings, { lengths, longRows });
       const short = data.settings.accumulate * data.settings.B * data.settings.T;
       const long = data.beside.reduce((sum, { B, T, batches }) => sum + B * T * batches, 0);
       expect(long).toBe(longRows * (lengths.at(-1) as number));
@@ -83,10 +84,8 @@ describe('long rows', () => {
     expect(all).toEqual([...Array(8).fill(256), ...Array(4).fill(512), ...Array(4).fill(1024)]);
   });
 
-  it.each([[[]], [[256]], [[1024, 512]], [[512, 768]]])('refuse lengths %j', (lengths) => {
-    expect(() => longData(tokenizer, undefined, settings, { lengths })).toThrow(
-      expect.objectContaining({ code: 'train.lengths' }),
-    );
+  it.each([[[]], [[256]], [[1024, 512]], [[512, 768]]])('refuse lengths %j', async (lengths) => {
+    await expect(longData(tokenizer, settings, { lengths })).rejects.toMatchObject({ code: 'train.lengths' });
   });
 });
 
@@ -103,9 +102,10 @@ describe('extend', () => {
   });
 
   it('writes a model for longer contexts; a stopped run gives the same bytes', { timeout: 60_000 }, async () => {
-    const dataPath = join(root, 'text.txt');
-    writeFileSync(dataPath, 'The text of the user. '.repeat(200));
-    const { recall, evaluations } = await extend({ ...options('whole'), dataPath, lengths: [1024] });
+    const text = join(root, 'text.txt');
+    writeFileSync(text, 'The text of the user. '.repeat(200));
+    const data = { specs: parseData(['world@2', text]), cacheDirectory: join(root, 'cache') };
+    const { recall, evaluations } = await extend({ ...options('whole'), data, lengths: [1024] });
     expect(config(options('whole').directory)).toEqual({ ...config(given()), max_seq_len: 1024 });
     const distances = (found: typeof recall.before) => found.map(({ distance }) => distance);
     expect([distances(recall.before), distances(recall.after)]).toEqual([
@@ -117,7 +117,7 @@ describe('extend', () => {
       [2, 'world', 'text'],
     ]);
     const controller = new AbortController();
-    const part = { ...options('stopped'), dataPath, lengths: [1024] };
+    const part = { ...options('stopped'), data, lengths: [1024] };
     const stopped = extend({ ...part, signal: controller.signal, onStep: () => controller.abort() });
     await expect(stopped).rejects.toMatchObject({ code: 'train.cancelled' });
     await extend(part);
@@ -148,7 +148,7 @@ describe('graft', () => {
     const values = await valuesOf(grafted);
     expect(values['graft.layers.1.attn.o_proj.weight']?.some((x) => x !== 0)).toBe(true);
     // A fresh graft is its base.
-    const sets = corpusSources(base.tokenizer, undefined, SMALL.T).heldOut;
+    const sets = (await corpusSources(base.tokenizer, {}, SMALL.T)).heldOut;
     const objective = crossEntropyObjective();
     const losses = await heldOutLosses({ checkpoint: base, objective }, sets, settingsOf(options));
     expect(evaluations[0]?.heldOut.world?.ce).toBeCloseTo(losses.world?.ce as number, 5);

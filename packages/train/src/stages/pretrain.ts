@@ -1,4 +1,4 @@
-/** @file Stage one: a fresh model of a named size on the world, the user's text, or both. */
+/** @file Stage one: a fresh model of a named size on any data. */
 import { QuasarError, Rng } from '@quasar/base';
 import {
   type Checkpoint,
@@ -36,14 +36,14 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     );
   }
   const settings = settingsOf(options);
-  const { train: source, heldOut } = corpusSources(tokenizer, options.dataPath, settings.T);
+  const { train: source, heldOut, skipped } = await corpusSources(tokenizer, options, settings.T);
   const parameters = initialParameters(config, openDevice(), new Rng(`${seed}/init`), tokenizer);
   const checkpoint: Checkpoint = { config, parameters, tokenizer };
   try {
     return await runStage(
       {
         name: 'pretrain',
-        ...{ checkpoint, source, heldOut, settings },
+        ...{ checkpoint, source, heldOut, skipped, settings },
         objective: crossEntropyObjective(),
         objectiveSpec: { kind: 'cross_entropy' },
         save: (directory, trained, metadata) => saveCheckpoint(directory, trained, dtype, metadata),

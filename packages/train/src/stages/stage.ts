@@ -1,6 +1,7 @@
 /** @file What all stages share: options, training in the run's folder, the checkpoint at the end. */
 import { QuasarError } from '@quasar/base';
 import { type Checkpoint, saveCheckpoint } from '@quasar/model';
+import type { SkippedData } from '../data/usable.ts';
 import type { ObjectiveSpec } from '../objectives/spec.ts';
 import { workerCompute } from '../parallel/workers.ts';
 import { clearResume } from '../resume.ts';
@@ -16,14 +17,15 @@ import {
   type TrainSettings,
   train,
 } from '../trainer.ts';
+import type { StageData } from './corpus.ts';
 
 export interface StageOptions {
   /** Receives the checkpoint; what belongs to the run alone is kept in its `run` folder. */
   directory: string;
   steps: number;
   seed: string;
-  /** The user's text beside the world. */
-  dataPath?: string | undefined;
+  /** What to read; default: the world. */
+  data?: StageData | undefined;
   /** Over the defaults of the trainer and of the stage. */
   settings?: Partial<TrainSettings> | undefined;
   recompute?: boolean | undefined;
@@ -54,6 +56,8 @@ export type Stage = Pick<
   TrainRun,
   'checkpoint' | 'objective' | 'source' | 'beside' | 'heldOut' | 'settings' | 'positional' | 'from'
 > & {
+  /** What was passed over in the data. */
+  skipped?: readonly SkippedData[] | undefined;
   /** Of `objective`, for worker processes. */
   objectiveSpec: ObjectiveSpec;
   /** The verb. */
@@ -70,7 +74,7 @@ export type Stage = Pick<
  */
 export async function runStage(stage: Stage, options: StageOptions): Promise<StageResult> {
   const { directory, steps, seed, recompute, workers = 1, signal } = options;
-  const { save = saveBf16, name, flopsBeside, objectiveSpec, ...run } = stage;
+  const { save = saveBf16, name, flopsBeside, objectiveSpec, skipped: _, ...run } = stage;
   const recorder = await RunRecorder.open(stage, options);
   try {
     const folder = recorder.folder.root;

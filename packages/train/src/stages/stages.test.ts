@@ -1,10 +1,11 @@
 /** @file The stages: from text to a published checkpoint, and from a teacher to a better student. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expectedTensors, loadCheckpoint, readSafetensorsHeader, SIZES, saveCheckpoint, trainBpe } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseData } from '../data/spec.ts';
 import { TINY, TOKENIZER, tinyCheckpoint } from '../testing/tiny.ts';
 import { distil } from './distil.ts';
 import { type PretrainOptions, pretrain } from './pretrain.ts';
@@ -29,10 +30,15 @@ describe('pretrain', () => {
   });
 
   it('learns from the world and a text; a stopped run gives the same bytes', { timeout: 120_000 }, async () => {
-    const dataPath = join(root, 'text.txt');
-    writeFileSync(dataPath, 'The text of the user. '.repeat(50));
-    const { evaluations } = await pretrain({ ...options('whole'), dataPath });
+    const text = join(root, 'lines.jsonl');
+    const lines = Array.from({ length: 30 }, (_, i) => JSON.stringify({ text: `Line ${i} of the text of the user.` }));
+    writeFileSync(text, [...lines, 'broken'].join('\n'));
+    const data = { specs: parseData(['world@2', text]), cacheDirectory: join(root, 'cache') };
+    const { evaluations } = await pretrain({ ...options('whole'), data });
     expect(readdirSync(join(root, 'whole')).sort()).toEqual([...FILES, 'run'].sort());
+    const events = readFileSync(join(root, 'whole', 'run', 'events.jsonl'), 'utf8').split('\n');
+    const skipped = { type: 'skipped_data', path: text, line: 31, code: 'data.bad_jsonl', count: 1 };
+    expect(JSON.parse(events[1] as string)).toMatchObject(skipped);
     const loaded = loadCheckpoint(join(root, 'whole'), openDevice('auto'));
     const { bos, end } = TOKENIZER.specials;
     expect(loaded.config).toEqual({ ...SIZES.nano, bos_token_id: bos, eos_token_id: end });
@@ -50,7 +56,7 @@ describe('pretrain', () => {
     const controller = new AbortController();
     const stopped = pretrain({
       ...options('stopped'),
-      dataPath,
+      data,
       signal: controller.signal,
       onStep: () => controller.abort(),
     });
@@ -62,7 +68,7 @@ describe('pretrain', () => {
       'run/resume.safetensors',
       'run/run.json',
     ]);
-    await pretrain({ ...options('stopped'), dataPath });
+    await pretrain({ ...options('stopped'), data });
     for (const file of FILES)
       expect(readFileSync(join(root, 'stopped', file)).equals(readFileSync(join(root, 'whole', file))), file).toBe(
         true,
@@ -70,8 +76,11 @@ describe('pretrain', () => {
   });
 
   it('refuses data without text', async () => {
-    await expect(pretrain({ ...options('text'), dataPath: root })).rejects.toMatchObject({ code: 'data.no_text' });
-    expect(readdirSync(root)).toEqual([]);
+    const folder = join(root, 'empty');
+    mkdirSync(folder);
+    const data = { specs: parseData([folder]), cacheDirectory: join(root, 'cache') };
+    await expect(pretrain({ ...options('text'), data })).rejects.toMatchObject({ code: 'data.no_text' });
+    expect(readdirSync(root).sort()).toEqual(['cache', 'empty']);
   });
 
   it('refuses a tokenizer that is too large for the model', async () => {

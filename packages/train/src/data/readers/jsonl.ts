@@ -12,13 +12,15 @@ export async function* readJsonl(file: DataFile, options: ReadOptions): AsyncGen
     const documents: RawDocument[] = [];
     for (const line of lines) {
       number++;
-      const parsed = parseLine(line, number === 1, options.textField);
-      if (parsed === null) continue;
-      if (!('code' in parsed)) documents.push(parsed);
-      else if (parsed.code === 'data.binary') {
-        options.onSkip({ ...parsed, code: 'data.not_text' });
+      if (number === 1 && line instanceof Uint8Array && line.subarray(0, 8192).includes(0)) {
+        const message = 'a binary file: it begins with NUL bytes';
+        options.onSkip({ code: 'data.not_text', message, hint: ENCODING_HINT });
         return;
-      } else options.onSkip({ line: number, ...parsed });
+      }
+      const parsed = parseLine(line, options.textField);
+      if (parsed === null) continue;
+      if ('code' in parsed) options.onSkip({ line: number, ...parsed });
+      else documents.push(parsed);
     }
     yield documents;
   }
@@ -27,7 +29,6 @@ export async function* readJsonl(file: DataFile, options: ReadOptions): AsyncGen
 /** Null for an empty line. */
 function parseLine(
   line: Line,
-  isFirst: boolean,
   textField: string,
 ): RawDocument | { code: string; message: string; hint: string } | null {
   if (!(line instanceof Uint8Array)) {
@@ -36,9 +37,6 @@ function parseLine(
       message: `the line has ${line.tooLongBytes} bytes, at most ${MAX_DOCUMENT_BYTES} are read`,
       hint: 'cut the document into several lines; one JSON list of all documents is no JSONL',
     };
-  }
-  if (isFirst && line.subarray(0, 8192).includes(0)) {
-    return { code: 'data.binary', message: 'a binary file: it begins with NUL bytes', hint: ENCODING_HINT };
   }
   const text = decodeUtf8(line);
   if (text === null) return { code: 'data.not_text', message: 'the line is no UTF-8', hint: ENCODING_HINT };
