@@ -14,6 +14,7 @@ import { miner } from './commands/miner.ts';
 import { model } from './commands/model.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { serve } from './commands/serve.ts';
+import { speedrun } from './commands/speedrun.ts';
 import { tokenizer } from './commands/tokenizer.ts';
 import { traces } from './commands/traces.ts';
 import { up } from './commands/up.ts';
@@ -42,7 +43,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[model(), data(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
+    ...[speedrun(), model(), data(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);

@@ -1,4 +1,6 @@
 /** @file Floor 4: data, objectives, optimizer, stages. Knows nothing of the contest. */
+
+export { type BitsPerByte, bitsPerByte, type ScoredText, scoredWindows } from './bits-per-byte.ts';
 export { type Compute, localCompute, type StepGradients, type Trainee, type Work } from './compute.ts';
 export { type Batch, type Document, pack } from './data/batch.ts';
 export type { DocumentTable } from './data/corpus.ts';
@@ -75,6 +77,16 @@ export { type ExtendOptions, extend, type LongResult } from './stages/extend.ts'
 export { type GraftResult, type GraftStageOptions, graft } from './stages/graft.ts';
 export type { LongOptions } from './stages/long-rows.ts';
 export { type PretrainOptions, pretrain } from './stages/pretrain.ts';
+export {
+  type SpeedrunModel,
+  type SpeedrunOptions,
+  type SpeedrunPlan,
+  type SpeedrunResult,
+  type SpeedrunRow,
+  type SpeedrunSetup,
+  setUpSpeedrun,
+  speedrun,
+} from './stages/speedrun.ts';
 export { runStage, type Stage, type StageOptions, type StageResult, settingsOf } from './stages/stage.ts';
 export {
   type Evaluation,

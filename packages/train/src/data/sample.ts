@@ -10,6 +10,8 @@ import { checkUsable, countSkip, type SkippedData } from './usable.ts';
 
 export interface SampleOptions extends LocateOptions {
   textField?: string | undefined;
+  /** As of `openData`. */
+  heldOutShare?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -26,8 +28,9 @@ export async function sampleTexts(
   const corpora = specs.filter((spec) => spec.kind !== 'world');
   const texts: string[] = [];
   const skipped: SkippedData[] = [];
+  const { heldOutShare = DEFAULT_HELD_OUT_SHARE } = options;
   const keep = (text: string) => {
-    if (drawOf(text) >= DEFAULT_HELD_OUT_SHARE * 2 ** 32) texts.push(text);
+    if (drawOf(text) >= heldOutShare * 2 ** 32) texts.push(text);
   };
   for (const spec of corpora) skipped.push(...(await readSome(spec, maxBytes / corpora.length, options, keep)));
   return { texts, skipped };
