@@ -51,7 +51,7 @@ export async function bitsPerByte(
       throw new QuasarError('train.cancelled', message, { hint: 'run the same command again', retry: 'later' });
     }
     const count = weightOf(batch);
-    const { ce } = await measure(trainee, [{ batch }], '');
+    const { ce } = await measure(trainee, [{ batch }]);
     nats += (ce as number) * count;
     done += count;
     onProgress?.(done, predictions);

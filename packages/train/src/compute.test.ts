@@ -70,7 +70,7 @@ describe('a step', () => {
     // The gradient through the carried state is what is left out.
     expect(cut.values).not.toEqual(whole.values);
     const without = await Promise.all(
-      [0, 16, 32].map((from) => measure(trainee, [{ batch: columns(batch, from, 16) }], 'x')),
+      [0, 16, 32].map((from) => measure(trainee, [{ batch: columns(batch, from, 16) }])),
     );
     expect(without.reduce((sum, { ce }) => sum + (ce as number), 0) / 3).not.toBeCloseTo(whole.metrics.ce as number, 3);
   });

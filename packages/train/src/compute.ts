@@ -186,13 +186,12 @@ function joined(a: Tensor, b: Tensor, shape: number[]): Tensor {
   return out;
 }
 
-/** Weighted means of an objective over batches that are not trained on, nats per token. */
-export async function measure(trainee: Trainee, works: readonly Work[], seed: string): Promise<Record<string, number>> {
+/** Weighted means of an objective over batches as they are, which are not trained on; nats per token. */
+export async function measure(trainee: Trainee, works: readonly Work[]): Promise<Record<string, number>> {
   const { checkpoint, objective, positional } = trainee;
   const sums: Record<string, number> = {};
-  const prepared = await prepareAll(trainee, works, seed);
-  const { weightTotal } = wholeOf(prepared);
-  for (const { batch, blockTokens = batch.T } of prepared) {
+  const { weightTotal } = wholeOf(works);
+  for (const { batch, blockTokens = batch.T } of works) {
     let state: ModelState | undefined;
     for (let from = 0; from < batch.T; from += blockTokens) {
       const block = columns(batch, from, Math.min(blockTokens, batch.T - from));

@@ -16,7 +16,7 @@ export async function heldOutLosses(
   for (const [name, source] of Object.entries(sets)) {
     const reader = source.open('held-out');
     const works = Array.from({ length: evaluateBatches }, () => ({ batch: pack(reader, B, T), blockTokens }));
-    losses[name] = await measure(trainee, works, `held-out/${name}`);
+    losses[name] = await measure(trainee, works);
   }
   return losses;
 }

@@ -2,6 +2,7 @@
 
 export { type BitsPerByte, bitsPerByte, type ScoredText, scoredWindows } from './bits-per-byte.ts';
 export { type Compute, localCompute, type StepGradients, type Trainee, type Work } from './compute.ts';
+export { evenlyWeighted, withoutTeacher } from './data/adapted.ts';
 export { type Batch, type Document, pack } from './data/batch.ts';
 export type { DocumentTable } from './data/corpus.ts';
 export { DATA_EXTENSIONS } from './data/files.ts';
@@ -29,16 +30,19 @@ export { listedPrompts, textPrompts, worldPrompts } from './data/trace-prompts.t
 export { traceSource } from './data/trace-source.ts';
 export { describeSkipped, type SkippedData } from './data/usable.ts';
 export { GUARD_DEFAULTS, type GuardSettings } from './guard.ts';
+export { type DistilOptions, distilObjective, type Terms } from './objectives/distil.ts';
+export { DISTANCES, type Distance, type DistanceOptions } from './objectives/divergences.ts';
+export type { HiddenSpec } from './objectives/hidden-states.ts';
+export { mimicObjective } from './objectives/mimic.ts';
 export {
   crossEntropyObjective,
-  type DistilOptions,
-  distilObjective,
   type Objective,
   type ObjectiveInput,
   type ObjectiveResult,
-  type Teacher,
 } from './objectives/objective.ts';
-export { type ObjectiveSpec, openObjective } from './objectives/spec.ts';
+export type { OnPolicySpec } from './objectives/on-policy.ts';
+export { type DistilSpec, type ObjectiveSpec, openObjective } from './objectives/spec.ts';
+export type { Teacher } from './objectives/teacher.ts';
 export { ADAMW_DEFAULTS, AdamW, type AdamWSettings } from './optim/adamw.ts';
 export { Muon } from './optim/muon.ts';
 export type { Optimizer } from './optim/optimizer.ts';
@@ -71,7 +75,7 @@ export { mainMetric, type RunState, RunSummary } from './runs/run-summary.ts';
 export { differingSettings, type SettingValue, settingText } from './runs/settings.ts';
 export { corpusSources, type Sources, type StageData } from './stages/corpus.ts';
 export { digestOfWeights } from './stages/digest.ts';
-export { type DistilStageOptions, distil } from './stages/distil.ts';
+export { DISTIL_SETTINGS, type DistilStageOptions, distil } from './stages/distil.ts';
 export { type DropeOptions, type DropeResult, drope } from './stages/drope.ts';
 export { type ExtendOptions, extend, type LongResult } from './stages/extend.ts';
 export { type GraftResult, type GraftStageOptions, graft } from './stages/graft.ts';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { readSafetensorsHeader, type TensorToWrite, writeSafetensors } from '@quasar/model';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { textSource, worldSource } from './data/source.ts';
-import { distilObjective } from './objectives/objective.ts';
+import { distilObjective } from './objectives/distil.ts';
 import { clearResume } from './resume.ts';
 import { digestOf, TINY, TOKENIZER, tinyCheckpoint, tinyRun } from './testing/tiny.ts';
 import { type TrainRun, train } from './trainer.ts';
@@ -117,7 +117,7 @@ describe('a resume point is refused', () => {
     await expectRefused(tinyRun({ steps: 5 }, same));
     await expectRefused(tinyRun({}, { source: text(1, 2, 4) }));
     await expectRefused(tinyRun({}, { source: worldSource(TOKENIZER) }));
-    const objective = distilObjective(tinyCheckpoint(), { topK: 8, ceShare: 0 });
+    const objective = distilObjective(tinyCheckpoint(), { topK: 8 });
     await expectRefused(tinyRun({}, { ...same, objective }));
     for (const config of [
       { ...TINY, d_ff: 64, n_layers: 3 },

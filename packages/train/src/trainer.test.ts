@@ -9,7 +9,8 @@ import { referenceDevice, type Tensor } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import type { Document } from './data/batch.ts';
 import { indexedSource, worldSource } from './data/source.ts';
-import { crossEntropyObjective, distilObjective } from './objectives/objective.ts';
+import { distilObjective } from './objectives/distil.ts';
+import { crossEntropyObjective } from './objectives/objective.ts';
 import { digestOf, TINY, TOKENIZER, tinyCheckpoint, tinyRun } from './testing/tiny.ts';
 import { type StepReport, train } from './trainer.ts';
 
@@ -39,7 +40,7 @@ describe('learning', () => {
     const head = teacher.parameters.get('lm_head.weight') as Tensor;
     head.write((await head.read()).map((x) => 3 * x) as Float32Array);
     const before = await digestOf(teacher);
-    const objective = distilObjective(teacher, { topK: 32, ceShare: 0 });
+    const objective = distilObjective(teacher, { topK: 32 });
     const run = tinyRun({ steps: 40, learningRate: 1e-2 }, { objective, heldOut });
     const { evaluations } = await train(run);
     const [start, end] = evaluations.map((e) => e.heldOut.world?.kl as number);
@@ -49,7 +50,7 @@ describe('learning', () => {
 
   it('a teacher has nothing to teach itself', async () => {
     const teacher = tinyCheckpoint();
-    const objective = distilObjective(teacher, { topK: 1e9, ceShare: 0 });
+    const objective = distilObjective(teacher, { topK: 1e9 });
     const { evaluations } = await train(tinyRun({ steps: 0 }, { objective, heldOut }));
     expect(Math.abs(evaluations[0]?.heldOut.world?.kl as number)).toBeLessThan(1e-5);
   });
@@ -130,7 +131,7 @@ describe('memory', () => {
     const small = { B: 1, T: 9, steps: 1 };
     await train(tinyRun(small, { checkpoint, heldOut }));
     expect(live.size).toBe(weights);
-    const objective = distilObjective(checkpoint, { topK: 4, ceShare: 0.5 });
+    const objective = distilObjective(checkpoint, { topK: 4, terms: { forward: 0.5, ce: 0.5 } });
     await train(tinyRun(small, { checkpoint, objective }));
     expect(live.size).toBe(weights);
     const failing = () => {

@@ -13,6 +13,10 @@ export interface Batch {
   weights: Float32Array;
   /** Position in the document; 0 starts one. */
   positions: Int32Array;
+  /** Per prediction: 0 where no teacher is to be asked (`Document.distils`); absent: nowhere. */
+  distils?: Uint8Array | undefined;
+  /** The student wrote the tokens: they are no targets, and what a teacher thinks of them is what is learned. */
+  isOwn?: boolean | undefined;
   /** Views that came with the documents: row i of `top` is of the prediction at `index[i]` = b·T + t. */
   teacher?: { index: Int32Array; top: TopK } | undefined;
 }
@@ -21,6 +25,8 @@ export interface Batch {
 export interface Document {
   ids: Int32Array;
   weights: Float32Array;
+  /** False: text of which a teacher knows nothing worth learning; distillation learns it by cross-entropy alone. Default true. */
+  distils?: boolean | undefined;
   /** What a teacher thought: row i of `top` is its view of the prediction of `ids[from + i]`. */
   teacher?: { from: number; top: TopK } | undefined;
 }
@@ -41,10 +47,14 @@ export function pack(reader: { next(): Document }, B: number, T: number): Batch 
   const views: View[] = [];
   for (let b = 0; b < B; b++) {
     for (let t = 0; t < T; ) {
-      const { ids, weights, teacher } = reader.next();
+      const { ids, weights, distils = true, teacher } = reader.next();
       if (ids.length === 0) throw new QuasarError('data.empty_document', 'pack: a document has no tokens');
       const length = Math.min(ids.length, T - t);
       const start = b * T + t;
+      if (!distils) {
+        batch.distils ??= new Uint8Array(B * T).fill(1);
+        batch.distils.fill(0, start, start + length);
+      }
       for (let i = 0; i < length; i++) {
         const at = start + i;
         batch.tokens[at] = ids[i] as number;
@@ -71,7 +81,7 @@ export function weightOf({ weights }: Batch): number {
 /** Columns [from, from + width) of every row, as a batch. */
 export function columns(batch: Batch, from: number, width: number): Batch {
   const { B, T } = batch;
-  const cut = <A extends Int32Array | Float32Array>(values: A): A => {
+  const cut = <A extends Int32Array | Float32Array | Uint8Array>(values: A): A => {
     const out = values.slice(0, B * width) as A;
     for (let b = 0; b < B; b++) out.set(values.subarray(b * T + from, b * T + from + width), b * width);
     return out;
@@ -83,6 +93,8 @@ export function columns(batch: Batch, from: number, width: number): Batch {
     targets: cut(batch.targets),
     weights: cut(batch.weights),
     positions: cut(batch.positions),
+    ...(batch.distils ? { distils: cut(batch.distils) } : {}),
+    ...(batch.isOwn ? { isOwn: true } : {}),
   };
   if (batch.teacher) {
     const { index, top } = batch.teacher;

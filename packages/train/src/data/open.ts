@@ -23,6 +23,8 @@ export interface OpenDataOptions extends LocateOptions {
   heldOutShare?: number | undefined;
   onProgress?: ((progress: DataProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
+  /** Changes how the documents of a part count, not which they are. */
+  adapt?: (<S extends Source>(source: S, kind: DataSpec['kind']) => S) | undefined;
 }
 
 export interface DataProgress {
@@ -66,7 +68,7 @@ export const DEFAULT_HELD_OUT_SHARE = 0.02;
  */
 export async function openData(specs: readonly DataSpec[], options: OpenDataOptions): Promise<OpenedData> {
   if (specs.length === 0) throw new QuasarError('data.bad_spec', 'no data is given', { hint: 'give --data' });
-  const { tokenizer, windowTokens, heldOutShare = DEFAULT_HELD_OUT_SHARE } = options;
+  const { tokenizer, windowTokens, heldOutShare = DEFAULT_HELD_OUT_SHARE, adapt = (source) => source } = options;
   const cache = new TokenCache({ directory: options.cacheDirectory, tokenizer });
   const names = nameSpecs(specs);
   const sources: { source: Source; weight: number }[] = [];
@@ -75,7 +77,7 @@ export async function openData(specs: readonly DataSpec[], options: OpenDataOpti
   const pinned: string[] = [];
   for (const [i, spec] of specs.entries()) {
     if (spec.kind === 'world') {
-      const world = worldSource(tokenizer);
+      const world = adapt(worldSource(tokenizer), 'world');
       sources.push({ source: world, weight: spec.weight });
       heldOut.world = { ...world, bytesPerToken: measureBytesPerToken(world, tokenizer) };
       pinned.push(formatSpec(spec));
@@ -83,7 +85,8 @@ export async function openData(specs: readonly DataSpec[], options: OpenDataOpti
     }
     const { part, shards } = await openPart(spec, names[i] as string, cache, options);
     const fingerprint = sha256Hex([...shards.map(({ header }) => header.key), heldOutShare].join(' '));
-    const source = (table: DocumentTable) => corpusSource(part.name, table, { windowTokens, fingerprint });
+    const source = (table: DocumentTable) =>
+      adapt(corpusSource(part.name, table, { windowTokens, fingerprint }), spec.kind);
     sources.push({ source: source(part.train), weight: spec.weight });
     if (part.heldOut.tokens > part.heldOut.documents) heldOut[part.name] = source(part.heldOut);
     parts.push(part);

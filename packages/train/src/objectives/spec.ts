@@ -1,12 +1,74 @@
-/** @file Objectives as plain JSON, for whoever opens them in another process. */
-import { type Checkpoint, loadCheckpoint } from '@quasar/model';
+/** @file Objectives as plain JSON: what a run's settings hold, and what another process opens again. */
+import { createHash } from 'node:crypto';
+import { createReadStream, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { QuasarError } from '@quasar/base';
+import { type Checkpoint, disposeParameters, loadCheckpoint } from '@quasar/model';
 import type { Device } from '@quasar/tensor';
-import { crossEntropyObjective, type DistilOptions, distilObjective, type Objective } from './objective.ts';
+import { type DistilOptions, distilObjective } from './distil.ts';
+import { mimicObjective } from './mimic.ts';
+import { crossEntropyObjective, type Objective } from './objective.ts';
+import { checkVocabulary } from './teacher.ts';
 
-export type ObjectiveSpec = { kind: 'cross_entropy' } | ({ kind: 'distil'; teacher: string } & DistilOptions);
+export type DistilSpec = DistilOptions & {
+  kind: 'distil';
+  /** Folder of a checkpoint of any family. Absent: views come with the documents. */
+  teacher?: string | undefined;
+};
 
-/** @throws QuasarError as `loadCheckpoint` */
-export async function openObjective(spec: ObjectiveSpec, _student: Checkpoint, device: Device): Promise<Objective> {
-  if (spec.kind === 'cross_entropy') return crossEntropyObjective();
-  return distilObjective(loadCheckpoint(spec.teacher, device), spec);
+export type ObjectiveSpec = { kind: 'cross_entropy' } | { kind: 'mimic' } | DistilSpec;
+
+/**
+ * @throws QuasarError train.bad_objective; train.vocabulary when teacher and student do not share a tokenizer; as
+ * `loadCheckpoint`
+ */
+export async function openObjective(spec: ObjectiveSpec, student: Checkpoint, device: Device): Promise<Objective> {
+  switch (spec.kind) {
+    case 'cross_entropy':
+      return crossEntropyObjective();
+    case 'mimic':
+      return mimicObjective();
+    case 'distil':
+      return openDistil(spec, student, device);
+    default:
+      throw new QuasarError('train.bad_objective', `objective ${(spec as { kind?: unknown }).kind}`, {
+        hint: 'there are cross_entropy, distil and mimic',
+      });
+  }
+}
+
+async function openDistil(
+  { kind: _, teacher: folder, ...options }: DistilSpec,
+  student: Checkpoint,
+  device: Device,
+): Promise<Objective> {
+  if (folder === undefined) return distilObjective(null, options);
+  const teacher = loadCheckpoint(folder, device, { dtype: 'stored' });
+  try {
+    const fingerprint = await digestOf(folder);
+    checkVocabulary(teacher, student);
+    const objective = distilObjective(teacher, options, student.config);
+    return {
+      ...objective,
+      fingerprint,
+      dispose() {
+        objective.dispose?.();
+        disposeParameters(teacher.parameters);
+      },
+    };
+  } catch (error) {
+    disposeParameters(teacher.parameters);
+    throw error;
+  }
+}
+
+/** SHA-256 over the config and the weight files of a checkpoint folder, in the order of their names. */
+async function digestOf(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  const names = readdirSync(folder).filter((name) => name === 'config.json' || name.endsWith('.safetensors'));
+  for (const name of names.sort()) {
+    hash.update(`${name}\0`);
+    for await (const part of createReadStream(join(folder, name))) hash.update(part as Buffer);
+  }
+  return hash.digest('hex');
 }

@@ -6,7 +6,7 @@ import type { DataSpec } from '../data/spec.ts';
 import type { SkippedData } from '../data/usable.ts';
 import type { StageOptions } from './stage.ts';
 
-export interface StageData extends Omit<OpenDataOptions, 'tokenizer' | 'windowTokens' | 'signal'> {
+export interface StageData extends Omit<OpenDataOptions, 'tokenizer' | 'windowTokens' | 'signal' | 'adapt'> {
   specs: readonly DataSpec[];
   /** Hears of what was passed over, once per kind of finding and file. */
   onSkipped?: ((skipped: SkippedData) => void) | undefined;
@@ -18,18 +18,23 @@ export interface Sources {
   skipped: SkippedData[];
 }
 
-/** @param rowTokens length of a training row @throws QuasarError data.* as `openData` */
+/**
+ * @param rowTokens length of a training row
+ * @param adapt what the stage makes of the world and of other data
+ * @throws QuasarError data.* as `openData`
+ */
 export async function corpusSources(
   tokenizer: Tokenizer,
   { data, signal }: Pick<StageOptions, 'data' | 'signal'>,
   rowTokens: number,
+  adapt: OpenDataOptions['adapt'] = (source) => source,
 ): Promise<Sources> {
   if (data === undefined) {
-    const world = worldSource(tokenizer);
+    const world = adapt(worldSource(tokenizer), 'world');
     return { train: world, heldOut: { world }, skipped: [] };
   }
   const { specs, onSkipped, ...options } = data;
-  const opened = await openData(specs, { ...options, tokenizer, windowTokens: rowTokens, signal });
+  const opened = await openData(specs, { ...options, tokenizer, windowTokens: rowTokens, signal, adapt });
   for (const skipped of opened.skipped) onSkipped?.(skipped);
   return opened;
 }

@@ -1,8 +1,8 @@
 /** @file Stage two: a student learns a teacher's distribution on any data. */
-import { QuasarError } from '@quasar/base';
-import { type Checkpoint, disposeParameters, loadCheckpoint } from '@quasar/model';
+import { disposeParameters, loadCheckpoint, readConfig } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
-import { distilObjective } from '../objectives/objective.ts';
+import { evenlyWeighted, withoutTeacher } from '../data/adapted.ts';
+import { type DistilSpec, openObjective } from '../objectives/spec.ts';
 import { forwardFlopsPerToken } from '../runs/costs.ts';
 import { corpusSources } from './corpus.ts';
 import { runStage, type StageOptions, type StageResult, settingsOf } from './stage.ts';
@@ -11,44 +11,41 @@ export interface DistilStageOptions extends StageOptions {
   /** Checkpoint the student starts from. */
   student: string;
   teacher: string;
-  /** Teacher entries per position beside the tail. Default 128, as the contest measures. */
-  topK?: number | undefined;
-  /** Share of cross-entropy in the loss. Default 0.1. */
-  ceShare?: number | undefined;
+  /** Default: forward KL between whole distributions. */
+  objective?: Omit<DistilSpec, 'kind' | 'teacher'> | undefined;
+  /** The teacher knows nothing of the data beside the world: it is learned by cross-entropy alone. Default false. */
+  untaughtData?: boolean | undefined;
 }
+
+/** What brings a student nearest in the same time: `node bench/distil.js`. */
+export const DISTIL_SETTINGS = { matrices: 'muon', learningRate: 5e-3 } as const;
 
 /**
  * Writes the new student as a published checkpoint (BF16) into `directory`.
- * @throws QuasarError train.vocabulary when teacher and student do not share a tokenizer; as `train`, `loadCheckpoint`
+ * @throws QuasarError train.vocabulary when teacher and student do not share a tokenizer; as `train`, `openObjective`,
+ * `loadCheckpoint`
  */
 export async function distil(options: DistilStageOptions): Promise<StageResult> {
-  const loaded: Checkpoint[] = [];
-  const load = (from: string) => {
-    const checkpoint = loadCheckpoint(from, openDevice());
-    loaded.push(checkpoint);
-    return checkpoint;
-  };
+  const device = openDevice();
+  const checkpoint = loadCheckpoint(options.student, device);
   try {
-    const [teacher, checkpoint] = [load(options.teacher), load(options.student)];
-    checkVocabulary(teacher, checkpoint);
-    const settings = settingsOf(options);
-    const { train: source, heldOut, skipped } = await corpusSources(checkpoint.tokenizer, options, settings.T);
-    const { topK = 128, ceShare = 0.1 } = options;
-    const objective = distilObjective(teacher, { topK, ceShare });
-    const objectiveSpec = { kind: 'distil', teacher: options.teacher, topK, ceShare } as const;
-    const flopsBeside = forwardFlopsPerToken(teacher.config, settings.T);
-    const read = { source, heldOut, skipped };
-    const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...read, settings, flopsBeside };
-    return await runStage(stage, options);
+    const objectiveSpec: DistilSpec = { kind: 'distil', teacher: options.teacher, ...options.objective };
+    const objective = await openObjective(objectiveSpec, checkpoint, device);
+    try {
+      const settings = settingsOf(options, DISTIL_SETTINGS);
+      const read = await corpusSources(checkpoint.tokenizer, options, settings.T, (source, kind) => {
+        if (kind === 'world') return evenlyWeighted(source);
+        return options.untaughtData ? withoutTeacher(source) : source;
+      });
+      const teacher = readConfig(options.teacher);
+      const flopsBeside = teacher.ok ? forwardFlopsPerToken(teacher.value, settings.T) : undefined;
+      const parts = { source: read.train, heldOut: read.heldOut, skipped: read.skipped };
+      const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...parts, settings, flopsBeside };
+      return await runStage(stage, options);
+    } finally {
+      objective.dispose?.();
+    }
   } finally {
-    for (const { parameters } of loaded) disposeParameters(parameters);
+    disposeParameters(checkpoint.parameters);
   }
-}
-
-function checkVocabulary(teacher: Checkpoint, student: Checkpoint): void {
-  const refuse = (what: string) =>
-    new QuasarError('train.vocabulary', `distil: ${what}`, { hint: 'teacher and student must share one tokenizer' });
-  const [of, to] = [teacher.config.vocab_size, student.config.vocab_size];
-  if (of !== to) throw refuse(`the teacher has ${of} tokens, the student ${to}`);
-  if (teacher.tokenizer.toJson() !== student.tokenizer.toJson()) throw refuse('the tokenizers differ');
 }

@@ -104,7 +104,6 @@ describe('distil', () => {
     directory: join(root, 'new'),
     steps: 8,
     seed: 'stage',
-    ceShare: 0,
     settings: { B: 1, T: 32, warmupSteps: 1, learningRate: 1e-2 },
   });
 
