@@ -5,13 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  countParameters,
-  disposeParameters,
-  loadBranches,
-  loadCheckpoint,
-  Tokenizer,
-} from '@quasar/model';
+import { countParameters, disposeParameters, loadBranches, loadCheckpoint, Tokenizer } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { graft, recallAccuracy, recallSource, textSource } from '@quasar/train';
 import { linePlot } from './plot.js';

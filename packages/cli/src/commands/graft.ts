@@ -1,5 +1,6 @@
 /** @file `quasar graft`: Quasar branches upon a model that stays as it is. */
-import { Command } from 'commander';
+import { QuasarError } from '@quasar/base';
+import { Command, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
 import { type LongFlags, listOfWholeNumbers, longOptions, recallTable, withLongOptions } from '../long-options.ts';
 import { wholeNumber } from '../options.ts';
@@ -7,7 +8,9 @@ import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } 
 
 interface GraftFlags extends TrainingOptions, LongFlags {
   base: string;
-  layers: number[];
+  layers?: number[];
+  from?: string;
+  objective: 'cross_entropy' | 'mimic';
   heads: number;
   headDim: number;
   conv: number;
@@ -19,14 +22,24 @@ export function graft(): Command {
       new Command('graft')
         .description('Train Quasar branches upon a frozen model on long documents; the branches alone are written.')
         .requiredOption('--base <folder>', 'checkpoint to graft upon, which stays as it is')
-        .requiredOption('--layers <numbers>', 'layers that get a branch, from 0: 1,3', listOfWholeNumbers(0))
+        .option('--layers <numbers>', 'layers that get a fresh branch, from 0: 1,3', listOfWholeNumbers(0))
+        .option('--from <folder>', 'branches upon this base to go on from, in the place of fresh ones')
+        .addOption(
+          new Option('--objective <name>', 'next tokens, or first what the attention beside a branch gives')
+            .choices(['cross_entropy', 'mimic'])
+            .default('cross_entropy'),
+        )
         .option('--heads <number>', 'heads of a branch', wholeNumber(1), 2)
         .option('--head-dim <number>', 'channels of a head, a multiple of 16', wholeNumber(16), 64)
         .option('--conv <number>', 'width of the short convolution of a branch; 0: none', wholeNumber(0), 4),
     ),
   ).action(async (options: GraftFlags, command: Command) => {
     const stages = await import('@quasar/train');
-    const { layers, heads, headDim: head_dim, conv: conv_size } = options;
+    const { layers, from, objective, heads, headDim: head_dim, conv: conv_size } = options;
+    if ((layers === undefined) === (from === undefined)) {
+      throw new QuasarError('usage.invalid_argument', 'graft: give --layers for fresh branches, or --from to go on');
+    }
+    const branches = layers ? { layers, heads, head_dim, conv_size } : fromCaller(from as string);
     const context = contextOf(command);
     const given = await stageOptions(context, options);
     await runTraining(
@@ -36,7 +49,8 @@ export function graft(): Command {
         stages.graft({
           ...{ ...given, ...longOptions(options), ...hooks },
           base: fromCaller(options.base),
-          branches: { layers, heads, head_dim, conv_size },
+          branches,
+          objective,
         }),
       (result) => `${recallTable(result)}\n\nbase weights as before: sha256 ${result.baseDigest}`,
     );

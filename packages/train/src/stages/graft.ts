@@ -8,6 +8,7 @@ import {
   disposeParameters,
   type GraftCheckpoint,
   graftOnto,
+  loadBranches,
   loadCheckpoint,
   saveBranches,
 } from '@quasar/model';
@@ -21,9 +22,10 @@ import { runStage, type StageOptions, settingsOf } from './stage.ts';
 export interface GraftStageOptions extends StageOptions, LongOptions {
   /** Checkpoint to graft upon, trained at `settings.T`. */
   base: string;
-  branches: Branches;
-  /** What the branches learn. Default: cross-entropy. */
-  objective?: ObjectiveSpec | undefined;
+  /** Fresh ones, or a folder with branches upon this base to go on from. */
+  branches: Branches | string;
+  /** Next tokens, or what the attention beside each branch gives: a start for branches that shall learn the other then. */
+  objective?: 'cross_entropy' | 'mimic' | undefined;
 }
 
 export interface GraftResult extends LongResult {
@@ -36,7 +38,7 @@ const SETTINGS = { ...LONG_SETTINGS, learningRate: 2e-3, warmupSteps: 20 };
 
 /**
  * Writes config and branches (BF16) without the base, to be loaded with `loadBranches`.
- * @throws QuasarError train.lengths; model.unsupported where a layer takes no branch; as `train`, `loadCheckpoint`
+ * @throws QuasarError train.lengths; checkpoint.other_base; model.unsupported where a layer takes no branch; as `train`, `loadCheckpoint`
  */
 export async function graft(options: GraftStageOptions): Promise<GraftResult> {
   const device = openDevice();
@@ -47,9 +49,13 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
     const { source, beside, heldOut, skipped, settings } = data;
     const baseDigest = await digestOfWeights(base);
     const recallBefore = await recallByDistance(base, data, options);
-    const grafted = graftOnto(base, options.branches, new Rng(`${options.seed}/branches`));
+    const { branches } = options;
+    const grafted =
+      typeof branches === 'string'
+        ? loadBranches(branches, base)
+        : graftOnto(base, branches, new Rng(`${options.seed}/branches`));
     checkpoint = grafted;
-    const { objective: objectiveSpec = { kind: 'cross_entropy' } } = options;
+    const objectiveSpec: ObjectiveSpec = { kind: options.objective ?? 'cross_entropy' };
     const objective = await openObjective(objectiveSpec, grafted, device);
     const save = (directory: string, _: unknown, metadata: Record<string, string>) =>
       saveBranches(directory, grafted, 'BF16', { metadata: { ...metadata, base: baseDigest } });

@@ -154,4 +154,23 @@ describe('graft', () => {
     expect(evaluations[0]?.heldOut.world?.ce).toBeCloseTo(losses.world?.ce as number, 5);
     expect(evaluations.at(-1)?.heldOut.world?.ce).not.toBe(evaluations[0]?.heldOut.world?.ce);
   });
+
+  it('can begin by mimicking the attention beside, and go on from branches', { timeout: 60_000 }, async () => {
+    const options = {
+      base: given(),
+      seed: 's',
+      lengths: [512],
+      recallDocuments: 2,
+      settings: { ...SMALL, learningRate: 1e-2 },
+    };
+    const first = join(root, 'mimic');
+    const branches = { layers: [1], heads: 1, head_dim: 16 };
+    const mimic = await graft({ ...options, branches, directory: first, steps: 6, objective: 'mimic' });
+    const losses = mimic.evaluations.map(({ heldOut }) => heldOut.world?.mimic as number);
+    expect(losses.at(-1)).toBeLessThan(losses[0] as number);
+    const then = await graft({ ...options, branches: first, directory: join(root, 'then'), steps: 1 });
+    const fresh = await graft({ ...options, branches, directory: join(root, 'fresh'), steps: 1 });
+    expect(then.evaluations[0]).not.toEqual(fresh.evaluations[0]);
+    expect(config(join(root, 'then'))).toEqual(config(first));
+  });
 });
