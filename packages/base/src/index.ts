@@ -1,4 +1,5 @@
 /** @file Floor 0: what every room needs and no room owns: errors, seeded randomness, canonical bytes, atomic files. */
+export { durationText } from './duration.ts';
 export { formatIssues, type Issue, QuasarError, type QuasarErrorOptions, type Result } from './errors.ts';
 export { writeFileAtomic } from './files.ts';
 export { canonicalJson, sha256Hex } from './json.ts';

@@ -1,11 +1,14 @@
 /**
  * @file `--config FILE`: option values from a JSON file, one object per verb: `{"up": {"rounds": 3}, "quiet": true}`.
- * Top-level members that are not verbs are global options. A flag on the command line wins. Unknown names are refused.
+ * Top-level members that are not verbs are global options. A flag on the command line wins. Unknown names are refused. The
+ * `run.json` of a training run is such a file too: its member `run` says what was, and sets nothing.
  */
 import { readFileSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
 import type { Command, Option } from 'commander';
 import { fromCaller } from './context.ts';
+
+const RECORD = 'run';
 
 /** Fills the options of `action` and its parents that the command line left unset. */
 export function applyConfig(action: Command): void {
@@ -17,7 +20,7 @@ export function applyConfig(action: Command): void {
     const values = asObject(level, path, command.name());
     const verbs = new Set(command.commands.map((child) => child.name()));
     for (const [name, value] of Object.entries(values)) {
-      if (!verbs.has(name)) setOption(command, name, value, path);
+      if (!verbs.has(name) && !(depth === 0 && name === RECORD)) setOption(command, name, value, path);
     }
     const next = chain[depth + 1];
     if (next === undefined) return;
@@ -64,6 +67,14 @@ function parseValue(option: Option, value: unknown, path: string): unknown {
       'usage.config_invalid',
       `${path}: "${name}" must be true or false, got ${JSON.stringify(value)}`,
     );
+  }
+  if (Array.isArray(value)) {
+    const { parseArg } = option;
+    const values = parseArg
+      ? value.reduce((before, one) => parseArg(String(one), before), undefined)
+      : value.map(String);
+    // Of an option that is given once, the parser keeps the last value alone.
+    if (option.variadic || Array.isArray(values)) return values;
   }
   if (typeof value !== 'string' && typeof value !== 'number') {
     throw new QuasarError('usage.config_invalid', `${path}: "${name}" must be text or a number`);

@@ -56,6 +56,10 @@ export class Home {
   cacheFolder(name: string): string {
     return join(this.root, 'cache', name);
   }
+  /** Training runs, and pointers to those that lie elsewhere; no part of a net. */
+  get runsFolder(): string {
+    return join(this.root, 'runs');
+  }
   logFile(name: string): string {
     return join(this.root, 'logs', `${name}.log`);
   }

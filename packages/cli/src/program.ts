@@ -1,5 +1,5 @@
 /** @file The command tree: global options and one file per verb. */
-import { Command, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { chain } from './commands/chain.ts';
 import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
@@ -13,6 +13,7 @@ import { hub } from './commands/hub.ts';
 import { miner } from './commands/miner.ts';
 import { model } from './commands/model.ts';
 import { pretrain } from './commands/pretrain.ts';
+import { runs } from './commands/runs.ts';
 import { serve } from './commands/serve.ts';
 import { speedrun } from './commands/speedrun.ts';
 import { tokenizer } from './commands/tokenizer.ts';
@@ -43,7 +44,20 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
-    ...[speedrun(), model(), data(), tokenizer(), pretrain(), distill(), drope(), extend(), graft(), traces(), chat()],
+    ...[
+      speedrun(),
+      model(),
+      data(),
+      tokenizer(),
+      pretrain(),
+      distill(),
+      drope(),
+      extend(),
+      graft(),
+      runs(),
+      traces(),
+      chat(),
+    ],
   ];
   for (const verb of verbs) program.addCommand(verb);
   return harden(program);
@@ -53,12 +67,23 @@ export function createProgram(): Command {
 function harden(command: Command): Command {
   command.exitOverride().configureOutput({ outputError: () => {} });
   command.configureHelp({ showGlobalOptions: true }).allowExcessArguments(false);
+  const required = command.options.filter(({ mandatory }) => mandatory);
+  for (const option of required) option.makeOptionMandatory(false);
   command.hook('preAction', (_, action) => {
     applyConfig(action);
+    // Not before: a required option may stand in the file.
+    if (action === command) requireOptions(action, required);
     applyDevice(action);
   });
   for (const child of command.commands) harden(child);
   return command;
+}
+
+function requireOptions(action: Command, required: readonly Option[]): void {
+  const missing = required.find((option) => action.getOptionValue(option.attributeName()) === undefined);
+  if (!missing) return;
+  const message = `error: required option '${missing.flags}' not specified`;
+  throw new CommanderError(1, 'commander.missingMandatoryOptionValue', message);
 }
 
 /** Through the environment, so that it reaches the processes that `up` starts. */

@@ -1,14 +1,15 @@
 /** @file What `pretrain` and `distill` share: common options, a progress bar, Ctrl-C that saves, the table of losses. */
 import { QuasarError } from '@quasar/base';
-import type { Evaluation, Incident, StepReport, TrainSettings } from '@quasar/train';
+import type { Evaluation, FlagValues, Incident, RunEvent, TrainSettings } from '@quasar/train';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, fromCaller } from './context.ts';
 import { type DataFlags, readSpecs, stageData, withDataOptions } from './data-options.ts';
 import { EXIT } from './exit-codes.ts';
+import { Home } from './home.ts';
 import { wholeNumber } from './options.ts';
 import { listenForStop } from './service.ts';
 import { lossTable } from './ui/loss-table.ts';
-import { startProgress } from './ui/progress.ts';
+import { startTrainingProgress } from './ui/training-progress.ts';
 
 export interface TrainingOptions extends DataFlags {
   out: string;
@@ -95,9 +96,9 @@ export async function stageOptions(context: Context, options: TrainingOptions) {
 const CANCELLED = new Set(['train.cancelled', 'data.cancelled', 'hub.cancelled']);
 
 interface StageHooks {
-  onStep(report: StepReport): void;
-  onEvaluation(evaluation: Evaluation): void;
   onIncident(incident: Incident): void;
+  onEvent(event: RunEvent): void;
+  flags: FlagValues;
   signal: AbortSignal;
 }
 
@@ -123,17 +124,17 @@ export async function runTraining<R extends { evaluations: Evaluation[] }>(
   if (workers > accumulate)
     context.note(`quasar: ${accumulate} of ${workers} workers have work: a step has --accumulate ${accumulate}`);
   const stopping = listenForStop();
-  const progress = startProgress(context, 'training');
+  const { deviceReport } = await import('@quasar/tensor');
+  const { device, threads } = deviceReport();
+  const progress = startTrainingProgress(context, `${device}, ${threads} threads`);
   try {
     const result = await stage({
       signal: stopping.signal,
-      onEvaluation: () => {},
+      flags: context.flags(),
       onIncident: (incident) => tell(context, incident),
-      onStep(report) {
-        const losses = Object.entries(report.metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
-        const left = `${Math.ceil(report.etaMs / 1000)} s left`;
-        const speed = `${Math.round(report.tokensPerSecond)} tokens/s`;
-        progress.update(report.step, report.steps, [`step ${report.step}`, ...losses, speed, left].join('  '));
+      onEvent(event) {
+        if (event.type === 'started') void remember(context, options.out);
+        progress.show(event);
       },
     });
     progress.end();
@@ -150,5 +151,15 @@ export async function runTraining<R extends { evaluations: Evaluation[] }>(
     process.exitCode = EXIT.interrupted;
   } finally {
     stopping.dispose();
+  }
+}
+
+/** For `quasar runs`. A home that cannot be written is no reason not to train. */
+async function remember(context: Context, out: string): Promise<void> {
+  const { registerRun } = await import('@quasar/train');
+  try {
+    registerRun(new Home(context.home).runsFolder, fromCaller(out));
+  } catch (error) {
+    context.note(`quasar: \`quasar runs list\` will not know this run: ${(error as Error).message}`);
   }
 }

@@ -66,12 +66,11 @@ export {
   scanRuns,
 } from './runs/registry.ts';
 export { comparePage } from './runs/report/compare-page.ts';
-export { durationText } from './runs/report/format.ts';
 export { reportPage } from './runs/report/page.ts';
 export { routerLoad } from './runs/router-load.ts';
 export { type FlagValues, hostOf, RunFolder, type RunRecord } from './runs/run-folder.ts';
 export { type NewRun, RunLog } from './runs/run-log.ts';
-export { mainMetric, type RunState, RunSummary } from './runs/run-summary.ts';
+export { mainMetric, type RunEnd, type RunState, RunSummary } from './runs/run-summary.ts';
 export { differingSettings, type SettingValue, settingText } from './runs/settings.ts';
 export { corpusSources, type Sources, type StageData } from './stages/corpus.ts';
 export { digestOfWeights } from './stages/digest.ts';

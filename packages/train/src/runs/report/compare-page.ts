@@ -1,8 +1,9 @@
 /** @file Runs beside each other as one page. */
+import { durationText } from '@quasar/base';
 import { type ComparedRun, type Comparison, compareRuns } from '../compare.ts';
 import { settingText } from '../settings.ts';
 import { pointsOf, smoothedLines } from './figures.ts';
-import { durationText, figure, shortNumber } from './format.ts';
+import { figure, shortNumber } from './format.ts';
 import { escapeHtml, htmlTable } from './html.ts';
 import { linePlot, type PlotLine } from './line-plot.ts';
 import { page, section } from './page.ts';

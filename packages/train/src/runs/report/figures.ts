@@ -1,5 +1,5 @@
 /** @file The plots of one run. */
-import type { Mark, RunSummary } from '../run-summary.ts';
+import { type Mark, mainMetric, type RunSummary } from '../run-summary.ts';
 import { type Bin, type Series, smoothed } from '../series.ts';
 import { bytesText, figure, percent, shortNumber } from './format.ts';
 import { heatMap } from './heat-map.ts';
@@ -26,7 +26,9 @@ export function smoothedLines(name: string, series: Series, color: number): Plot
 
 export function trainingFigures(summary: RunSummary): string[] {
   const marks = plotMarks(summary);
-  const losses = [...summary.metrics].map(([metric, series]) => {
+  const main = mainMetric(Object.fromEntries([...summary.metrics.keys()].map((name) => [name, 0])));
+  const metrics = [...summary.metrics].sort(([a], [b]) => Number(b === main) - Number(a === main));
+  const losses = metrics.map(([metric, series]) => {
     const heldOut = [...summary.heldOut]
       .filter(([name]) => name.endsWith(` ${metric}`))
       .map(([name, { bins }], i): PlotLine => {
@@ -38,7 +40,8 @@ export function trainingFigures(summary: RunSummary): string[] {
         };
       });
     const lines = [...smoothedLines('training', series, 0), ...heldOut];
-    return linePlot({ title: `Loss: ${metric}`, unit: 'nats per token', lines, marks });
+    const title = metric === 'loss' ? 'Loss: all that is minimised' : `Loss: ${metric}`;
+    return linePlot({ title, unit: 'nats per token', lines, marks });
   });
   const hasShare = summary.peakShare.bins.length > 0;
   return [
@@ -59,7 +62,7 @@ export function trainingFigures(summary: RunSummary): string[] {
     }),
     linePlot({
       title: 'Throughput',
-      unit: 'tokens per second',
+      unit: 'tokens per second, mean since the start',
       lines: oneLine(summary.tokensPerSecond, 0),
       from: 0,
       format: shortNumber,

@@ -2,11 +2,12 @@
  * @file `report.html` of a run: one file that needs nothing else, on paper-white or dark, on a desk or a phone. Made from a
  * summary, so its size does not grow with the run.
  */
+import { durationText } from '@quasar/base';
 import type { RunRecord } from '../run-folder.ts';
 import { mainMetric, type RunState, type RunSummary } from '../run-summary.ts';
 import { differingSettings, settingRows, settingText } from '../settings.ts';
 import { describeMark, routerFigures, trainingFigures } from './figures.ts';
-import { bytesText, durationText, figure, percent, shortNumber } from './format.ts';
+import { bytesText, figure, percent, shortNumber } from './format.ts';
 import { escapeHtml, htmlTable } from './html.ts';
 import { SCRIPT, STYLE } from './style.ts';
 

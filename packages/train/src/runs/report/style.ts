@@ -15,8 +15,8 @@ p{margin:4px 0;max-width:75ch}
 .dim,small,figcaption,caption{color:var(--dim)}
 .state{display:inline-block;margin-left:8px;padding:1px 9px;border:1px solid currentColor;border-radius:99px;font-size:13px;vertical-align:3px}
 .state.done,.state.running{color:var(--good)}.state.interrupted{color:var(--warn)}.state.failed,.state.killed{color:var(--bad)}
-dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:1px;margin:18px 0 0;border:1px solid var(--line);border-radius:8px;overflow:hidden;background:var(--line)}
-dl div{padding:9px 12px;background:var(--card)}
+dl{display:flex;flex-wrap:wrap;gap:1px;margin:18px 0 0;border:1px solid var(--line);border-radius:8px;overflow:hidden;background:var(--line)}
+dl div{flex:1 1 150px;padding:9px 12px;background:var(--card)}
 dt{font-size:12px;color:var(--dim)}
 dd{margin:0;font-size:17px;font-variant-numeric:tabular-nums}
 dd small{display:block;font-size:12px}
@@ -42,7 +42,7 @@ ${[0, 1, 2, 3, 4, 5].map((i) => `.c${i}{stroke:var(--c${i});--c:var(--c${i})}`).
 ${[0, 1, 2, 3, 4, 5, 6, 7, 8].map((i) => `path.s${i}{fill:var(--s${i})}i.s${i}{background:var(--s${i})}`).join('')}
 .ramp{display:flex;flex-wrap:wrap;align-items:center;font-size:12px;color:var(--dim)}
 .ramp i{width:16px;height:10px}.ramp span:first-child{margin-right:6px}.ramp span:last-of-type{margin:0 14px 0 6px}
-.scroll{overflow-x:auto;margin-bottom:20px;border:1px solid var(--line);border-radius:8px;background:var(--card)}
+.scroll{width:fit-content;min-width:min(100%,440px);max-width:100%;overflow-x:auto;margin:14px 0 20px;border:1px solid var(--line);border-radius:8px;background:var(--card)}
 table{width:100%;border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 caption{padding:8px 12px;text-align:left;font-size:13px}
 th,td{padding:5px 12px;border-top:1px solid var(--line);text-align:left;font-weight:400;vertical-align:top;overflow-wrap:break-word}
