@@ -1,33 +1,75 @@
-/** @file `quasar distill`: a student learns the distribution of a teacher. */
-import { Command } from 'commander';
+/** @file `quasar distill`: a student learns the distribution of a teacher, or from its traces. */
+import type { DistilStageOptions } from '@quasar/train';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
+import { wholeNumber } from '../options.ts';
 import { runTraining, stageOptions, type TrainingOptions, withTrainingOptions } from '../training-run.ts';
+
+type Objective = NonNullable<DistilStageOptions['objective']>;
 
 interface DistillOptions extends TrainingOptions {
   student: string;
-  teacher: string;
+  teacher?: string;
+  traces?: string;
+  terms?: Objective['terms'];
+  temperature?: number;
+  topK?: number;
+  onPolicy?: number;
   untaughtData?: boolean;
 }
+
+const TERMS = ['forward', 'reverse', 'skew', 'skewReverse', 'js', 'ce'];
 
 export function distill(): Command {
   return withTrainingOptions(
     new Command('distill')
       .description('Train a student on the distribution of a teacher.')
       .requiredOption('--student <folder>', 'checkpoint to start from')
-      .requiredOption('--teacher <folder>', 'checkpoint to learn from')
+      .addOption(new Option('--teacher <folder>', 'checkpoint to learn from').conflicts('traces'))
+      .addOption(new Option('--traces <folder>', 'learn from what `quasar traces make` wrote').conflicts('data'))
+      .option('--terms <list>', `what is added up, such as forward=0.9,ce=0.1; of ${TERMS.join(', ')}`, terms)
+      .option('--temperature <number>', 'of both distributions; distances are multiplied by its square', positive)
+      .option('--top-k <number>', "the teacher's best tokens and one bucket for the rest", wholeNumber(1, 1024))
+      .option('--on-policy <share>', 'share of batches in which the student learns from its own words', positive)
       .option(
         '--untaught-data',
         'learn --data beside the world by cross-entropy alone: the teacher knows nothing of it',
       ),
   ).action(async (options: DistillOptions, command: Command) => {
     const stages = await import('@quasar/train');
-    const student = fromCaller(options.student);
-    const teacher = fromCaller(options.teacher);
+    const { untaughtData, teacher, traces } = options;
     const context = contextOf(command);
-    const given = await stageOptions(context, options);
-    const { untaughtData } = options;
-    await runTraining(context, options, (hooks) =>
-      stages.distil({ ...given, ...hooks, student, teacher, untaughtData }),
-    );
+    const own = {
+      ...{ ...(await stageOptions(context, options)), untaughtData, objective: objectiveOf(options) },
+      student: fromCaller(options.student),
+      teacher: teacher === undefined ? undefined : fromCaller(teacher),
+      traces: traces === undefined ? undefined : fromCaller(traces),
+    };
+    await runTraining(context, options, (hooks) => stages.distil({ ...own, ...hooks }));
   });
+}
+
+function objectiveOf({ terms, temperature, topK, onPolicy }: DistillOptions): Objective {
+  return {
+    ...(terms === undefined ? {} : { terms }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topK === undefined ? {} : { topK }),
+    ...(onPolicy === undefined ? {} : { onPolicy: { share: onPolicy } }),
+  };
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+/** `forward=0.9,ce=0.1` */
+function terms(text: string): Objective['terms'] {
+  const pairs = text.split(',').map((part) => part.split('='));
+  const isGood = pairs.every(
+    ([name = '', factor, ...rest]) => TERMS.includes(name) && factor !== '' && Number(factor) > 0 && rest.length === 0,
+  );
+  if (isGood) return Object.fromEntries(pairs.map(([name, factor]) => [name, Number(factor)]));
+  throw new InvalidArgumentError(`Expected terms such as forward=0.9,ce=0.1, of ${TERMS.join(', ')}.`);
 }

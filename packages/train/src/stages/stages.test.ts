@@ -2,13 +2,16 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LocalTeacher, makeTraceSet } from '@quasar/infer';
 import { expectedTensors, loadCheckpoint, readSafetensorsHeader, SIZES, saveCheckpoint, trainBpe } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseData } from '../data/spec.ts';
+import { worldPrompts } from '../data/trace-prompts.ts';
 import { TINY, TOKENIZER, tinyCheckpoint } from '../testing/tiny.ts';
 import { distil } from './distil.ts';
 import { type PretrainOptions, pretrain } from './pretrain.ts';
+import type { StageOptions } from './stage.ts';
 
 let root: string;
 beforeEach(() => {
@@ -134,5 +137,27 @@ describe('distil', () => {
     const given = await options();
     await expect(distil({ ...given, student: root })).rejects.toMatchObject({ code: 'checkpoint.invalid' });
     await expect(distil({ ...given, teacher: root })).rejects.toMatchObject({ code: 'checkpoint.invalid' });
+  });
+
+  it('learns from traces alone, without the teacher that made them', async () => {
+    const { teacher: _, ...given } = await options();
+    const traces = join(root, 'traces');
+    const teacher = await LocalTeacher.load(join(root, 'teacher'));
+    await makeTraceSet({
+      ...{ directory: traces, teacher, count: 80, mode: 'generate', topK: 16, precision: 'f32', maxNewTokens: 16 },
+      ...{ temperature: 1, topP: 1, seed: 't', untilEnd: false },
+      prompts: worldPrompts(TOKENIZER, { seed: 'prompts', turns: 1, maxPromptTokens: 60 }),
+    });
+    teacher.dispose();
+    const { evaluations } = await distil({ ...given, traces, steps: 30 });
+    const [start, end] = evaluations.map(({ heldOut }) => heldOut.traces?.kl as number);
+    expect(end).toBeLessThan(start as number);
+  });
+
+  it('refuses no teacher, two, and traces beside other data', async () => {
+    const { teacher, ...given } = await options();
+    const data = { specs: [], cacheDirectory: root } as unknown as StageOptions['data'];
+    for (const wrong of [{}, { teacher, traces: root }, { traces: root, data }])
+      await expect(distil({ ...given, ...wrong })).rejects.toMatchObject({ code: 'train.one_teacher' });
   });
 });
