@@ -1,5 +1,5 @@
 /**
- * @file `npm run bench -- [area …] [--json] [--quick] [--no-peers] [--save] [--plot DIR]`: our work beside that of the peers,
+ * @file `npm run bench -- [area …] [--json] [--quick] [--no-peers] [--save] [--plot DIR] [--data FILE]`: our work beside that of the peers,
  * one table per area, with the machine's peak measured in the same run. What each figure counts: bench/README.md.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -47,7 +47,7 @@ process.exit(0);
 async function runArea(name) {
   const { run, title, plot } = await import(`./areas/${name}.js`);
   const rows = [];
-  const context = { device, peers, plan };
+  const context = { device, peers, plan, data: options.data };
   const before = cpuSeconds(peers.pids());
   const startedAtMs = performance.now();
   let peaks = measurePeak();
@@ -90,7 +90,7 @@ async function runArea(name) {
 
 function parseCommand() {
   const usage =
-    'usage: npm run bench -- [area ...] [--json] [--quick] [--no-peers] [--save] [--plot DIR] [--seconds PER_CASE]';
+    'usage: npm run bench -- [area ...] [--json] [--quick] [--no-peers] [--save] [--plot DIR] [--seconds PER_CASE] [--data FILE]';
   try {
     const command = parseArgs({
       allowPositionals: true,
@@ -102,6 +102,7 @@ function parseCommand() {
         save: { type: 'boolean' },
         plot: { type: 'string' },
         seconds: { type: 'string', default: '6' },
+        data: { type: 'string' },
       },
     });
     if (command.values.help) {

@@ -1,10 +1,27 @@
 /**
  * @file Training steps of the softmax transformer of `quasar speedrun`, ours and PyTorch's: the same weights, batches, AdamW and
- * Muon, with equal losses and gradient norms in the first two steps. Counts tokens.
+ * Muon, with equal losses and gradient norms in the first two steps. Counts tokens. With `--data FILE` also the whole run: every
+ * batch once, then bits per byte of the held-out text (minutes).
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Rng } from '@quasar/base';
 import { disposeParameters, initialParameters, tensorTable } from '@quasar/model';
-import { AdamW, crossEntropyObjective, Muon, pack, recipe, trainStep, transformerLike } from '@quasar/train';
+import {
+  AdamW,
+  bitsPerByte,
+  crossEntropyObjective,
+  Muon,
+  pack,
+  learningRate as rateOf,
+  recipe,
+  scoredWindows,
+  setUpSpeedrun,
+  train,
+  trainStep,
+  transformerLike,
+} from '@quasar/train';
 import { Exchange } from '../exchange.js';
 import { agreement, allValues } from '../training.js';
 
@@ -12,8 +29,9 @@ export const title = 'Speedrun: training step of the softmax transformer';
 
 const VOCABULARY = 512;
 
-export async function run({ device, measure, isQuick }) {
+export async function run({ device, measure, add, peers, data, isQuick }) {
   for (const matrices of ['muon', 'adamw']) await steps(device, measure, isQuick ? 2 : 4, matrices);
+  if (data) add(await wholeRun(device, peers, data));
 }
 
 async function steps(device, measure, depth, matrices) {
@@ -64,5 +82,78 @@ async function steps(device, measure, depth, matrices) {
     exchange.close();
     optimizer.dispose();
     disposeParameters(parameters);
+  }
+}
+
+/** The transformer of `quasar speedrun --data FILE`, from its weights over its batches to its bits per byte, in both programs. */
+async function wholeRun(device, peers, path) {
+  const directory = mkdtempSync(join(tmpdir(), 'quasar-bench-speedrun-'));
+  const exchange = new Exchange();
+  try {
+    const data = { kind: 'path', path, weight: 1 };
+    const options = {
+      directory,
+      data,
+      cacheDirectory: join(directory, 'cache'),
+      depth: 4,
+      vocabSize: VOCABULARY,
+      seed: '0',
+    };
+    const { tokenizer, source, heldOut, configs, settings } = await setUpSpeedrun(options);
+    const { B, T, steps, matrices, optimizer } = settings;
+    const config = configs.transformer;
+    const table = tensorTable(config);
+    const parameters = initialParameters(config, device, new Rng('0/init'), tokenizer);
+    const weights = exchange.share('weights', await allValues(table, parameters));
+    const reader = source.open('0/0');
+    const batches = Array.from({ length: steps }, () => pack(reader, B, T));
+    const windows = [...scoredWindows(heldOut, B, T)];
+    const joined = (list, name) => Int32Array.from(list.flatMap((batch) => [...batch[name]]));
+    const checkpoint = { config, parameters, tokenizer };
+    const losses = [];
+    const startedAtMs = performance.now();
+    const trainee = { checkpoint, objective: crossEntropyObjective(), source, settings, directory: null };
+    await train({ ...trainee, onStep: ({ metrics }) => losses.push(metrics.ce) });
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    const ours = await bitsPerByte(checkpoint, heldOut, { B, T });
+    disposeParameters(parameters);
+    const peer = await peers.prepare('torch', {
+      case: 'transformer_run',
+      variant: 'eager',
+      config,
+      table: [...table].map(([name, { shape }]) => [name, shape]),
+      weights,
+      ...Object.fromEntries(
+        ['tokens', 'targets', 'positions'].map((name) => [name, exchange.share(name, joined(batches, name))]),
+      ),
+      ...Object.fromEntries(
+        ['tokens', 'targets'].map((name) => [`held_${name}`, exchange.share(`held_${name}`, joined(windows, name))]),
+      ),
+      heldBytes: ours.bytes,
+      ...{ B, T, matrices, optimizer },
+      rates: batches.map((_, step) => rateOf(settings, step)),
+    });
+    const tokens = steps * B * T;
+    const row = {
+      case: 'whole run',
+      shape: `${steps} steps`,
+      unit: 'token/s',
+      ours: { value: tokens / seconds, seconds },
+    };
+    if ('missing' in peer) return { ...row, peers: { 'torch eager': peer } };
+    const { answer } = peer;
+    await peer.drop();
+    const apart = Math.abs(answer.losses[1] / losses[1] - 1);
+    if (!(apart <= 1e-4))
+      throw new Error(`the second loss is ${answer.losses[1]}, ours ${losses[1]}: not the same model`);
+    const ratio = answer.seconds / seconds;
+    return {
+      ...row,
+      peers: { 'torch eager': { value: tokens / answer.seconds, seconds: answer.seconds, ratio } },
+      note: `bits per byte of ${ours.bytes} held-out bytes: ${ours.bitsPerByte.toFixed(4)}, PyTorch ${answer.bitsPerByte.toFixed(4)}`,
+    };
+  } finally {
+    exchange.close();
+    rmSync(directory, { recursive: true });
   }
 }

@@ -17,7 +17,9 @@ class Training:
         self.B, self.T, self.rates = request["B"], request["T"], request["rates"]
         self.model = Transformer(config, weights_of(request))
         self.angles = turns(config, self.T)
-        self.tokens, self.targets = [load(request[name], (-1, self.B, self.T), numpy.int32).long() for name in ("tokens", "targets")]
+        read = lambda name: load(request[name], (-1, self.B, self.T), numpy.int32).long()
+        self.tokens, self.targets = read("tokens"), without_target(read("targets"))
+        self.positions = read("positions") if "positions" in request else None
         self.parameters = list(self.model.parameters())
         s, matrices = self.s, self.model.matrices() if request["matrices"] == "muon" else []
         moved = {id(parameter) for parameter, _, _ in matrices}
@@ -38,7 +40,7 @@ class Training:
         at = self.done % len(self.tokens)
         lr = self.rates[self.done % len(self.rates)]
         self.model.zero_grad(set_to_none=True)
-        loss = self.model(self.tokens[at], self.targets[at], *self.angles)
+        loss = self.model(self.tokens[at], self.targets[at], *self.context(at))
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.s["clipNorm"])
         self.muon.step(lr)
@@ -49,18 +51,32 @@ class Training:
         return {"ce": loss.item(), "gradientNorm": norm.item()}
 
 
+    def context(self, at):
+        """Rotations and mask of a batch: none where all its rows are one segment."""
+        if self.positions is None or bool((self.positions[at] == torch.arange(self.T)).all()):
+            return self.angles
+        segments = (self.positions[at] == 0).cumsum(1)
+        mask = (segments[:, :, None] == segments[:, None, :]).tril()[:, None]
+        return *[turn[self.positions[at]] for turn in self.angles], mask
+
+
+def without_target(targets):
+    return targets.masked_fill(targets < 0, -100)
+
+
 def transformer(request):
     training = Training(request)
     return training.step, {"steps": [training.step(), training.step()]}
 
 
 def transformer_run(request):
-    """Every batch once; then the held-out windows, whose targets are -100 where they do not count."""
+    """Every batch once; then the held-out windows, whose targets are -1 where they do not count."""
     training = Training(request)
     start = time.perf_counter()
     losses = [training.step()["ce"] for _ in range(len(training.tokens))]
     seconds = time.perf_counter() - start
-    tokens, targets = [load(request[f"held_{name}"], (-1, training.T), numpy.int32).long() for name in ("tokens", "targets")]
+    read = lambda name: load(request[f"held_{name}"], (-1, training.T), numpy.int32).long()
+    tokens, targets = read("tokens"), without_target(read("targets"))
     nats = 0.0
     with torch.no_grad():
         for rows, wanted in zip(tokens.split(training.B), targets.split(training.B)):

@@ -1,5 +1,5 @@
 """A dense softmax transformer in PyTorch: the qwen3_5 family of packages/model with full attention in every layer, for whole
-rows of one segment. Weights have the public names; projections of the same input are joined into one product.
+rows. Weights have the public names; projections of the same input are joined into one product.
 """
 import torch
 import torch.nn.functional as F
@@ -36,11 +36,11 @@ class Transformer(nn.Module):
             layer.compile(dynamic=False, fullgraph=True)
         self.head_loss = torch.compile(head_loss, dynamic=False, fullgraph=True)
 
-    def forward(self, tokens, targets, cosine, sine):
-        """tokens, targets [B, T] -> mean cross-entropy"""
+    def forward(self, tokens, targets, cosine, sine, mask=None):
+        """tokens, targets [B, T] (-100: none) -> mean cross-entropy; mask [B, 1, T, T] where rows have several segments"""
         h = F.embedding(tokens, self.embed)
         for layer in self.layers:
-            h = layer(h, cosine, sine)
+            h = layer(h, cosine, sine, mask)
         return self.head_loss(h, self.norm, self.head, targets, self.eps)
 
     def matrices(self):
@@ -70,7 +70,7 @@ class Layer(nn.Module):
     def projections(self):
         return [(self.qkv, self.rows["qkv"]), (self.o, [len(self.o)]), (self.gate_up, self.rows["gate_up"]), (self.down, [len(self.down)])]
 
-    def forward(self, h, cosine, sine):
+    def forward(self, h, cosine, sine, mask):
         B, T, D = h.shape
         H, E = self.heads, self.width
         q, k, v = (centred_norm(h, self.norm1, self.eps) @ self.qkv.t()).split([2 * H * E, H * E, H * E], -1)
@@ -78,7 +78,7 @@ class Layer(nn.Module):
         q = rotate(centred_norm(q, self.q_norm, self.eps), cosine, sine)
         k = rotate(centred_norm(k.view(B, T, H, E), self.k_norm, self.eps), cosine, sine)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.view(B, T, H, E).transpose(1, 2)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None).transpose(1, 2)
         h = h + (out * gate.sigmoid()).reshape(B, T, H * E) @ self.o.t()
         gate, up = (centred_norm(h, self.norm2, self.eps) @ self.gate_up.t()).chunk(2, -1)
         return h + (F.silu(gate) * up) @ self.down.t()

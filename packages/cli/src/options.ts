@@ -18,3 +18,10 @@ export function walletName(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
   throw new InvalidArgumentError('Expected letters, digits, dots, dashes or underscores.');
 }
+
+/** The dial of `recipe` in @quasar/train. */
+export function depth(text: string): number {
+  const value = wholeNumber(2, 48)(text);
+  if (value % 2 === 0) return value;
+  throw new InvalidArgumentError('Expected an even number: a layer adds 32 channels, and heads have 64.');
+}

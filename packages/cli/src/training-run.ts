@@ -15,44 +15,44 @@ export interface TrainingOptions extends DataFlags {
   out: string;
   steps: number;
   seed: string;
-  rows: number;
-  tokens: number;
+  rows?: number;
+  tokens?: number;
   accumulate: number;
   learningRate?: number;
-  schedule: 'wsd' | 'cosine';
-  optimizer: 'adamw' | 'muon';
-  average: number;
-  saveEvery: number;
-  evaluateEvery: number;
+  schedule?: 'wsd' | 'cosine';
+  optimizer?: 'adamw' | 'muon';
+  average?: number;
+  saveEvery?: number;
+  evaluateEvery?: number;
   recompute?: true;
   workers: number;
 }
 
-const DEFAULT_ROWS = 8;
-const DEFAULT_TOKENS = 256;
-
+/** What is not given is for the stage to say, or for the dial of `pretrain --depth`. */
 export function withTrainingOptions(command: Command): Command {
   return withDataOptions(command, 'what to train on (default: world)')
     .requiredOption('--out <folder>', 'where the checkpoint goes; run again with the same flags to resume')
     .requiredOption('--steps <number>', 'optimizer steps', wholeNumber(1))
     .option('--seed <text>', 'equal seeds give equal models', '0')
-    .option('--rows <number>', 'rows of a batch', wholeNumber(1), DEFAULT_ROWS)
-    .option('--tokens <number>', 'tokens of a row', wholeNumber(2), DEFAULT_TOKENS)
+    .option('--rows <number>', 'rows of a batch (most stages: 8)', wholeNumber(1))
+    .option('--tokens <number>', 'tokens of a row (most stages: 256)', wholeNumber(2))
     .option('--accumulate <number>', 'batches of an optimizer step, one after the other in memory', wholeNumber(1), 1)
     .option('--learning-rate <number>', 'peak learning rate', share)
     .addOption(
-      new Option('--schedule <name>', 'constant with a linear decay at the end, or half a cosine')
-        .choices(['wsd', 'cosine'])
-        .default('wsd'),
+      new Option('--schedule <name>', 'constant with a linear decay at the end, or half a cosine').choices([
+        'wsd',
+        'cosine',
+      ]),
     )
     .addOption(
-      new Option('--optimizer <name>', 'what moves hidden matrices; all else is moved by AdamW')
-        .choices(['adamw', 'muon'])
-        .default('adamw'),
+      new Option('--optimizer <name>', 'what moves hidden matrices; all else is moved by AdamW').choices([
+        'adamw',
+        'muon',
+      ]),
     )
-    .option('--average <decay>', 'keep a moving average of the weights, such as 0.99', share, 0)
-    .option('--save-every <number>', 'steps between resume points', wholeNumber(1), 50)
-    .option('--evaluate-every <number>', 'steps between held-out losses; 0: start and end', wholeNumber(0), 0)
+    .option('--average <decay>', 'keep a moving average of the weights, such as 0.99', share)
+    .option('--save-every <number>', 'steps between resume points (default: 50)', wholeNumber(1))
+    .option('--evaluate-every <number>', 'steps between held-out losses; 0: start and end (default: 0)', wholeNumber(0))
     .option('--recompute', 'less memory for a third more time; changes no bit')
     .option(
       '--workers <number>',
@@ -70,16 +70,17 @@ function share(text: string): number {
 
 /** What the stages take from the flags, without members that were not given. */
 export async function stageOptions(context: Context, options: TrainingOptions) {
+  const { rows, tokens, learningRate, schedule, optimizer, average, saveEvery, evaluateEvery } = options;
   const settings: Partial<TrainSettings> = {
-    B: options.rows,
-    T: options.tokens,
     accumulate: options.accumulate,
-    schedule: options.schedule,
-    matrices: options.optimizer,
-    averageDecay: options.average,
-    saveEvery: options.saveEvery,
-    evaluateEvery: options.evaluateEvery,
-    ...(options.learningRate === undefined ? {} : { learningRate: options.learningRate }),
+    ...(rows === undefined ? {} : { B: rows }),
+    ...(tokens === undefined ? {} : { T: tokens }),
+    ...(learningRate === undefined ? {} : { learningRate }),
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(optimizer === undefined ? {} : { matrices: optimizer }),
+    ...(average === undefined ? {} : { averageDecay: average }),
+    ...(saveEvery === undefined ? {} : { saveEvery }),
+    ...(evaluateEvery === undefined ? {} : { evaluateEvery }),
   };
   return {
     directory: fromCaller(options.out),

@@ -11,7 +11,7 @@ interface DistillOptions extends TrainingOptions {
   student: string;
   teacher?: string;
   traces?: string;
-  terms?: Objective['terms'];
+  terms?: string;
   temperature?: number;
   topK?: number;
   onPolicy?: number;
@@ -27,7 +27,7 @@ export function distill(): Command {
       .requiredOption('--student <folder>', 'checkpoint to start from')
       .addOption(new Option('--teacher <folder>', 'checkpoint to learn from').conflicts('traces'))
       .addOption(new Option('--traces <folder>', 'learn from what `quasar traces make` wrote').conflicts('data'))
-      .option('--terms <list>', `what is added up, such as forward=0.9,ce=0.1; of ${TERMS.join(', ')}`, terms)
+      .option('--terms <list>', `what is added up, such as forward=0.9,ce=0.1; of ${TERMS.join(', ')}`, termList)
       .option('--temperature <number>', 'of both distributions; distances are multiplied by its square', positive)
       .option('--top-k <number>', "the teacher's best tokens and one bucket for the rest", wholeNumber(1, 1024))
       .option('--on-policy <share>', 'share of batches in which the student learns from its own words', positive)
@@ -51,7 +51,7 @@ export function distill(): Command {
 
 function objectiveOf({ terms, temperature, topK, onPolicy }: DistillOptions): Objective {
   return {
-    ...(terms === undefined ? {} : { terms }),
+    ...(terms === undefined ? {} : { terms: termsOf(terms) }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topK === undefined ? {} : { topK }),
     ...(onPolicy === undefined ? {} : { onPolicy: { share: onPolicy } }),
@@ -64,12 +64,18 @@ function positive(text: string): number {
   throw new InvalidArgumentError('Expected a number above 0.');
 }
 
-/** `forward=0.9,ce=0.1` */
-function terms(text: string): Objective['terms'] {
-  const pairs = text.split(',').map((part) => part.split('='));
-  const isGood = pairs.every(
-    ([name = '', factor, ...rest]) => TERMS.includes(name) && factor !== '' && Number(factor) > 0 && rest.length === 0,
-  );
-  if (isGood) return Object.fromEntries(pairs.map(([name, factor]) => [name, Number(factor)]));
+/** `forward=0.9,ce=0.1`; stays text, as a run remembers it. */
+function termList(text: string): string {
+  const isGood = Object.entries(termsOf(text)).every(([name, factor]) => TERMS.includes(name) && factor > 0);
+  if (isGood) return text;
   throw new InvalidArgumentError(`Expected terms such as forward=0.9,ce=0.1, of ${TERMS.join(', ')}.`);
+}
+
+function termsOf(text: string): Record<string, number> {
+  return Object.fromEntries(
+    text.split(',').map((part) => {
+      const [name = '', factor, ...rest] = part.split('=');
+      return [name.trim(), rest.length === 0 ? Number(factor) : Number.NaN];
+    }),
+  );
 }

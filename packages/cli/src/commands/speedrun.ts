@@ -2,10 +2,10 @@
 import { basename, join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import type { SpeedrunModel, SpeedrunPlan, SpeedrunResult, SpeedrunRow } from '@quasar/train';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { type Context, contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { wholeNumber } from '../options.ts';
+import { depth, wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
 import { type Progress, startProgress } from '../ui/progress.ts';
 import { table } from '../ui/table.ts';
@@ -23,7 +23,7 @@ export function speedrun(): Command {
     .description('Train a Quasar on your text in minutes, and an equal transformer beside it. Run again to resume.')
     .requiredOption('--data <path>', 'a text of some hundred kilobytes or more: a file, or a folder of files')
     .option('--out <folder>', 'where both models go (default: <home>/speedrun/<data>-<depth>)')
-    .option('--depth <number>', 'layers, an even number: size, learning rate, batch and length follow', evenNumber, 4)
+    .option('--depth <number>', 'layers, an even number: size, learning rate, batch and length follow', depth, 4)
     .option('--vocabulary <number>', 'tokens of the tokenizer', wholeNumber(264, 2 ** 16), 512)
     .option('--seed <text>', 'equal seeds give equal models', '0')
     .action(async (options: SpeedrunFlags, command: Command) => run(options, contextOf(command)));
@@ -73,12 +73,6 @@ async function run(options: SpeedrunFlags, context: Context): Promise<void> {
     stopping.dispose();
   }
 }
-
-const evenNumber = (text: string): number => {
-  const value = wholeNumber(2, 48)(text);
-  if (value % 2 === 0) return value;
-  throw new InvalidArgumentError('Expected an even number: heads are 64 channels wide, layers add 32.');
-};
 
 function planText({ vocabulary, steps, tokens, parameters, predictedMs }: SpeedrunPlan): string {
   const size = (model: SpeedrunModel) => `${model} of ${(parameters[model] / 1e6).toFixed(2)} M parameters`;

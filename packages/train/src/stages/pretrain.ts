@@ -13,11 +13,13 @@ import {
 } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { crossEntropyObjective } from '../objectives/objective.ts';
+import { recipe } from '../recipe.ts';
 import { corpusSources } from './corpus.ts';
 import { runStage, type StageOptions, type StageResult, settingsOf } from './stage.ts';
 
 export interface PretrainOptions extends StageOptions {
-  size: SizeName;
+  /** A name, or the depth of a `recipe`, whose settings then hold where `settings` says nothing. */
+  size: SizeName | { depth: number };
   tokenizer: Tokenizer;
   /** `F32` to go on training from, `BF16` to publish. */
   dtype?: 'F32' | 'BF16' | undefined;
@@ -27,7 +29,11 @@ export interface PretrainOptions extends StageOptions {
 export async function pretrain(options: PretrainOptions): Promise<StageResult> {
   const { size, tokenizer, seed, dtype = 'BF16' } = options;
   const { bos: begin, end } = tokenizer.specials;
-  const config = withTokens<ModelConfig>(SIZES[size], { begin, end });
+  const { config: plain, settings: own } =
+    typeof size === 'object'
+      ? recipe({ ...size, vocabSize: tokenizer.vocabSize })
+      : { config: SIZES[size], settings: {} };
+  const config = withTokens<ModelConfig>(plain, { begin, end });
   if (tokenizer.vocabSize > config.vocab_size) {
     throw new QuasarError(
       'train.vocabulary',
@@ -35,7 +41,7 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
       { hint: 'train a smaller tokenizer' },
     );
   }
-  const settings = settingsOf(options);
+  const settings = settingsOf(options, own);
   const { train: source, heldOut, skipped } = await corpusSources(tokenizer, options, settings.T);
   const parameters = initialParameters(config, openDevice(), new Rng(`${seed}/init`), tokenizer);
   const checkpoint: Checkpoint = { config, parameters, tokenizer };

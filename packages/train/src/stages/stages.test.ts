@@ -8,6 +8,7 @@ import { openDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseData } from '../data/spec.ts';
 import { worldPrompts } from '../data/trace-prompts.ts';
+import { recipe } from '../recipe.ts';
 import { TINY, TOKENIZER, tinyCheckpoint } from '../testing/tiny.ts';
 import { distil } from './distil.ts';
 import { type PretrainOptions, pretrain } from './pretrain.ts';
@@ -76,6 +77,16 @@ describe('pretrain', () => {
       expect(readFileSync(join(root, 'stopped', file)).equals(readFileSync(join(root, 'whole', file))), file).toBe(
         true,
       );
+  });
+
+  it('takes a depth in place of a name, and settings over those of the dial', async () => {
+    await pretrain({ ...options('depth'), size: { depth: 2 }, steps: 1, settings: { B: 1, T: 16 } });
+    const { config } = loadCheckpoint(join(root, 'depth'), openDevice('auto'));
+    const { bos, end } = TOKENIZER.specials;
+    const dial = recipe({ depth: 2, vocabSize: TOKENIZER.vocabSize });
+    expect(config).toEqual({ ...dial.config, bos_token_id: bos, eos_token_id: end });
+    const { run } = JSON.parse(readFileSync(join(root, 'depth', 'run', 'run.json'), 'utf8'));
+    expect(run.settings).toMatchObject({ ...dial.settings, B: 1, T: 16, steps: 1 });
   });
 
   it('refuses data without text', async () => {
