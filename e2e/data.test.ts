@@ -69,11 +69,13 @@ it('a data set of the hub trains a tokenizer and a model, pinned to its revision
     expect(readFileSync(vocabulary, 'utf8')).toContain('sentence');
     const trained = await quasar(
       ...['pretrain', '--tokenizer', vocabulary, '--out', at('model'), '--steps', '2', '--rows', '2', '--tokens', '32'],
-      ...['--data', 'hf:alice/lines@0.5', '--data', 'world@0.5', '--json', ...home],
+      ...['--data', 'hf:alice/lines@0.5', 'world@0.5', '--json', ...home],
     );
     expect(trained.code, trained.stderr).toBe(0);
     const { evaluations } = JSON.parse(trained.stdout.trim().split('\n').at(-1) as string);
     expect(Object.keys(evaluations[0].heldOut).sort()).toEqual(['text', 'world']);
+    const { run } = JSON.parse(readFileSync(join(at('model'), 'run', 'run.json'), 'utf8'));
+    expect(run.data.specs).toEqual([`hf:alice/lines@${revision}@0.5`, 'world@0.5']);
   } finally {
     delete process.env.HF_ENDPOINT;
     await hub.close();

@@ -22,7 +22,7 @@ export const DATA_HELP =
 
 /** @param what begins the help of `--data` */
 export function withDataOptions(command: Command, what: string): Command {
-  return withDataDetails(command.option('--data <what>', `${what}; can be given again: ${DATA_HELP}`, collect));
+  return withDataDetails(command.option('--data <what...>', `${what}: ${DATA_HELP}`));
 }
 
 export function withDataDetails(command: Command): Command {
@@ -31,14 +31,12 @@ export function withDataDetails(command: Command): Command {
     .option('--data-limit <MiB>', 'of a data set of the hub, how much to download', wholeNumber(1), DEFAULT_LIMIT_MIB);
 }
 
-export function collect(value: string, before?: string[]): string[] {
-  return [...(before ?? []), value];
-}
-
 /** Paths count from where the user is. @throws data.bad_spec */
-export async function readSpecs(texts: readonly string[]): Promise<DataSpec[]> {
+export async function readSpecs(texts: string | readonly string[]): Promise<DataSpec[]> {
   const { parseData } = await import('@quasar/train');
-  return parseData(texts).map((spec) => (spec.kind === 'path' ? { ...spec, path: fromCaller(spec.path) } : spec));
+  return parseData([texts].flat()).map((spec) =>
+    spec.kind === 'path' ? { ...spec, path: fromCaller(spec.path) } : spec,
+  );
 }
 
 /** Half as much text as conversations of the world, unless `world` is among the specs. */

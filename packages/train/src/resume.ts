@@ -36,6 +36,11 @@ export interface Progress {
   evaluations: Evaluation[];
 }
 
+/** Whether a run in this folder can go on. */
+export function hasResume(directory: string): boolean {
+  return existsSync(join(directory, RESUME_FILE));
+}
+
 /** Removes the resume point of a finished run. */
 export function clearResume(directory: string): void {
   rmSync(join(directory, RESUME_FILE), { force: true });

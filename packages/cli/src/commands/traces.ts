@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf, fromCaller } from '../context.ts';
-import { collect, DATA_HELP, withDataDetails } from '../data-options.ts';
+import { DATA_HELP, withDataDetails } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { netUrls } from '../net-options.ts';
@@ -40,9 +40,10 @@ function make(): Command {
     .option('--tokenizer <file>', `tokenizer.json of the student, for --url (default: ${DEFAULT_TOKENIZER})`)
     .option('--count <number>', 'traces in all (default: 1000, or the lines of --prompts)', wholeNumber(1))
     .addOption(
-      new Option('--data <what>', `prompts are pieces of this, in place of questions of the world: ${DATA_HELP}`)
-        .argParser(collect)
-        .conflicts('prompts'),
+      new Option(
+        '--data <what...>',
+        `prompts are pieces of this, in place of questions of the world: ${DATA_HELP}`,
+      ).conflicts('prompts'),
     )
     .option('--prompts <file>', 'prompts are the lines of this file: {"messages": [...]} or {"prompt": "..."}')
     .option('--given', 'let the teacher judge what follows the prompts, instead of going on by itself')

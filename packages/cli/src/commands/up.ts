@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { requireAssets } from '../assets.ts';
 import { contextOf } from '../context.ts';
-import { collect, DATA_HELP, readSpecs } from '../data-options.ts';
+import { DATA_HELP, readSpecs } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
@@ -24,7 +24,7 @@ export function up(): Command {
       'end after this many rounds, when every scripted submission has its verdict',
       wholeNumber(1),
     )
-    .option('--data <what>', `what the miners train on beside the world; can be given again: ${DATA_HELP}`, collect)
+    .option('--data <what...>', `what the miners train on beside the world: ${DATA_HELP}`)
     .option('--fresh', 'forget the net of this home and start a new one')
     .option('--port <number>', 'port of the dashboard and the API (default: 2424 or the next free one)', port)
     .option('--hub-port <number>', 'port of the hub (default: 2425 or the next free one)', port)

@@ -25,7 +25,7 @@ interface EventFields {
     resumedAtStep: number | null;
     workers: number;
     settings: Record<string, unknown>;
-    data: { name: string; fingerprint?: string | undefined };
+    data: { name: string; fingerprint?: string | undefined; specs?: string[] | undefined };
   };
   step: {
     /** Optimizer steps done, of `steps`. */

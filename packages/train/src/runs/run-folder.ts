@@ -37,7 +37,8 @@ export interface RunRecord {
   settings: Record<string, unknown>;
   /** What the settings of this stage are when nothing is chosen. */
   defaults: Record<string, unknown>;
-  data: { name: string; fingerprint?: string | undefined };
+  /** `specs`: what reads the same again as `--data`. */
+  data: { name: string; fingerprint?: string | undefined; specs?: string[] | undefined };
   /** `digest`: of what the run starts from (a seed names a fresh model). */
   model: { family: string; parameters: number; digest?: string | undefined };
 }

@@ -129,7 +129,7 @@ export class RunRecorder {
 
   #begin(resumedAtStep: number | null): void {
     this.#hasBegun = true;
-    const { name: stage, checkpoint, source, settings, from } = this.#stage;
+    const { name: stage, checkpoint, source, settings, from, specs } = this.#stage;
     const { config } = checkpoint;
     const { total, active } = countParameters(config);
     const tokensLeft = (settings.steps - (resumedAtStep ?? 0)) * this.#stepTokens;
@@ -140,7 +140,7 @@ export class RunRecorder {
         host: hostOf(deviceOf(checkpoint)),
         settings: { ...settings },
         defaults: { ...TRAIN_DEFAULTS },
-        data: { name: source.name, fingerprint: source.fingerprint },
+        data: { name: source.name, fingerprint: source.fingerprint, specs },
         model: { family: config.model_type, parameters: total, digest: from },
         flags: this.#options.flags,
       },

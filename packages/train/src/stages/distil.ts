@@ -54,7 +54,7 @@ export async function distil(options: DistilStageOptions): Promise<StageResult> 
           : tracedSources(traces, checkpoint.tokenizer);
       const config = teacher === undefined ? null : readConfig(teacher);
       const flopsBeside = config?.ok ? forwardFlopsPerToken(config.value, settings.T) : undefined;
-      const parts = { source: read.train, heldOut: read.heldOut, skipped: read.skipped };
+      const parts = { source: read.train, heldOut: read.heldOut, skipped: read.skipped, specs: read.specs };
       const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...parts, settings, flopsBeside };
       return await runStage(stage, options);
     } finally {

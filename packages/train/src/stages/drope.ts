@@ -35,12 +35,23 @@ export async function drope(options: DropeOptions): Promise<DropeResult> {
   try {
     const checkpoint: Checkpoint = { ...given, config: withoutPositions(given.config) };
     const settings = settingsOf(options, SETTINGS);
-    const { train: source, heldOut, skipped } = await corpusSources(given.tokenizer, options, settings.T);
+    const { train: source, heldOut, skipped, specs } = await corpusSources(given.tokenizer, options, settings.T);
     const objective = crossEntropyObjective();
     const from = await digestOfWeights(given);
     const before = await heldOutLosses({ checkpoint: given, objective }, heldOut, settings);
     const objectiveSpec = { kind: 'cross_entropy' } as const;
-    const stage = { name: 'drope', checkpoint, objective, objectiveSpec, source, heldOut, skipped, settings, from };
+    const stage = {
+      name: 'drope',
+      checkpoint,
+      objective,
+      objectiveSpec,
+      source,
+      heldOut,
+      skipped,
+      specs,
+      settings,
+      from,
+    };
     const result = await runStage(stage, options);
     return { ...result, before };
   } finally {

@@ -33,13 +33,13 @@ export async function extend(options: ExtendOptions): Promise<LongResult> {
     const config = withLength(given.config, options.lengths.at(-1) ?? 0);
     const checkpoint: Checkpoint = { ...given, config };
     const data = await longData(given.tokenizer, settingsOf(options, LONG_SETTINGS), options);
-    const { source, beside, heldOut, skipped, settings } = data;
+    const { source, beside, heldOut, skipped, specs, settings } = data;
     const measure = () => recallByDistance(checkpoint, data, options);
     const from = await digestOfWeights(checkpoint);
     const before = await measure();
     const objective = crossEntropyObjective();
     const objectiveSpec = { kind: 'cross_entropy' } as const;
-    const read = { source, beside, heldOut, skipped };
+    const read = { source, beside, heldOut, skipped, specs };
     const stage = { name: 'extend', checkpoint, objective, objectiveSpec, ...read, settings, from };
     const result = await runStage(stage, options);
     return { ...result, recall: { before, after: await measure() } };

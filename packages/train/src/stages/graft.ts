@@ -46,7 +46,7 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
   let checkpoint: GraftCheckpoint | null = null;
   try {
     const data = await longData(base.tokenizer, settingsOf(options, SETTINGS), options);
-    const { source, beside, heldOut, skipped, settings } = data;
+    const { source, beside, heldOut, skipped, specs, settings } = data;
     const baseDigest = await digestOfWeights(base);
     const recallBefore = await recallByDistance(base, data, options);
     const { branches } = options;
@@ -63,7 +63,7 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
     const result = await runStage(
       {
         ...{ name: 'graft', checkpoint: grafted, objective, objectiveSpec, from, save },
-        ...{ source, beside, heldOut, skipped, settings },
+        ...{ source, beside, heldOut, skipped, specs, settings },
       },
       options,
     );

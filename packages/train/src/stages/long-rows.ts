@@ -26,6 +26,7 @@ export interface LongData {
   beside: Lane[];
   heldOut: Record<string, Source>;
   skipped: Sources['skipped'];
+  specs: Sources['specs'];
   /** With as many short batches in a step as it takes to keep their share. */
   settings: TrainSettings;
   /** What held-out needles lie among. */
@@ -41,7 +42,7 @@ const RECALL_SHARE = 0.25;
 export async function longData(
   tokenizer: Tokenizer,
   settings: TrainSettings,
-  options: LongOptions & Pick<StageOptions, 'data' | 'signal'>,
+  options: LongOptions & Pick<StageOptions, 'data' | 'signal'> & { directory?: string },
 ): Promise<LongData> {
   const { lengths, longRows = 1, blockTokens = 4 * settings.T } = options;
   checkLengths(lengths, settings.T);
@@ -67,6 +68,7 @@ export async function longData(
     ],
     heldOut: short.heldOut,
     skipped: short.skipped,
+    specs: short.specs,
     settings: { ...settings, accumulate: Math.max(settings.accumulate, enough) },
     filler: textOf(long.heldOut),
   };

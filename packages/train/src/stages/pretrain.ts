@@ -42,14 +42,14 @@ export async function pretrain(options: PretrainOptions): Promise<StageResult> {
     );
   }
   const settings = settingsOf(options, own);
-  const { train: source, heldOut, skipped } = await corpusSources(tokenizer, options, settings.T);
+  const { train: source, heldOut, skipped, specs } = await corpusSources(tokenizer, options, settings.T);
   const parameters = initialParameters(config, openDevice(), new Rng(`${seed}/init`), tokenizer);
   const checkpoint: Checkpoint = { config, parameters, tokenizer };
   try {
     return await runStage(
       {
         name: 'pretrain',
-        ...{ checkpoint, source, heldOut, skipped, settings },
+        ...{ checkpoint, source, heldOut, skipped, specs, settings },
         objective: crossEntropyObjective(),
         objectiveSpec: { kind: 'cross_entropy' },
         save: (directory, trained, metadata) => saveCheckpoint(directory, trained, dtype, metadata),

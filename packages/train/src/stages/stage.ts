@@ -56,6 +56,8 @@ export type Stage = Pick<
   TrainRun,
   'checkpoint' | 'objective' | 'source' | 'beside' | 'heldOut' | 'settings' | 'positional' | 'from'
 > & {
+  /** What is read, as `--data` takes it. */
+  specs?: string[] | undefined;
   /** What was passed over in the data. */
   skipped?: readonly SkippedData[] | undefined;
   /** Of `objective`, for worker processes. */
@@ -74,7 +76,7 @@ export type Stage = Pick<
  */
 export async function runStage(stage: Stage, options: StageOptions): Promise<StageResult> {
   const { directory, steps, seed, recompute, workers = 1, signal } = options;
-  const { save = saveBf16, name, flopsBeside, objectiveSpec, skipped: _, ...run } = stage;
+  const { save = saveBf16, name, flopsBeside, objectiveSpec, skipped: _skipped, specs: _specs, ...run } = stage;
   const recorder = await RunRecorder.open(stage, options);
   try {
     const folder = recorder.folder.root;
