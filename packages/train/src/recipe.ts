@@ -19,7 +19,7 @@ const ROW = 256;
 const ROWS_PER_LAYER = 4;
 /** Twenty would make the most of the arithmetic (Hoffmann et al. 2022) where text is plenty; here minutes count. */
 const TOKENS_PER_PARAMETER = 2;
-/** Peak at a width of 128, for Quasar and transformer alike: the best of 2, 4, 8 and 12e-3 in trials of 200 to 300 steps. */
+/** Peak at a width of 128, for Quasar and transformer alike: the best of 2, 4 and 12e-3 in trials of 200 to 300 steps. */
 const LEARNING_RATE = 4e-3;
 
 /** A dense Quasar of this depth, an even number, whose state forgets at a learned rate; and settings to train it. */
