@@ -73,6 +73,8 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
     steps: options.steps,
     seed: options.seed,
     data: options.data,
+    // The teacher has never seen the user's text: on it, the text itself is what to learn.
+    untaughtData: true,
     settings: { B: ROWS, T: ROW_TOKENS, learningRate, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
     onStep,
     onEvaluation,
