@@ -1,7 +1,7 @@
 /** @file Floor 0: what every room needs and no room owns: errors, seeded randomness, canonical bytes, atomic files. */
 export { durationText } from './duration.ts';
 export { formatIssues, type Issue, QuasarError, type QuasarErrorOptions, type Result } from './errors.ts';
-export { writeFileAtomic } from './files.ts';
+export { createFile, discardFile, writeFileAtomic } from './files.ts';
 export { canonicalJson, sha256Hex } from './json.ts';
 export { endAll, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 export { Rng } from './rng.ts';

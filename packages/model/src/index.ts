@@ -11,6 +11,7 @@ export {
   readConfigFile,
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
+export { checkpointDigest } from './checkpoint/digest.ts';
 export { type InitOptions, initCheckpoint } from './checkpoint/init-checkpoint.ts';
 export type { LoadOptions } from './checkpoint/load-tensors.ts';
 export type { NameMap } from './checkpoint/names.ts';

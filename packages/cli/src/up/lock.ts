@@ -2,8 +2,17 @@
  * @file One supervisor per home. The lock file names the supervisor and its children, so that the next one can tell a
  * running net from one that was killed, and wait for orphans before it takes their ports and files.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { endAll, identify, isAlive, type ProcessIdentity, QuasarError, writeFileAtomic } from '@quasar/base';
+import { readFileSync, rmSync } from 'node:fs';
+import {
+  createFile,
+  discardFile,
+  endAll,
+  identify,
+  isAlive,
+  type ProcessIdentity,
+  QuasarError,
+  writeFileAtomic,
+} from '@quasar/base';
 
 /** Orphans stop when their channel closes; training ends at the next step. */
 const ORPHAN_GRACE_MS = 8000;
@@ -28,12 +37,7 @@ export class HomeLock {
   static async take(path: string): Promise<HomeLock> {
     const lock = new HomeLock(path);
     for (;;) {
-      try {
-        writeFileSync(path, lock.#content([]), { flag: 'wx' });
-        return lock;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
+      if (createFile(path, lock.#content([]))) return lock;
       const old = readLock(path);
       if (old !== null && isAlive(old.supervisor)) {
         throw new QuasarError('usage.home_locked', `another quasar up (pid ${old.supervisor.pid}) runs on this home`, {
@@ -41,7 +45,7 @@ export class HomeLock {
         });
       }
       if (old !== null) await endAll(old.children, ORPHAN_GRACE_MS);
-      discard(path);
+      discardFile(path);
     }
   }
 
@@ -65,15 +69,4 @@ function readLock(path: string): LockContent | null {
   } catch {
     return null;
   }
-}
-
-/** By rename, so that of two supervisors that find the same dead lock only one removes it. */
-function discard(path: string): void {
-  const aside = `${path}.${process.pid}`;
-  try {
-    renameSync(path, aside);
-  } catch {
-    return;
-  }
-  rmSync(aside, { force: true });
 }

@@ -1,9 +1,6 @@
 /** @file A teacher on this machine: a checkpoint of any family. */
-import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { canonicalJson, QuasarError, sha256Hex } from '@quasar/base';
-import { CHECKPOINT_FILES, type Tokenizer } from '@quasar/model';
+import { QuasarError } from '@quasar/base';
+import { checkpointDigest, type Tokenizer } from '@quasar/model';
 import { Engine } from '../engine.ts';
 import { concatTop } from '../top-k.ts';
 import type { GivenText, TopK, Trace } from '../types.ts';
@@ -34,7 +31,7 @@ export class LocalTeacher implements Teacher {
   /** @throws QuasarError as `Engine.load` */
   static async load(directory: string, options: EngineOptions = {}): Promise<LocalTeacher> {
     const engine = await Engine.load(directory, options);
-    return new LocalTeacher(engine, await weightsDigest(directory));
+    return new LocalTeacher(engine, await checkpointDigest(directory));
   }
 
   get tokenizer(): Tokenizer {
@@ -101,18 +98,4 @@ function entriesOf({ k, ids, logprobs }: TopK, row: number, vocabSize: number) {
     const id = ids[row * k + i]!;
     return { id: id < vocabSize ? id : null, logprob: logprobs[row * k + i]! };
   });
-}
-
-/** Of config and weights: every file that makes the model, in the order of their names. */
-async function weightsDigest(directory: string): Promise<string> {
-  const names = readdirSync(directory).filter(
-    (name) => name === CHECKPOINT_FILES.config || /^model.*\.safetensors$/.test(name),
-  );
-  const digests: Record<string, string> = {};
-  for (const name of names) {
-    const hash = createHash('sha256');
-    for await (const bytes of createReadStream(join(directory, name))) hash.update(bytes);
-    digests[name] = hash.digest('hex');
-  }
-  return sha256Hex(canonicalJson(digests));
 }

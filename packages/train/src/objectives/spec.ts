@@ -1,9 +1,6 @@
 /** @file Objectives as plain JSON: what a run's settings hold, and what another process opens again. */
-import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
-import { type Checkpoint, disposeParameters, loadCheckpoint } from '@quasar/model';
+import { type Checkpoint, checkpointDigest, disposeParameters, loadCheckpoint } from '@quasar/model';
 import type { Device } from '@quasar/tensor';
 import { type DistilOptions, distilObjective } from './distil.ts';
 import { mimicObjective } from './mimic.ts';
@@ -45,7 +42,7 @@ async function openDistil(
   if (folder === undefined) return distilObjective(null, options);
   const teacher = loadCheckpoint(folder, device, { dtype: 'stored' });
   try {
-    const fingerprint = await digestOf(folder);
+    const fingerprint = await checkpointDigest(folder);
     checkVocabulary(teacher, student);
     const objective = distilObjective(teacher, options, student.config);
     return {
@@ -60,15 +57,4 @@ async function openDistil(
     disposeParameters(teacher.parameters);
     throw error;
   }
-}
-
-/** SHA-256 over the config and the weight files of a checkpoint folder, in the order of their names. */
-async function digestOf(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  const names = readdirSync(folder).filter((name) => name === 'config.json' || name.endsWith('.safetensors'));
-  for (const name of names.sort()) {
-    hash.update(`${name}\0`);
-    for await (const part of createReadStream(join(folder, name))) hash.update(part as Buffer);
-  }
-  return hash.digest('hex');
 }

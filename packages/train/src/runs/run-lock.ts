@@ -1,16 +1,11 @@
 /** @file One process trains into a folder at a time; whoever finds the lock of a dead process takes it over. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { identify, isAlive, type ProcessIdentity, QuasarError } from '@quasar/base';
+import { readFileSync } from 'node:fs';
+import { createFile, discardFile, identify, isAlive, type ProcessIdentity, QuasarError } from '@quasar/base';
 
 /** @throws QuasarError train.run_active */
 export function takeRunLock(path: string): void {
   for (;;) {
-    try {
-      writeFileSync(path, JSON.stringify(identify(process.pid)), { flag: 'wx' });
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
+    if (createFile(path, JSON.stringify(identify(process.pid)))) return;
     const holder = lockHolder(path);
     if (holder !== null) {
       throw new QuasarError('train.run_active', `process ${holder.pid} is training into this folder (${path})`, {
@@ -18,7 +13,7 @@ export function takeRunLock(path: string): void {
         retry: 'later',
       });
     }
-    discard(path);
+    discardFile(path);
   }
 }
 
@@ -30,15 +25,4 @@ export function lockHolder(path: string): ProcessIdentity | null {
   } catch {
     return null;
   }
-}
-
-/** By rename, so that of two processes that find the same dead lock only one removes it. */
-function discard(path: string): void {
-  const aside = `${path}.${process.pid}`;
-  try {
-    renameSync(path, aside);
-  } catch {
-    return;
-  }
-  rmSync(aside, { force: true });
 }
