@@ -7,3 +7,4 @@ export type { Chain, Commitment, Head, Metagraph, Neuron, Wallet, Weight, Weight
 export { type ChainServer, serveChain } from './server.ts';
 export { SS58_PREFIX, ss58Decode, ss58Encode } from './ss58.ts';
 export { openWallet, verifySignature, walletFromSeed } from './wallet.ts';
+export { type EpochInput, type EpochOutput, runEpoch } from './yuma/index.ts';

@@ -1,0 +1,56 @@
+/**
+ * @file Bonds: the memory of who backed whom early, and the dividends it pays.
+ *
+ * Both versions move towards the present weights by alpha each epoch. Yuma 2 weighs the new part by stake and stores each
+ * column scaled so that its largest entry is 1; Yuma 3 averages the weights themselves, stores them as they are, and
+ * multiplies by stake when it pays.
+ */
+import { div, type Fixed, fromU16, mul, ONE } from './fixed.ts';
+import {
+  dense,
+  type Matrix,
+  normalize,
+  normalizeColumns,
+  type SparseRow,
+  scaleRows,
+  upscaleColumns,
+  type Vector,
+  weightedRowSums,
+} from './matrix.ts';
+
+export interface BondsInput {
+  version: 2 | 3;
+  /** Weights after the bonds penalty. */
+  weights: Matrix;
+  /** Of validators that are active and permitted. */
+  stake: Vector;
+  incentive: Vector;
+  /** As stored: u16 rows. */
+  stored: readonly SparseRow[];
+  /** Columns of uids registered since the last epoch: what is stored there belongs to a former neuron. */
+  isNew: (uid: number) => boolean;
+  /** Share of the old bonds that stays, per million. */
+  movingAverage: number;
+}
+
+/** @returns bonds in [0, 1] as they are stored, and dividends that sum to 1 or are all 0 */
+export function moveBonds(input: BondsInput): { bonds: Matrix; dividends: Vector } {
+  const { stake, incentive, isNew, weights } = input;
+  const n = stake.length;
+  const alpha = ONE - div(input.movingAverage, 1_000_000);
+  const stored = dense(input.stored, n, (_, j) => !isNew(j));
+  if (input.version === 3) {
+    const bonds = movingAverage(weights, stored.map(fromU16), alpha);
+    const totals = weightedRowSums(normalizeColumns(bonds.slice(), n), incentive);
+    return { bonds, dividends: normalize(totals.map((total, i) => mul(stake[i] as number, total))) };
+  }
+  const delta = normalizeColumns(scaleRows(weights, stake), n);
+  const bonds = normalizeColumns(movingAverage(delta, normalizeColumns(stored, n), alpha), n);
+  const dividends = normalize(weightedRowSums(bonds, incentive));
+  return { bonds: upscaleColumns(bonds, n), dividends };
+}
+
+/** alpha * now + (1 - alpha) * before */
+function movingAverage(now: Matrix, before: Matrix, alpha: Fixed): Matrix {
+  return now.map((value, at) => mul(alpha, value) + mul(ONE - alpha, before[at] as number));
+}

@@ -1,0 +1,53 @@
+/**
+ * @file Signed fixed point with 32 fraction bits (I32F32 of the subtensor runtime), held in doubles.
+ *
+ * A number x is the integer v = x * 2^32 in a double, exact while |v| < 2^53, that is |x| < 2^21. Everything an epoch forms
+ * are shares of wholes and sums of at most n of them, far inside; so the runtime's saturation at 2^31 cannot happen here.
+ * Sums are plain `+`, exact and therefore the same in any order. Products and quotients drop what is below 2^-32.
+ */
+
+export type Fixed = number;
+
+export const ONE: Fixed = 2 ** 32;
+export const U16_MAX = 65535;
+
+const HALF_WORD = 2 ** 16;
+const DIV_LIMIT = 2 ** 36;
+
+/**
+ * floor(a * b / 2^32), exact for integers 0 <= a <= 2^32 and |b| <= 2^36.
+ *
+ * With a = 2^16 h + l: a b / 2^32 = (h b + l b / 2^16) / 2^16, and h b is an integer, so flooring the inner quotient first
+ * changes nothing. |l b| and |h b| are at most 2^52, their sum after the shift below 2^53: no double is rounded.
+ */
+export function mul(a: Fixed, b: Fixed): Fixed {
+  const high = Math.floor(a / HALF_WORD);
+  const low = a - high * HALF_WORD;
+  return Math.floor((high * b + Math.floor((low * b) / HALF_WORD)) / HALF_WORD);
+}
+
+/**
+ * floor(a * 2^32 / b) for integers 0 <= a, b < 2^53 whose quotient is below 2^53; 0 when b is 0.
+ *
+ * Let m >= 0 and b > 0 be integers with m + b < 2^53. Then the floor of the rounded double m / b is the floor of the true
+ * quotient q: with k = floor(q) + 1, q is at least 1/b below k, and 1/b > k / 2^53 because k b <= m + b, which is more than
+ * rounding can move a number below k. Two such steps of 16 bits, as in long division, need a and b up to 2^36; larger
+ * operands take BigInt.
+ */
+export function div(a: Fixed, b: Fixed): Fixed {
+  if (b === 0) return 0;
+  if (a >= DIV_LIMIT || b > DIV_LIMIT) return Number((BigInt(a) << 32n) / BigInt(b));
+  const shifted = a * HALF_WORD;
+  const high = Math.floor(shifted / b);
+  return high * HALF_WORD + Math.floor(((shifted - high * b) * HALF_WORD) / b);
+}
+
+/** value / 65535 */
+export function fromU16(value: number): Fixed {
+  return div(value, U16_MAX);
+}
+
+/** floor(x * 65535) within [0, 65535]: how the chain stores a share. */
+export function toU16(x: Fixed): number {
+  return Math.min(U16_MAX, Math.max(0, Math.floor((x * U16_MAX) / ONE)));
+}

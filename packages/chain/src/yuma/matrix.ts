@@ -1,0 +1,109 @@
+/** @file Vectors and square matrices of fixed-point numbers; [i, j] of an n x n matrix is at i * n + j. */
+import { div, type Fixed, mul } from './fixed.ts';
+
+export type Vector = Float64Array;
+export type Matrix = Float64Array;
+
+/** Entries of one row: uid and u16 value, no uid twice. */
+export type SparseRow = readonly (readonly [uid: number, value: number])[];
+
+/** The rows as integers, not yet fixed point; what `keep` refuses and uids from n on stay 0. */
+export function dense(rows: readonly SparseRow[], n: number, keep: (i: number, j: number) => boolean): Matrix {
+  const matrix = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (const [j, value] of rows[i] ?? []) {
+      if (j < n && keep(i, j)) matrix[i * n + j] = value;
+    }
+  }
+  return matrix;
+}
+
+export function sum(x: Vector): Fixed {
+  let total = 0;
+  for (let i = 0; i < x.length; i++) total += x[i] as number;
+  return total;
+}
+
+/** x / total in place; as it is when `total` is 0. */
+export function divideBy(x: Vector, total: Fixed): Vector {
+  if (total !== 0) for (let i = 0; i < x.length; i++) x[i] = div(x[i] as number, total);
+  return x;
+}
+
+export function normalize(x: Vector): Vector {
+  return divideBy(x, sum(x));
+}
+
+/** Rows that sum to 1, in place; rows of zeros stay. Integers become fixed point. */
+export function normalizeRows(matrix: Matrix, n: number): Matrix {
+  for (let i = 0; i < n; i++) normalize(matrix.subarray(i * n, (i + 1) * n));
+  return matrix;
+}
+
+/** Columns that sum to 1, in place; columns of zeros stay. Integers become fixed point. */
+export function normalizeColumns(matrix: Matrix, n: number): Matrix {
+  const totals = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) totals[j] = (totals[j] as number) + (matrix[i * n + j] as number);
+  }
+  return divideColumns(matrix, totals, n);
+}
+
+/** Columns whose largest entry is 1, in place. */
+export function upscaleColumns(matrix: Matrix, n: number): Matrix {
+  const largest = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) largest[j] = Math.max(largest[j] as number, matrix[i * n + j] as number);
+  }
+  return divideColumns(matrix, largest, n);
+}
+
+function divideColumns(matrix: Matrix, divisors: Vector, n: number): Matrix {
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      const value = matrix[i * n + j] as number;
+      if (value !== 0) matrix[i * n + j] = div(value, divisors[j] as number);
+    }
+  }
+  return matrix;
+}
+
+/** s_i m_ij */
+export function scaleRows(matrix: Matrix, s: Vector): Matrix {
+  const n = s.length;
+  return matrix.map((value, at) => (value === 0 ? 0 : mul(s[Math.floor(at / n)] as number, value)));
+}
+
+/** sum_i s_i m_ij: one number per column */
+export function weightedColumnSums(matrix: Matrix, s: Vector): Vector {
+  const n = s.length;
+  const sums = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    const scale = s[i] as number;
+    if (scale === 0) continue;
+    for (let j = 0; j < n; j++) {
+      const value = matrix[i * n + j] as number;
+      if (value !== 0) sums[j] = (sums[j] as number) + mul(scale, value);
+    }
+  }
+  return sums;
+}
+
+/** sum_j m_ij v_j: one number per row */
+export function weightedRowSums(matrix: Matrix, v: Vector): Vector {
+  const n = v.length;
+  const sums = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    let total = 0;
+    for (let j = 0; j < n; j++) {
+      const value = matrix[i * n + j] as number;
+      if (value !== 0) total += mul(v[j] as number, value);
+    }
+    sums[i] = total;
+  }
+  return sums;
+}
+
+export function rowSums(matrix: Matrix, n: number): Vector {
+  return Float64Array.from({ length: n }, (_, i) => sum(matrix.subarray(i * n, (i + 1) * n)));
+}
