@@ -14,13 +14,12 @@ import { startProgress } from '../ui/progress.ts';
 import { broken, copycat } from './scripted.ts';
 
 const DEFAULT_STEPS = 80;
-const DEFAULT_LEARNING_RATE = 2e-3;
 
 interface MinerFlags extends NetOptions, DataFlags {
   name: string;
   from: 'base' | 'king';
   steps: number;
-  learningRate: number;
+  learningRate?: number;
   seed?: string;
   base: string;
   teacher: string;
@@ -41,7 +40,7 @@ function run(): Command {
     .requiredOption('--name <name>', 'name of your wallet and repository', walletName)
     .addOption(new Option('--from <model>', 'what the student starts from').choices(['base', 'king']).default('base'))
     .option('--steps <number>', 'optimizer steps', wholeNumber(1), DEFAULT_STEPS)
-    .option('--learning-rate <number>', 'peak learning rate', rate, DEFAULT_LEARNING_RATE)
+    .option('--learning-rate <number>', 'peak learning rate (default: that of distill, 0.005)', rate)
     .option('--seed <text>', 'of the training (default: the name)')
     .addOption(baseOption())
     .addOption(teacherOption())

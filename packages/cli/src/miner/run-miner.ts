@@ -29,7 +29,8 @@ export interface MinerOptions {
   base: string;
   teacher: string;
   steps: number;
-  learningRate: number;
+  /** At the peak; default: that of the recipe. */
+  learningRate?: number | undefined;
   seed: string;
   data?: StageData | undefined;
   /** Train and submit again although this hotkey has a submission. */
@@ -66,6 +67,7 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
   const king = options.from === 'king' ? await findKing(options.chain, options.hub, options.signal) : null;
   options.onPhase(`distils from ${king === null ? 'the base student' : `the king ${king.repo}`}`);
   const { learningRate, onStep, onEvaluation, signal } = options;
+  const rate = learningRate === undefined ? {} : { learningRate };
   await distil({
     student: king?.directory ?? options.base,
     teacher: options.teacher,
@@ -75,7 +77,7 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
     data: options.data,
     // The teacher has never seen the user's text: on it, the text itself is what to learn.
     untaughtData: true,
-    settings: { B: ROWS, T: ROW_TOKENS, learningRate, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
+    settings: { ...rate, B: ROWS, T: ROW_TOKENS, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
     onStep,
     onEvaluation,
     signal,

@@ -8,6 +8,7 @@ import { traceSource } from '../data/trace-source.ts';
 import { type DistilSpec, openObjective } from '../objectives/spec.ts';
 import { forwardFlopsPerToken } from '../runs/costs.ts';
 import { corpusSources, type Sources } from './corpus.ts';
+import { digestOfWeights } from './digest.ts';
 import { runStage, type StageOptions, type StageResult, settingsOf } from './stage.ts';
 
 export interface DistilStageOptions extends StageOptions {
@@ -55,7 +56,8 @@ export async function distil(options: DistilStageOptions): Promise<StageResult> 
       const config = teacher === undefined ? null : readConfig(teacher);
       const flopsBeside = config?.ok ? forwardFlopsPerToken(config.value, settings.T) : undefined;
       const parts = { source: read.train, heldOut: read.heldOut, skipped: read.skipped, specs: read.specs };
-      const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...parts, settings, flopsBeside };
+      const from = await digestOfWeights(checkpoint);
+      const stage = { name: 'distill', checkpoint, objective, objectiveSpec, ...parts, settings, flopsBeside, from };
       return await runStage(stage, options);
     } finally {
       objective.dispose?.();

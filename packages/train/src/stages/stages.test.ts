@@ -134,6 +134,16 @@ describe('distil', () => {
     expect(inputs()).toEqual(before);
   });
 
+  it('goes on with the student that it began from alone', async () => {
+    const given = await options();
+    const stop = new AbortController();
+    const stopped = distil({ ...given, signal: stop.signal, onStep: ({ step }) => step === 2 && stop.abort() });
+    await expect(stopped).rejects.toMatchObject({ code: 'train.cancelled' });
+    const other = await write('other', tinyCheckpoint('another'));
+    await expect(distil({ ...given, student: other })).rejects.toMatchObject({ code: 'train.resume_mismatch' });
+    await expect(distil(given)).resolves.toBeDefined();
+  });
+
   it('refuses a teacher of another vocabulary or another tokenizer', async () => {
     const given = await options();
     const larger = tinyCheckpoint('larger', undefined, { ...TINY, vocab_size: TINY.vocab_size + 1 });

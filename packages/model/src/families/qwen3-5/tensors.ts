@@ -67,7 +67,9 @@ function deltaNetTensors(config: Qwen35Config): Entries {
     matrix('linear_attn.in_proj_b.weight', [H, D], std),
     matrix('linear_attn.in_proj_a.weight', [H, D], std),
     entry('linear_attn.conv1d.weight', [joined, 1, W], 'matrix', { kind: 'uniform', bound: 1 / Math.sqrt(W) }),
-    entry('linear_attn.dt_bias', [H], 'scalar', constant(1)),
+    // As of the delta nets that the family follows (Dao and Gu 2024): with the 1 that stands in the public code, which is never trained
+    // from its start, a fresh head forgets all within two tokens.
+    entry('linear_attn.dt_bias', [H], 'scalar', { kind: 'inverseSoftplus', low: 1e-3, high: 0.1 }),
     entry('linear_attn.A_log', [H], 'scalar', { kind: 'logUniform', low: 0.01, high: 16 }),
     entry('linear_attn.norm.weight', [config.linear_value_head_dim], 'norm', constant(1)),
     matrix('linear_attn.out_proj.weight', [D, value], std),
