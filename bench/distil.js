@@ -1,8 +1,10 @@
 /**
- * @file `node bench/distil.js [name …] [--seconds N] [--json]`: what brings the shipped base student nearest to the shipped
+ * @file `node bench/distil.js [name …] [--seconds N] [--save FILE] [--json]`: what brings the shipped base student nearest to the shipped
  * teacher in the same time, measured as the contest does: KL(teacher ‖ student) on the teacher's continuations of prompts that
- * no training sees. Time is that of all cores on this work, so that other work on the machine changes nothing.
+ * no training sees. Time is that of all cores on this work, so that other work on the machine changes nothing. `FILE` gets a line
+ * of JSON for each case when it is done; cases that it has, of as many seconds, are not run again.
  */
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootstrapOrExit, root } from '../scripts/bootstrap.js';
@@ -15,8 +17,9 @@ const TRIAL_STEPS = 12;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '60' }, json: { type: 'boolean' } },
+  options: { seconds: { type: 'string', default: '60' }, save: { type: 'string' }, json: { type: 'boolean' } },
 });
+const goalSeconds = Number(options.seconds);
 await bootstrapOrExit();
 const { Engine, makeTraces } = await import('@quasar/infer');
 const { disposeParameters, loadCheckpoint } = await import('@quasar/model');
@@ -111,14 +114,26 @@ async function run(spec, { byReply = false, ...own }, steps) {
   return { seconds, kl };
 }
 
+const saved = options.save !== undefined && existsSync(options.save) ? readFileSync(options.save, 'utf8') : '';
+const done = saved
+  .split('\n')
+  .filter(Boolean)
+  .map((line) => JSON.parse(line));
 const rows = [];
 for (const name of chosen) {
+  const earlier = done.find((row) => row.name === name && row.goalSeconds === goalSeconds);
+  if (earlier) {
+    rows.push(earlier);
+    continue;
+  }
   console.error(`bench: ${name} ...`);
   const [spec, own = {}] = CASES[name];
   const { seconds: trial } = await run(spec, own, TRIAL_STEPS);
-  const steps = Math.max(1, Math.round((Number(options.seconds) * TRIAL_STEPS) / trial));
+  const steps = Math.max(1, Math.round((goalSeconds * TRIAL_STEPS) / trial));
   const { seconds, kl } = await run(spec, own, steps);
-  rows.push({ name, steps, seconds, kl, ratio: kl / before });
+  const row = { name, goalSeconds, steps, seconds, kl, ratio: kl / before };
+  rows.push(row);
+  if (options.save !== undefined) appendFileSync(options.save, `${JSON.stringify(row)}\n`);
 }
 if (options.json) console.log(JSON.stringify({ date: new Date().toISOString(), before, rows }));
 else {

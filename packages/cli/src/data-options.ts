@@ -18,7 +18,7 @@ const DEFAULT_LIMIT_MIB = 2048;
 const HUGGING_FACE = 'https://huggingface.co';
 
 export const DATA_HELP =
-  'a file or folder (text, JSONL, Parquet), hf:owner/name[@revision][:glob], or world; @WEIGHT at the end is its share of the tokens';
+  'a file or folder (text, JSONL, Parquet), hf:owner/name[@revision][:glob], world, or recall (documents that ask for what was said before, among the other data); @WEIGHT at the end is its share of the tokens';
 
 /** @param what begins the help of `--data` */
 export function withDataOptions(command: Command, what: string): Command {

@@ -4,7 +4,7 @@ import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import { type DataFile, listFiles } from './files.ts';
 import { chooseDatasetFiles, downloadDatasetFile } from './hub-files.ts';
-import { type DataSpec, formatSpec } from './spec.ts';
+import { type CorpusSpec, type DataSpec, formatSpec, isCorpus } from './spec.ts';
 
 export interface LocatedFile {
   label: string;
@@ -39,7 +39,7 @@ const PASSAGE_BYTES = { least: 64, most: 4096 };
 const PASSAGES = 32;
 
 /** @throws QuasarError data.unreadable, data.no_text, data.no_dataset, data.too_large; those of the hub client */
-export async function locate(spec: Exclude<DataSpec, { kind: 'world' }>, options: LocateOptions): Promise<Located> {
+export async function locate(spec: CorpusSpec, options: LocateOptions): Promise<Located> {
   if (spec.kind === 'path') {
     const files = listFiles(spec.path).map(
       (file): LocatedFile => ({ label: file.path, sizeBytes: file.sizeBytes, obtain: async () => file }),
@@ -88,14 +88,14 @@ export function totalBytes(files: readonly { sizeBytes: number }[]): number {
 
 /** A short name for each: of one corpus `text`, of several the names of the files. */
 export function nameSpecs(specs: readonly DataSpec[]): string[] {
-  const isOnly = specs.filter(({ kind }) => kind !== 'world').length === 1;
-  const taken = new Set<string>();
+  const isOnly = specs.filter(isCorpus).length === 1;
+  const taken = new Set<string>(['world', 'recall']);
   return specs.map((spec) => {
-    if (spec.kind === 'world') return 'world';
+    if (!isCorpus(spec)) return spec.kind;
     const place = spec.kind === 'hub' ? spec.repo : basename(spec.path, extname(spec.path));
     const wanted = isOnly ? 'text' : place;
     let name = wanted;
-    for (let i = 2; taken.has(name) || name === 'world'; i++) name = `${wanted}-${i}`;
+    for (let i = 2; taken.has(name); i++) name = `${wanted}-${i}`;
     taken.add(name);
     return name;
   });

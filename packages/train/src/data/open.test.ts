@@ -242,6 +242,35 @@ describe('bad data', () => {
   });
 });
 
+describe('documents of recall', () => {
+  const asked = (document: Document) => document.weights.some((weight) => weight > 1);
+
+  it('have as many tokens as asked for, with the other data among them, worded otherwise where held out', async () => {
+    const file = write('lines.jsonl', jsonl(300));
+    const { train, heldOut, specs } = await open(['recall@3', file], { windowTokens: 256 });
+    expect(specs).toEqual(['recall@3', file]);
+    expect(Object.keys(heldOut)).toEqual(['text', 'recall']);
+    const documents = draws(train, 'seed', 500);
+    const tokens = (some: Document[]) => some.reduce((sum, { ids }) => sum + ids.length, 0);
+    expect(tokens(documents.filter(asked)) / tokens(documents)).toBeCloseTo(0.75, 1);
+    const held = draws(heldOut.recall as Source, 'seed', 20);
+    expect(held.every(asked)).toBe(true);
+    for (const { ids } of [...held, ...documents.filter(asked)]) expect(ids.length).toBe(256);
+    const numbers = (some: Document[]) => some.flatMap((one) => decode(one).match(/number \d+ of/g) ?? []);
+    const [read, unseen] = [new Set(numbers(documents)), new Set(numbers(held))];
+    expect(unseen.size).toBeGreaterThan(0);
+    expect([...unseen].filter((one) => read.has(one))).toEqual([]);
+    expect(held.some((one) => / (Give|What of the) \w+: /.test(decode(one)))).toBe(true);
+    expect(documents.some((one) => / (Give|What of the) \w+: /.test(decode(one)))).toBe(false);
+  });
+
+  it('alone have short sentences among them', async () => {
+    const { train, heldOut, parts } = await open(['recall'], { windowTokens: 256 });
+    expect([train.name, ...Object.keys(heldOut), ...parts]).toEqual(['recall', 'recall']);
+    expect(decode(draws(train, 'seed', 1)[0] as Document)).toMatch(/[A-Z][a-z]+ (waits|runs|sings|sleeps|reads)\. /);
+  });
+});
+
 describe('data sets of the hub', () => {
   let hub: LocalHub | null = null;
   afterEach(() => hub?.close());

@@ -5,10 +5,11 @@ import { type DocumentTable, splitCorpus } from './corpus.ts';
 import { corpusSource } from './corpus-source.ts';
 import type { DataFile } from './files.ts';
 import { type LocateOptions, locate, nameSpecs, totalBytes } from './locate.ts';
+import { recallSource } from './recall.ts';
 import type { Shard } from './shards/shard.ts';
 import { checkSignal, TokenCache } from './shards/token-cache.ts';
 import { mixture, type Source, worldSource } from './source.ts';
-import { type DataSpec, formatSpec } from './spec.ts';
+import { type CorpusSpec, type DataSpec, formatSpec, isCorpus } from './spec.ts';
 import { checkUsable, type SkippedData, skippedIn } from './usable.ts';
 
 export interface OpenDataOptions extends LocateOptions {
@@ -38,7 +39,7 @@ export interface DataProgress {
 /** `bytesPerToken`: bytes of text per predicted token. Nats per token / (bytes per token · ln 2) are bits per byte. */
 export type HeldOutSource = Source & { bytesPerToken: number };
 
-/** One `--data` that is not the world. */
+/** One `--data` that is read from files. */
 export interface DataPart {
   name: string;
   /** As given, with the revision that it stood for. */
@@ -63,7 +64,7 @@ export interface OpenedData {
 export const DEFAULT_HELD_OUT_SHARE = 0.02;
 
 /**
- * Opens what the specs say; the weights are shares of the tokens.
+ * Opens what the specs say; the weights are shares of the tokens. Documents of recall have the other data between needle and question.
  * @throws QuasarError data.*: nothing usable in one of the specs, most of it broken, or too short; data.cancelled; those of the hub
  */
 export async function openData(specs: readonly DataSpec[], options: OpenDataOptions): Promise<OpenedData> {
@@ -75,12 +76,17 @@ export async function openData(specs: readonly DataSpec[], options: OpenDataOpti
   const heldOut: OpenedData['heldOut'] = {};
   const parts: DataPart[] = [];
   const pinned: string[] = [];
+  const made = (source: Source): HeldOutSource => ({
+    ...source,
+    bytesPerToken: measureBytesPerToken(source, tokenizer),
+  });
   for (const [i, spec] of specs.entries()) {
+    if (!isCorpus(spec)) pinned.push(formatSpec(spec));
+    if (spec.kind === 'recall') continue;
     if (spec.kind === 'world') {
       const world = adapt(worldSource(tokenizer), 'world');
       sources.push({ source: world, weight: spec.weight });
-      heldOut.world = { ...world, bytesPerToken: measureBytesPerToken(world, tokenizer) };
-      pinned.push(formatSpec(spec));
+      heldOut.world = made(world);
       continue;
     }
     const { part, shards } = await openPart(spec, names[i] as string, cache, options);
@@ -92,12 +98,21 @@ export async function openData(specs: readonly DataSpec[], options: OpenDataOpti
     parts.push(part);
     pinned.push(part.spec);
   }
-  const train = sources.length === 1 ? (sources[0] as { source: Source }).source : mixture(sources, windowTokens);
-  return { train, heldOut, skipped: parts.flatMap((part) => part.skipped), parts, specs: pinned };
+  const mixed = () =>
+    sources.length === 1 ? (sources[0] as { source: Source }).source : mixture(sources, windowTokens);
+  const recallWeight = specs.reduce((sum, { kind, weight }) => sum + (kind === 'recall' ? weight : 0), 0);
+  if (recallWeight > 0) {
+    const recall = (split: 'train' | 'test', filler: Source | undefined) =>
+      adapt(recallSource(tokenizer, { tokens: windowTokens, split }, filler), 'recall');
+    const [unseen] = Object.values(heldOut);
+    sources.push({ source: recall('train', sources.length > 0 ? mixed() : undefined), weight: recallWeight });
+    heldOut.recall = made(recall('test', unseen));
+  }
+  return { train: mixed(), heldOut, skipped: parts.flatMap((part) => part.skipped), parts, specs: pinned };
 }
 
 async function openPart(
-  spec: Exclude<DataSpec, { kind: 'world' }>,
+  spec: CorpusSpec,
   name: string,
   cache: TokenCache,
   options: OpenDataOptions,

@@ -29,8 +29,14 @@ export interface RecallDocument extends Document {
 /** What comes before `thing: name.` where it is said, and before `thing:` where it is asked for. */
 const LEADS: Record<RecallSplit, { said: readonly string[]; asked: readonly string[] }> = {
   train: {
-    said: ['Note', 'Keep', 'Mind this', 'The owner of', 'One more'],
-    asked: ['Who', 'Find', 'Now', 'Say the owner of'],
+    said: [
+      ...['Note', 'Keep', 'Mind this', 'The owner of', 'One more', 'Mark', 'See', 'Take the', 'Write down', 'Also'],
+      ...['There is', 'This is', 'Know that', 'Look', 'Of the', 'It says', 'Add', 'First', 'Set', 'And a'],
+    ],
+    asked: [
+      ...['Who', 'Find', 'Now', 'Say the owner of', 'Tell me', 'Which', 'Name', 'Back to the', 'Then', 'Ask for'],
+      ...['So', 'Once more', 'Show', 'Answer', 'And the', 'Read', 'Where', 'Look for the', 'Last', 'Let us see'],
+    ],
   },
   test: { said: ['Hold', 'Here is'], asked: ['Give', 'What of the'] },
 };

@@ -5,7 +5,7 @@ import type { Skip } from './readers/document.ts';
 import { readDocuments } from './readers/read.ts';
 import { drawOf } from './shards/encode.ts';
 import { checkSignal } from './shards/token-cache.ts';
-import type { DataSpec } from './spec.ts';
+import { type CorpusSpec, type DataSpec, isCorpus } from './spec.ts';
 import { checkUsable, countSkip, type SkippedData } from './usable.ts';
 
 export interface SampleOptions extends LocateOptions {
@@ -25,7 +25,7 @@ export async function sampleTexts(
   maxBytes: number,
   options: SampleOptions = {},
 ): Promise<{ texts: string[]; skipped: SkippedData[] }> {
-  const corpora = specs.filter((spec) => spec.kind !== 'world');
+  const corpora = specs.filter(isCorpus);
   const texts: string[] = [];
   const skipped: SkippedData[] = [];
   const { heldOutShare = DEFAULT_HELD_OUT_SHARE } = options;
@@ -48,7 +48,7 @@ export async function checkData(specs: readonly DataSpec[], options: SampleOptio
 }
 
 async function readSome(
-  spec: Exclude<DataSpec, { kind: 'world' }>,
+  spec: CorpusSpec,
   maxBytes: number,
   options: SampleOptions,
   onText: (text: string) => void,

@@ -9,6 +9,7 @@ const sha = 'a1'.repeat(20);
 
 it.each<[string, DataSpec]>([
   ['world', { kind: 'world', weight: 1 }],
+  ['recall@0.25', { kind: 'recall', weight: 0.25 }],
   ['world@0.3', { kind: 'world', weight: 0.3 }],
   ['notes/a.txt', { kind: 'path', path: 'notes/a.txt', weight: 1 }],
   ['notes/a.txt@2', { kind: 'path', path: 'notes/a.txt', weight: 2 }],
@@ -31,7 +32,7 @@ it.each(['', 'a@0', 'hf:', 'hf:name', 'hf:a/b/c', 'hf:a/b:', 'hf:a/b@:x', 'hf:a/
 it('property: any path comes back', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), fc.constantFrom(1, 0.25, 3), (path, weight) => {
-      fc.pre(path !== 'world' && !path.startsWith('hf:'));
+      fc.pre(path !== 'world' && path !== 'recall' && !path.startsWith('hf:'));
       const spec: DataSpec = { kind: 'path', path, weight };
       expect(parseData([formatSpec(spec)])).toEqual([spec]);
     }),
@@ -40,7 +41,7 @@ it('property: any path comes back', () => {
 
 it('names: text for the only corpus, else those of the files', () => {
   const names = (...specs: string[]) => nameSpecs(parseData(specs));
-  expect(names('a/book.txt', 'world')).toEqual(['text', 'world']);
+  expect(names('a/book.txt', 'world', 'recall')).toEqual(['text', 'world', 'recall']);
   expect(names('a/book.txt', 'b/book.md', 'hf:x/y', 'world.txt')).toEqual(['book', 'book-2', 'x/y', 'world-2']);
 });
 

@@ -46,6 +46,11 @@ export async function longData(
 ): Promise<LongData> {
   const { lengths, longRows = 1, blockTokens = 4 * settings.T } = options;
   checkLengths(lengths, settings.T);
+  if (options.data?.specs.some(({ kind }) => kind === 'recall')) {
+    throw new QuasarError('data.bad_spec', '--data recall: long rows hold documents of recall already', {
+      hint: 'leave recall out',
+    });
+  }
   const longest = lengths.at(-1) as number;
   const short = await corpusSources(tokenizer, options, settings.T);
   const long = await corpusSources(tokenizer, options, longest);

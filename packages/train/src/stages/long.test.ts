@@ -64,6 +64,13 @@ describe('long rows', () => {
   const settings = settingsOf({ directory: '', steps: 12, seed: 's', settings: SMALL });
   const { tokenizer } = tinyCheckpoint();
 
+  it('have documents of recall already', async () => {
+    const data = { specs: parseData(['world', 'recall']), cacheDirectory: join(root, 'cache') };
+    await expect(longData(tokenizer, settings, { lengths: [512], data })).rejects.toMatchObject({
+      code: 'data.bad_spec',
+    });
+  });
+
   it('keep the share of tokens in short rows, and carry states over blocks', async () => {
     for (const [lengths, longRows] of [
       [[512], 1],
