@@ -133,10 +133,10 @@ describe('openWallet', () => {
 });
 
 describe('signatures', () => {
-  it('verify for the signer and the message only', () => {
+  it('verify for the signer and the message only', async () => {
     const wallet = walletFromSeed(Buffer.from(ALICE.secretSeed.slice(2), 'hex'));
     const message = new TextEncoder().encode('message');
-    const signature = wallet.sign(message);
+    const signature = await wallet.sign(message);
     expect(signature).toHaveLength(64);
     expect(verifySignature(wallet.hotkey, message, signature)).toBe(true);
     expect(verifySignature(wallet.hotkey, new TextEncoder().encode('massage'), signature)).toBe(false);

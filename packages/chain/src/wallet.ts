@@ -26,6 +26,10 @@ class Hotkey implements Wallet {
     this.hotkey = ss58Encode(getPublicKey(secret));
   }
 
+  get address(): string {
+    return this.hotkey;
+  }
+
   sign(message: Uint8Array): Uint8Array {
     return sign(this.#secret, message);
   }

@@ -5,8 +5,8 @@
  */
 import { QuasarError } from '@quasar/base';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { DevChainOptions } from '../options.ts';
-import type { Chain, Commitment, Head } from '../port.ts';
+import type { DevChainOptions } from '../dev/options.ts';
+import type { Chain, Commitment, Head, Wallet, Weight } from '../port.ts';
 import { walletFromSeed } from '../wallet.ts';
 
 export interface ChainUnderTest {
@@ -24,7 +24,6 @@ const [alice, bob, carol] = [1, 2, 3].map((n) => walletFromSeed(new Uint8Array(3
   Wallet,
   Wallet,
 ];
-type Wallet = ReturnType<typeof walletFromSeed>;
 
 export function describeChainContract(name: string, factory: (rules: ContractRules) => Promise<ChainUnderTest>): void {
   async function open(rules: ContractRules = {}): Promise<ChainUnderTest> {
@@ -143,7 +142,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       it('reveals after the delay, and shows nothing before the reveal block exists', async () => {
         const { chain, advance } = await open({ blocksUntilReveal: 3 });
         await chain.register(alice, NETUID);
-        expect(await chain.commit(alice, NETUID, 'first')).toEqual({ revealedAtBlock: 5 });
+        expect(await chain.commit(alice, NETUID, 'first')).toEqual({ committedAtBlock: 2, expectedRevealBlock: 5 });
         await advance(2);
         expect((await chain.head()).number).toBe(4);
         expect(await chain.commitments(NETUID, 1_000_000)).toEqual([]);
@@ -181,7 +180,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         const { chain, advance } = await open();
         await chain.register(alice, NETUID);
         const answers = await Promise.allSettled(['x', 'y', 'z'].map((data) => chain.commit(alice, NETUID, data)));
-        const accepted = answers.filter((a) => a.status === 'fulfilled').map((a) => a.value.revealedAtBlock);
+        const accepted = answers.filter((a) => a.status === 'fulfilled').map((a) => a.value.expectedRevealBlock);
         for (const answer of answers) {
           if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'chain.too_soon' });
         }
@@ -221,7 +220,10 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         await advance(3 + 360 - 2 - (await chain.head()).number);
         await expectCode(chain.commit(alice, NETUID, 'one block early'), 'chain.too_soon');
         await advance(1);
-        expect(await chain.commit(alice, NETUID, 'in time')).toEqual({ revealedAtBlock: 3 + 360 + 1 });
+        expect(await chain.commit(alice, NETUID, 'in time')).toEqual({
+          committedAtBlock: 3 + 360,
+          expectedRevealBlock: 3 + 360 + 1,
+        });
       });
     });
 
@@ -235,7 +237,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
 
       it('reads 0.9 and 0.1 back as 0.9 and 0.1 within u16 rounding', async () => {
         const { chain } = await openWithValidator();
-        const { setAtBlock } = await chain.setWeights(alice, NETUID, [
+        const setAtBlock = await setWeights(chain, alice, NETUID, [
           { uid: 1, weight: 0.9 },
           { uid: 2, weight: 0.1 },
         ]);
@@ -252,18 +254,18 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       it('remembers the rows of past blocks', async () => {
         const { chain, advance } = await openWithValidator();
         await chain.addStake(bob, NETUID, 1);
-        const first = await chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]);
+        const first = await setWeights(chain, alice, NETUID, [{ uid: 1, weight: 1 }]);
         await advance(4);
-        const second = await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 7 }]);
+        const second = await setWeights(chain, alice, NETUID, [{ uid: 2, weight: 7 }]);
         await chain.setWeights(bob, NETUID, [{ uid: 0, weight: 1 }]);
         const targets = async (block: number) =>
           (await chain.weights(NETUID, block)).map((r) => [r.validatorUid, r.setAtBlock, r.weights[0]?.uid]);
-        expect(await targets(first.setAtBlock - 1)).toEqual([]);
-        expect(await targets(second.setAtBlock - 1)).toEqual([[0, first.setAtBlock, 1]]);
-        expect(await targets(second.setAtBlock)).toEqual([[0, second.setAtBlock, 2]]);
+        expect(await targets(first - 1)).toEqual([]);
+        expect(await targets(second - 1)).toEqual([[0, first, 1]]);
+        expect(await targets(second)).toEqual([[0, second, 2]]);
         expect(await targets(1_000_000)).toEqual([
-          [0, second.setAtBlock, 2],
-          [1, second.setAtBlock + 1, 0],
+          [0, second, 2],
+          [1, second + 1, 0],
         ]);
       });
 
@@ -295,7 +297,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         const early = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
         expect(early.data).toEqual({ retryAtBlock: 11 });
         await advance(10 - (await chain.head()).number);
-        expect(await chain.setWeights(alice, NETUID, one)).toEqual({ setAtBlock: 11 });
+        expect(await chain.setWeights(alice, NETUID, one)).toEqual({ kind: 'plain', setAtBlock: 11 });
         const again = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
         expect(again).toMatchObject({ retry: 'later', data: { retryAtBlock: 21 } });
       });
@@ -325,6 +327,69 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       });
     });
 
+    describe('identity, accounts and previews', () => {
+      const coldkey = walletFromSeed(new Uint8Array(32).fill(77));
+
+      it('names itself by its genesis', async () => {
+        const { chain } = await open();
+        const identity = await chain.identity();
+        expect(identity.genesis).toBe(await chain.blockHash(0));
+        expect(identity).toMatchObject({ network: 'dev', specName: 'quasar-dev' });
+        expect(await chain.bestHead()).toEqual(await chain.head());
+      });
+
+      it('lets a coldkey pay for and own a hotkey', async () => {
+        const { chain } = await open();
+        const before = await chain.balance(coldkey.address);
+        await chain.register(alice, NETUID, { coldkey });
+        await chain.addStake(alice, NETUID, 2.5, { coldkey });
+        expect(await chain.balance(coldkey.address)).toBe(before - 2.5);
+        expect(await chain.balance(alice.address)).toBe(before);
+        expect((await chain.metagraph(NETUID)).neurons[0]).toMatchObject({ coldkey: coldkey.address, stake: 2.5 });
+        await expectCode(chain.register(alice, 7), 'chain.refused');
+        await chain.register(alice, 7, { coldkey });
+      });
+
+      it('never spends more than an account has', async () => {
+        const { chain } = await open({ initialBalance: 10 });
+        await chain.register(alice, NETUID);
+        await chain.addStake(alice, NETUID, 6);
+        const error = await expectCode(chain.addStake(alice, NETUID, 6), 'chain.insufficient_balance');
+        expect(error.data).toEqual({ balance: 4, needed: 6 });
+        expect(await chain.balance(alice.address)).toBe(4);
+      });
+
+      it('previews what it would refuse, and sends nothing', async () => {
+        const { chain } = await open();
+        const stake = { method: 'addStake', params: { netuid: NETUID, amount: 1 } } as const;
+        await expectCode(chain.preview(alice.address, stake), 'chain.not_registered');
+        const preview = await chain.preview(alice.address, { method: 'register', params: { netuid: NETUID } });
+        expect(preview).toMatchObject({ call: 'dev.register', arguments: { netuid: NETUID }, signer: alice.address });
+        expect(preview.encoded).toMatch(/^0x([0-9a-f]{2})+$/);
+        expect((await chain.head()).number).toBe(0);
+        expect((await chain.metagraph(NETUID)).neurons).toEqual([]);
+      });
+
+      it('shows the metagraph of past blocks', async () => {
+        const { chain, advance } = await open();
+        await chain.register(alice, NETUID);
+        await chain.addStake(alice, NETUID, 3);
+        await chain.register(bob, NETUID);
+        await advance(2);
+        const stakes = async (block: number) => (await chain.metagraph(NETUID, block)).neurons.map((n) => n.stake);
+        expect(await Promise.all([0, 1, 2, 3, 4].map(stakes))).toEqual([[], [0], [3], [3, 0], [3, 0]]);
+      });
+
+      it('counts down to the next epoch', async () => {
+        const { chain, advance } = await open({ tempo: 5 });
+        expect((await chain.hyperparameters(NETUID)).tempo).toBe(5);
+        await chain.register(alice, NETUID);
+        expect(await chain.nextEpochBlock(NETUID)).toBe(6);
+        await advance(5);
+        expect(await chain.nextEpochBlock(NETUID)).toBe(11);
+      });
+    });
+
     it('refuses parameters of the wrong shape', async () => {
       const { chain } = await open();
       for (const bad of [-1, 1.5, Number.NaN, 65536]) {
@@ -338,11 +403,21 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
 
     it('refuses a signature by another key', async () => {
       const { chain } = await open();
-      const forger = { hotkey: bob.hotkey, sign: (message: Uint8Array) => alice.sign(message) };
+      const forger: Wallet = {
+        hotkey: bob.hotkey,
+        address: bob.hotkey,
+        sign: (message: Uint8Array) => alice.sign(message),
+      };
       await expectCode(chain.register(forger, NETUID), 'chain.bad_signature');
       expect((await chain.metagraph(NETUID)).neurons).toEqual([]);
     });
   });
+}
+
+async function setWeights(chain: Chain, wallet: Wallet, netuid: number, weights: Weight[]): Promise<number> {
+  const receipt = await chain.setWeights(wallet, netuid, weights);
+  if (receipt.kind !== 'plain') return expect.unreachable(`expected plain weights, got ${receipt.kind}`);
+  return receipt.setAtBlock;
 }
 
 /** The error of a call that must fail with `code`. */

@@ -13,14 +13,14 @@ export async function listen(server: Server): Promise<{ url: string }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-/** Forwards to `target`; loses a set number of POSTs before, or their answers after, the target handled them. */
+/** Forwards to `target`; loses a set number of extrinsics before, or their answers after, the target handled them. */
 export async function droppingProxy(target: string) {
   let answers = 0;
   let requests = 0;
   let dropped = 0;
   const { url } = await listen(
     createServer((incoming, outgoing) => {
-      const isWrite = incoming.method === 'POST';
+      const isWrite = incoming.url === '/extrinsics';
       if (isWrite && requests > 0) {
         requests--;
         outgoing.destroy();

@@ -109,7 +109,7 @@ export async function submitModel(options: SubmitModelOptions): Promise<SubmitRe
   step('verify', 'done', 'the revision holds exactly these files');
 
   report.payload = formatCommitment({ repo, revision });
-  report.revealedAtBlock = (await chain.commit(wallet, config.netuid, report.payload)).revealedAtBlock;
+  report.revealedAtBlock = (await chain.commit(wallet, config.netuid, report.payload)).expectedRevealBlock;
   step('commit', 'done', `revealed at block ${report.revealedAtBlock}`);
   report.firstRound = firstEligibleRound(report.revealedAtBlock, config.round);
   return { ...report, ok: true };

@@ -6,11 +6,17 @@ function neuron(uid: number, stake: number, validatorPermit = stake > 0): Neuron
   return {
     uid,
     hotkey: `key${uid}`,
+    coldkey: `cold${uid}`,
     stake,
+    active: true,
     validatorPermit,
     lastUpdateBlock: 0,
     registeredAtBlock: 0,
     incentive: 0,
+    dividends: 0,
+    consensus: 0,
+    validatorTrust: 0,
+    emission: 0,
   };
 }
 

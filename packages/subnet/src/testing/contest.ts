@@ -143,7 +143,7 @@ export class TestContest {
       },
       setWeights: async ({ hotkey }, _netuid, weights) => {
         own = { validatorUid: -1, hotkey, setAtBlock: now, weights };
-        return { setAtBlock: now };
+        return { kind: 'plain', setAtBlock: now };
       },
     });
   }
@@ -166,21 +166,16 @@ function blockPerLook(chain: DevChain): Chain {
   return overlay(chain, { head: () => chain.advance() });
 }
 
-function overlay(chain: DevChain, change: Partial<Chain>): Chain {
-  return {
-    head: () => chain.head(),
-    blockHash: (block) => chain.blockHash(block),
-    blockTimeMs: () => chain.blockTimeMs(),
-    metagraph: (netuid) => chain.metagraph(netuid),
-    commitments: (netuid, atBlock) => chain.commitments(netuid, atBlock),
-    weights: (netuid, atBlock) => chain.weights(netuid, atBlock),
-    register: (wallet, netuid) => chain.register(wallet, netuid),
-    addStake: (wallet, netuid, amount) => chain.addStake(wallet, netuid, amount),
-    commit: (wallet, netuid, data) => chain.commit(wallet, netuid, data),
-    setWeights: (wallet, netuid, weights) => chain.setWeights(wallet, netuid, weights),
-    heads: (signal) => chain.heads(signal),
-    ...change,
-  };
+/** The chain with some members replaced. */
+export function overlay(chain: Chain, change: Partial<Chain>): Chain {
+  return new Proxy(chain, {
+    get(target, name) {
+      const own = change[name as keyof Chain];
+      if (own !== undefined) return own;
+      const value = target[name as keyof Chain];
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 export async function waitUntil(store: Store, done: (contest: Contest) => boolean, signal: AbortSignal): Promise<void> {

@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
-import type { Chain, Wallet } from '@quasar/chain';
+import type { Wallet } from '@quasar/chain';
 import { Engine } from '@quasar/infer';
 import type { Store } from '@quasar/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Contest, rebuildContest } from '../projection.ts';
-import { BASE, student, TEST_CONFIG, TestContest, waitUntil } from '../testing/contest.ts';
+import { BASE, overlay, student, TEST_CONFIG, TestContest, waitUntil } from '../testing/contest.ts';
 import type { ValidatorOptions } from './context.ts';
 import { runValidator } from './validator.ts';
 
@@ -75,8 +75,7 @@ describe('faults', () => {
     await test.submit(ann, 'ann/better', student(0.9));
     let calls = 0;
     let refusals = 0;
-    const moody: Chain = {
-      ...test.chain,
+    const moody = overlay(test.chain, {
       commitments: (netuid, atBlock) => {
         if (++calls === 3) throw new QuasarError('chain.unreachable', 'no answer', { retry: 'later' });
         return test.chain.commitments(netuid, atBlock);
@@ -87,7 +86,7 @@ describe('faults', () => {
           throw new QuasarError('chain.too_soon', 'wait', { retry: 'later', data: { retryAtBlock: number + 4 } });
         return test.chain.setWeights(wallet, netuid, weights);
       },
-    };
+    });
     const contest = await run(
       store,
       { chain: moody },

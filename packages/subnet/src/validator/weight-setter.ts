@@ -54,9 +54,14 @@ export class WeightSetter {
       return true;
     }
     try {
-      const { setAtBlock } = await chain.setWeights(wallet, config.netuid, wanted);
-      this.#remember(wanted, setAtBlock);
-      return true;
+      const receipt = await chain.setWeights(wallet, config.netuid, wanted);
+      if (receipt.kind === 'plain') {
+        this.#remember(wanted, receipt.setAtBlock);
+        return true;
+      }
+      // Hidden for now: the row of the chain says when they count.
+      this.#notBefore = receipt.kind === 'hash' ? receipt.revealFromBlock : receipt.expectedRevealBlock;
+      return false;
     } catch (error) {
       return this.#wait(error);
     }

@@ -1,8 +1,7 @@
 /**
  * @file What server and client agree on: paths, the genesis header, and errors as JSON.
  *
- * GET /info, /head, /heads?after=N&waitMs=M, /blocks/N, /subnets/U/metagraph, /subnets/U/commitments?atBlock=N,
- * /subnets/U/weights?atBlock=N; POST /extrinsics. Every reply carries the genesis hash, so that a client notices at once
+ * GET /info, /heads?after=N&waitMs=M; POST /ask/REQUEST with its parameters, /extrinsics. Every reply carries the genesis hash, so that a client notices at once
  * when another chain answers at the same address.
  */
 import { QuasarError } from '@quasar/base';

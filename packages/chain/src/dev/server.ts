@@ -11,6 +11,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { DevChain } from './dev-chain.ts';
+import { isRequest } from './requests.ts';
 import { errorToWire, GENESIS_HEADER, type Info, MAX_WAIT_MS, SERVICE_NAME } from './wire.ts';
 
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
@@ -88,43 +89,39 @@ function createApp(chain: DevChain): Hono {
     return c.json(errorToWire(known), STATUS[known.code] ?? 400);
   });
   app.notFound((c) => {
-    throw new QuasarError('chain.unknown_path', `the chain has no ${c.req.method} ${c.req.path}`);
+    throw unknownPath(c);
   });
 
   app.get('/info', async (c) => {
     const blockTimeMs = await chain.blockTimeMs();
     return c.json({ service: SERVICE_NAME, genesis: chain.genesis, blockTimeMs } satisfies Info);
   });
-  app.get('/head', async (c) => c.json(await chain.head()));
   app.get('/heads', async (c) => {
     const waitMs = Math.min(integer('waitMs', c.req.query('waitMs') ?? '0'), MAX_WAIT_MS);
     const { signal } = c.req.raw;
     return c.json(await chain.nextHeads(integer('after', c.req.query('after')), { signal, waitMs }));
   });
-  app.get('/blocks/:number', async (c) => {
-    return c.json({ hash: await chain.blockHash(integer('block', c.req.param('number'))) });
+  app.post('/ask/:request', bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (c) => {
+    const request = c.req.param('request');
+    if (!isRequest(request)) throw unknownPath(c);
+    return c.json({ answer: await chain.answer(request, await json(c)) });
   });
-  app.get('/subnets/:netuid/metagraph', async (c) => c.json(await chain.metagraph(netuid(c))));
-  app.get('/subnets/:netuid/commitments', async (c) => c.json(await chain.commitments(netuid(c), atBlock(c))));
-  app.get('/subnets/:netuid/weights', async (c) => c.json(await chain.weights(netuid(c), atBlock(c))));
   app.post('/extrinsics', bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (c) => {
-    let body: unknown;
-    try {
-      body = await c.req.json();
-    } catch (cause) {
-      throw new QuasarError('chain.invalid_call', 'the body of an extrinsic is JSON', { cause });
-    }
-    return c.json(await chain.submit(body));
+    return c.json(await chain.submit(await json(c)));
   });
   return app;
 }
 
-function netuid(c: Context): number {
-  return integer('netuid', c.req.param('netuid'));
+async function json(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    throw new QuasarError('chain.invalid_call', 'the body of a request is JSON', { cause });
+  }
 }
 
-function atBlock(c: Context): number {
-  return integer('atBlock', c.req.query('atBlock'));
+function unknownPath(c: Context): QuasarError {
+  return new QuasarError('chain.unknown_path', `the chain has no ${c.req.method} ${c.req.path}`);
 }
 
 function integer(name: string, text: string | undefined): number {
@@ -133,7 +130,7 @@ function integer(name: string, text: string | undefined): number {
 }
 
 function tooLarge(): never {
-  throw new QuasarError('chain.invalid_call', `an extrinsic has at most ${MAX_BODY_BYTES} bytes`);
+  throw new QuasarError('chain.invalid_call', `a request has at most ${MAX_BODY_BYTES} bytes`);
 }
 
 /** A bug of ours: the process prints it, the caller learns only that it happened. */

@@ -19,7 +19,7 @@ export class PendingPool {
     return this.#entries.size;
   }
 
-  /** The waiting extrinsic with the same hotkey and nonce. */
+  /** The waiting extrinsic with the same signer and nonce. */
   find(extrinsic: Extrinsic): PendingEntry | null {
     return this.#entries.get(keyOf(extrinsic)) ?? null;
   }
@@ -55,5 +55,5 @@ export class PendingPool {
 }
 
 function keyOf(extrinsic: Extrinsic): string {
-  return `${extrinsic.hotkey}/${extrinsic.nonce}`;
+  return `${extrinsic.signer}/${extrinsic.nonce}`;
 }

@@ -2,14 +2,14 @@
 import { createServer } from 'node:http';
 import { canonicalJson } from '@quasar/base';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Wallet } from '../port.ts';
+import { expectCode } from '../testing/contract.ts';
+import { droppingProxy, listen } from '../testing/proxy.ts';
+import { walletFromSeed } from '../wallet.ts';
 import { connectChain } from './client.ts';
 import { DevChain } from './dev-chain.ts';
 import { EXTRINSIC_LIFETIME_BLOCKS, signExtrinsic } from './extrinsic.ts';
-import type { Wallet } from './port.ts';
 import { type ChainServer, serveChain } from './server.ts';
-import { expectCode } from './testing/contract.ts';
-import { droppingProxy, listen } from './testing/proxy.ts';
-import { walletFromSeed } from './wallet.ts';
 
 const NETUID = 24;
 const alice: Wallet = walletFromSeed(new Uint8Array(32).fill(1));
@@ -67,8 +67,8 @@ describe('extrinsics', () => {
       { call },
       { nonce: '0'.repeat(32) },
       { atBlock: signed.atBlock - 1 },
-      { hotkey: bob.hotkey },
-      { hotkey: 'x' },
+      { signer: bob.hotkey },
+      { signer: 'x' },
       { signature: `0x${'00'.repeat(64)}` },
     ];
     for (const change of changes) {
@@ -100,10 +100,10 @@ describe('extrinsics', () => {
         genesis: other.genesis,
         atBlock: other.atBlock,
         nonce,
-        hotkey: other.hotkey,
+        signer: other.signer,
         ...other.call,
       });
-      const signature = `0x${Buffer.from(alice.sign(new TextEncoder().encode(text))).toString('hex')}`;
+      const signature = `0x${Buffer.from(await alice.sign(new TextEncoder().encode(text))).toString('hex')}`;
       return { ...other, nonce, signature };
     };
     const [one, two, three] = [await withNonce(1), await withNonce(2), await withNonce(3)];
@@ -135,18 +135,24 @@ describe('bad input', () => {
       expect(reply.status).toBe(400);
       expect(reply.code).toBe('chain.invalid_call');
     }
-    for (const path of [
-      '/heads',
-      '/heads?after=x',
-      '/heads?after=99',
-      '/blocks/-1',
-      '/subnets/x/metagraph',
-      '/subnets/1/weights',
-    ]) {
+    for (const path of ['/heads', '/heads?after=x', '/heads?after=99']) {
       const response = await fetch(url + path);
       expect(response.status, path).toBe(400);
     }
     expect((await fetch(`${url}/nothing`)).status).toBe(404);
+    for (const [request, params] of [
+      ['blockHash', { block: -1 }],
+      ['metagraph', { netuid: 'x' }],
+      ['weights', { netuid: 1 }],
+      ['head', []],
+      ['balance', { address: '5x' }],
+      ['preview', { address: alice.hotkey, call: { method: 'rob' } }],
+    ] as const) {
+      const response = await fetch(`${url}/ask/${request}`, { method: 'POST', body: JSON.stringify(params) });
+      expect(response.status, request).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { code: 'chain.invalid_call' } });
+    }
+    expect((await fetch(`${url}/ask/constructor`, { method: 'POST', body: '{}' })).status).toBe(404);
     expect(await connectChain(url).head()).toEqual(await chain.head());
   });
 });

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '@quasar/base';
 import Database from 'libsql';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { expectCode } from '../testing/contract.ts';
+import { walletFromSeed } from '../wallet.ts';
 import { DevChain } from './dev-chain.ts';
 import type { DevChainOptions } from './options.ts';
-import { expectCode } from './testing/contract.ts';
-import { walletFromSeed } from './wallet.ts';
 
 const NETUID = 24;
 const alice = walletFromSeed(new Uint8Array(32).fill(1));
@@ -126,7 +126,7 @@ describe('block hashes', () => {
     const sql = new Database(path);
     const { value: secret } = sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string };
     const rows = sql.prepare('SELECT * FROM extrinsics ORDER BY block, position').all([]) as {
-      hotkey: string;
+      signer: string;
       nonce: string;
       at_block: number;
       call: string;
@@ -134,7 +134,7 @@ describe('block hashes', () => {
     }[];
     const extrinsics = rows.map((row) => ({
       genesis,
-      hotkey: row.hotkey,
+      signer: row.signer,
       nonce: row.nonce,
       atBlock: row.at_block,
       signature: row.signature,
@@ -165,7 +165,10 @@ describe('failing storage', () => {
     for (const error of errors) expect(error.message).toContain('disk trouble');
     expect((await chain.metagraph(NETUID)).neurons).toMatchObject([{ hotkey: alice.hotkey, stake: 0 }]);
     saboteur.exec('DROP TRIGGER no_block');
-    expect(await chain.commit(alice, NETUID, 'y')).toEqual({ revealedAtBlock: 3 });
+    expect(await chain.commit(alice, NETUID, 'y')).toEqual({
+      committedAtBlock: 2,
+      expectedRevealBlock: 3,
+    });
     await chain.advance(1);
     expect((await chain.commitments(NETUID, 100)).map((c) => c.data)).toEqual(['y']);
   });

@@ -7,11 +7,12 @@
 import { randomBytes } from 'node:crypto';
 import { canonicalJson, QuasarError, sha256Hex } from '@quasar/base';
 import type Database from 'libsql';
+import type { Head } from '../port.ts';
 import type { CallMethod, CallResults } from './call.ts';
 import type { Extrinsic } from './extrinsic.ts';
 import type { Ledger } from './ledger.ts';
-import type { Head } from './port.ts';
 import type { Queries } from './queries.ts';
+import type { State } from './state.ts';
 
 export type CallResult = CallResults[CallMethod];
 export type Outcome = { ok: true; result: CallResult } | { ok: false; error: QuasarError };
@@ -26,13 +27,15 @@ export interface SealedBlock {
 export class Blocks {
   readonly genesis: string;
   readonly #sql: Database.Database;
+  readonly #state: State;
   readonly #ledger: Ledger;
   readonly #secret: string;
   readonly #statements;
   #head: Head;
 
-  constructor(sql: Database.Database, queries: Queries, ledger: Ledger) {
+  constructor(sql: Database.Database, queries: Queries, state: State, ledger: Ledger) {
     this.#sql = sql;
+    this.#state = state;
     this.#ledger = ledger;
     if (queries.lastHead() === null) createGenesis(sql);
     this.#secret = (sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string }).value;
@@ -41,7 +44,7 @@ export class Blocks {
     this.#statements = {
       block: sql.prepare('INSERT INTO blocks VALUES (?, ?)'),
       extrinsic: sql.prepare('INSERT INTO extrinsics VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
-      included: sql.prepare('SELECT call, result FROM extrinsics WHERE hotkey = ? AND nonce = ?'),
+      included: sql.prepare('SELECT call, result FROM extrinsics WHERE signer = ? AND nonce = ?'),
     };
   }
 
@@ -51,7 +54,7 @@ export class Blocks {
 
   /** The result of an extrinsic that is already in a block, or null. Throws `chain.nonce_reused` for another call. */
   included(extrinsic: Extrinsic): CallResult | null {
-    const row = this.#statements.included.get([extrinsic.hotkey, extrinsic.nonce]) as
+    const row = this.#statements.included.get([extrinsic.signer, extrinsic.nonce]) as
       | { call: string; result: string }
       | undefined;
     if (row === undefined) return null;
@@ -80,12 +83,14 @@ export class Blocks {
       }
       const parent = this.#head.hash;
       const hash = hashOf({ secret: this.#secret, parent, number, extrinsics: accepted });
+      this.#state.flush(number);
       this.#statements.block.run([number, hash]);
       this.#sql.exec('COMMIT');
       this.#head = Object.freeze({ number, hash });
       return { head: this.#head, outcomes };
     } catch (cause) {
       if (this.#sql.inTransaction) this.#sql.exec('ROLLBACK');
+      this.#state.load();
       const message = `block ${number} could not be written and does not exist: ${(cause as Error).message}`;
       throw new QuasarError('chain.storage_failed', message, {
         hint: 'check the free space and the permissions of the chain file',
@@ -96,10 +101,10 @@ export class Blocks {
   }
 
   #apply(extrinsic: Extrinsic, number: number, position: number): Outcome {
-    const { hotkey, nonce, atBlock, signature, call } = extrinsic;
+    const { signer, nonce, atBlock, signature, call } = extrinsic;
     try {
-      const result = this.#ledger.apply(hotkey, call, number);
-      const row = [hotkey, nonce, number, position, atBlock, canonicalJson(call), signature, JSON.stringify(result)];
+      const result = this.#ledger.plan(signer, call, number)();
+      const row = [signer, nonce, number, position, atBlock, canonicalJson(call), signature, JSON.stringify(result)];
       this.#statements.extrinsic.run(row);
       return { ok: true, result };
     } catch (error) {
@@ -110,13 +115,9 @@ export class Blocks {
 }
 
 export function nonceReused(extrinsic: Extrinsic): QuasarError {
-  return new QuasarError(
-    'chain.nonce_reused',
-    `hotkey ${extrinsic.hotkey} used nonce ${extrinsic.nonce} for another call`,
-    {
-      hint: 'draw a fresh random nonce for every call',
-    },
-  );
+  return new QuasarError('chain.nonce_reused', `${extrinsic.signer} used nonce ${extrinsic.nonce} for another call`, {
+    hint: 'draw a fresh random nonce for every call',
+  });
 }
 
 function createGenesis(sql: Database.Database): void {

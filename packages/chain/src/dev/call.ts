@@ -2,27 +2,45 @@
  * @file The four writes of the chain and the shape rules for their parameters.
  *
  * Shape only: what can be judged without the state of the chain. Both ends check, so a bad call fails with the same code
- * in process and over HTTP. The state rules (registered, permit, rate) are in ledger.ts.
+ * in process and over the wire. The state rules (registered, permit, rate) are in ledger.ts.
  */
 import { type Issue, QuasarError } from '@quasar/base';
 import { z } from 'zod';
+import type { CommitReceipt, WeightsReceipt } from '../port.ts';
 
 /** Limit of one commitment, UTF-8 (subtensor: 1024 bytes timelocked). */
 export const COMMITMENT_MAX_BYTES = 1024;
 
+/** TAO: all that will ever exist. */
+const MAX_AMOUNT = 21e6;
+const MAX_REVEAL_DELAY_BLOCKS = 1_000_000;
+
 const u16 = z.int().min(0).max(65535);
+const amount = z.number().min(1e-9, 'at least 1 rao, 1e-9 TAO').max(MAX_AMOUNT);
+const address = z.string().max(64);
+const delay = z.int().min(0).max(MAX_REVEAL_DELAY_BLOCKS);
 const weight = z.strictObject({ uid: u16, weight: z.number().min(0) });
 
 const callSchema = z.discriminatedUnion('method', [
-  z.strictObject({ method: z.literal('register'), params: z.strictObject({ netuid: u16 }) }),
+  z.strictObject({
+    method: z.literal('register'),
+    params: z.strictObject({ netuid: u16, hotkey: address.optional(), maxCost: z.number().min(0).optional() }),
+  }),
   z.strictObject({
     method: z.literal('addStake'),
-    params: z.strictObject({ netuid: u16, amount: z.number().positive().max(Number.MAX_SAFE_INTEGER) }),
+    params: z.strictObject({ netuid: u16, hotkey: address.optional(), amount }),
   }),
-  z.strictObject({ method: z.literal('commit'), params: z.strictObject({ netuid: u16, data: z.string().min(1) }) }),
+  z.strictObject({
+    method: z.literal('commit'),
+    params: z.strictObject({ netuid: u16, data: z.string().min(1), blocksUntilReveal: delay.optional() }),
+  }),
   z.strictObject({
     method: z.literal('setWeights'),
-    params: z.strictObject({ netuid: u16, weights: z.array(weight).min(1).max(65536) }),
+    params: z.strictObject({
+      netuid: u16,
+      weights: z.array(weight).min(1).max(65536),
+      versionKey: z.int().min(0).optional(),
+    }),
   }),
 ]);
 
@@ -33,8 +51,8 @@ export type CallMethod = Call['method'];
 export interface CallResults {
   register: { uid: number };
   addStake: Record<string, never>;
-  commit: { revealedAtBlock: number };
-  setWeights: { setAtBlock: number };
+  commit: CommitReceipt;
+  setWeights: WeightsReceipt;
 }
 
 /**

@@ -9,24 +9,31 @@ import { dirname } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import Database from 'libsql';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT;
   CREATE TABLE extrinsics (
-    hotkey TEXT NOT NULL, nonce TEXT NOT NULL, block INTEGER NOT NULL, position INTEGER NOT NULL, at_block INTEGER NOT NULL,
-    call TEXT NOT NULL, signature TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (hotkey, nonce)) STRICT;
+    signer TEXT NOT NULL, nonce TEXT NOT NULL, block INTEGER NOT NULL, position INTEGER NOT NULL, at_block INTEGER NOT NULL,
+    call TEXT NOT NULL, signature TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (signer, nonce)) STRICT;
+  CREATE TABLE subnets (netuid INTEGER PRIMARY KEY, created_at INTEGER NOT NULL) STRICT;
+  CREATE TABLE balances (address TEXT PRIMARY KEY, rao INTEGER NOT NULL) STRICT;
+  CREATE TABLE owners (hotkey TEXT PRIMARY KEY, coldkey TEXT NOT NULL) STRICT;
+  CREATE TABLE stakes (netuid INTEGER NOT NULL, hotkey TEXT NOT NULL, rao INTEGER NOT NULL, PRIMARY KEY (netuid, hotkey)) STRICT;
   CREATE TABLE neurons (
-    netuid INTEGER NOT NULL, uid INTEGER NOT NULL, hotkey TEXT NOT NULL, stake REAL NOT NULL, registered_at INTEGER NOT NULL,
-    last_update INTEGER NOT NULL, PRIMARY KEY (netuid, uid), UNIQUE (netuid, hotkey)) STRICT;
+    netuid INTEGER NOT NULL, uid INTEGER NOT NULL, from_block INTEGER NOT NULL, hotkey TEXT NOT NULL, coldkey TEXT NOT NULL,
+    registered_at INTEGER NOT NULL, last_update INTEGER NOT NULL, stake_rao INTEGER NOT NULL, active INTEGER NOT NULL,
+    permit INTEGER NOT NULL, incentive INTEGER NOT NULL, dividends INTEGER NOT NULL, consensus INTEGER NOT NULL,
+    validator_trust INTEGER NOT NULL, emission_rao INTEGER NOT NULL, PRIMARY KEY (netuid, uid, from_block)) STRICT;
   CREATE TABLE commitments (
-    netuid INTEGER NOT NULL, revealed_at INTEGER NOT NULL, committed_at INTEGER NOT NULL, uid INTEGER NOT NULL,
-    data BLOB NOT NULL, PRIMARY KEY (netuid, revealed_at, uid)) STRICT;
-  CREATE INDEX commitments_of ON commitments (netuid, uid, committed_at);
+    netuid INTEGER NOT NULL, revealed_at INTEGER NOT NULL, committed_at INTEGER NOT NULL, hotkey TEXT NOT NULL,
+    uid INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (netuid, revealed_at, hotkey)) STRICT;
+  CREATE INDEX commitments_of ON commitments (netuid, hotkey, committed_at);
   CREATE TABLE weights (
-    netuid INTEGER NOT NULL, validator_uid INTEGER NOT NULL, set_at INTEGER NOT NULL, uids TEXT NOT NULL, u16_values TEXT NOT NULL,
-    PRIMARY KEY (netuid, validator_uid, set_at)) STRICT;
+    netuid INTEGER NOT NULL, validator_uid INTEGER NOT NULL, from_block INTEGER NOT NULL, hotkey TEXT NOT NULL,
+    set_at INTEGER NOT NULL, uids TEXT NOT NULL, u16_values TEXT NOT NULL,
+    PRIMARY KEY (netuid, validator_uid, from_block)) STRICT;
 `;
 
 export interface ChainDatabase {
@@ -106,7 +113,7 @@ function openError(path: string, cause: unknown): unknown {
   const code = (cause as { code?: unknown }).code;
   if (code === 'SQLITE_BUSY') {
     return new QuasarError('chain.locked', `another process already runs the chain in ${path}`, {
-      hint: 'stop the other one, or connect to it over HTTP',
+      hint: 'stop the other one, or connect to it',
       retry: 'later',
       cause,
     });

@@ -1,9 +1,9 @@
 /** @file Properties: u16 rounding, addresses, payloads, and any sequence of calls against a plain model. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ss58Decode, ss58Encode } from '../ss58.ts';
+import { walletFromSeed } from '../wallet.ts';
 import { DevChain } from './dev-chain.ts';
-import { ss58Decode, ss58Encode } from './ss58.ts';
-import { walletFromSeed } from './wallet.ts';
 import { fractions, stakeWeightedIncentive, upscaleToU16 } from './weights.ts';
 
 const NETUID = 24;
@@ -134,7 +134,9 @@ describe('the ledger', () => {
             if (neuron) neuron.stake += s.amount;
             call = chain.addStake(wallet, NETUID, s.amount);
           } else if (s.kind === 'commit') {
-            expected = neuron ? { revealedAtBlock: block + 1 + delay } : 'chain.not_registered';
+            expected = neuron
+              ? { committedAtBlock: block + 1, expectedRevealBlock: block + 1 + delay }
+              : 'chain.not_registered';
             if (neuron) commitments.push({ uid, at: block + 1 + delay, data: s.data });
             call = chain.commit(wallet, NETUID, s.data);
           } else {
@@ -143,7 +145,7 @@ describe('the ledger', () => {
             else if (block + 1 - neuron.lastUpdate < 4) expected = 'chain.too_soon';
             else if (s.target >= neurons.length) expected = 'chain.weights_invalid';
             else {
-              expected = { setAtBlock: block + 1 };
+              expected = { kind: 'plain', setAtBlock: block + 1 };
               neuron.lastUpdate = block + 1;
               targets.set(uid, s.target);
             }

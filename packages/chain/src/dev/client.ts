@@ -6,9 +6,11 @@
  * after a restart of the caller, read the chain before repeating a write.
  */
 import { canonicalJson, QuasarError } from '@quasar/base';
+import type { Chain, Head, Signer } from '../port.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
+import { DevPort } from './dev-port.ts';
 import { type Extrinsic, signExtrinsic } from './extrinsic.ts';
-import type { Chain, Commitment, Head, Metagraph, Wallet, Weight, WeightRow } from './port.ts';
+import { checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
 import { sleep, Transport } from './transport.ts';
 import { MAX_WAIT_MS } from './wire.ts';
 
@@ -22,53 +24,22 @@ export function connectChain(url: string): Chain {
   return new ChainClient(new Transport(url));
 }
 
-class ChainClient implements Chain {
+class ChainClient extends DevPort {
   readonly #transport: Transport;
-  /** Extrinsics sent without an answer, by hotkey and call. */
+  /** Extrinsics sent without an answer, by signer and call. */
   readonly #unresolved = new Map<string, Extrinsic>();
 
   constructor(transport: Transport) {
+    super();
     this.#transport = transport;
   }
 
-  async head(): Promise<Head> {
-    return this.#transport.request('/head');
-  }
+  /** Nothing is held open between calls. */
+  close(): void {}
 
-  async blockHash(block: number): Promise<string | null> {
-    return (await this.#transport.request<{ hash: string | null }>(`/blocks/${segment(block)}`)).hash;
-  }
-
-  async blockTimeMs(): Promise<number> {
-    return (await this.#transport.info()).blockTimeMs;
-  }
-
-  async metagraph(netuid: number): Promise<Metagraph> {
-    return this.#transport.request(`/subnets/${segment(netuid)}/metagraph`);
-  }
-
-  async commitments(netuid: number, atBlock: number): Promise<Commitment[]> {
-    return this.#transport.request(`/subnets/${segment(netuid)}/commitments?atBlock=${segment(atBlock)}`);
-  }
-
-  async weights(netuid: number, atBlock: number): Promise<WeightRow[]> {
-    return this.#transport.request(`/subnets/${segment(netuid)}/weights?atBlock=${segment(atBlock)}`);
-  }
-
-  async register(wallet: Wallet, netuid: number): Promise<{ uid: number }> {
-    return this.#write(wallet, { method: 'register', params: { netuid } });
-  }
-
-  async addStake(wallet: Wallet, netuid: number, amount: number): Promise<void> {
-    await this.#write(wallet, { method: 'addStake', params: { netuid, amount } });
-  }
-
-  async commit(wallet: Wallet, netuid: number, data: string): Promise<{ revealedAtBlock: number }> {
-    return this.#write(wallet, { method: 'commit', params: { netuid, data } });
-  }
-
-  async setWeights(wallet: Wallet, netuid: number, weights: Weight[]): Promise<{ setAtBlock: number }> {
-    return this.#write(wallet, { method: 'setWeights', params: { netuid, weights } });
+  protected override async ask<R extends Request>(request: R, params: RequestParams[R]): Promise<RequestResults[R]> {
+    const body = checkParams(request, params);
+    return (await this.#transport.request<{ answer: RequestResults[R] }>(`/ask/${request}`, { body })).answer;
   }
 
   /** See `Chain.heads`. Goes on through connection failures with backoff, without a gap; throws only what cannot pass. */
@@ -85,10 +56,10 @@ class ChainClient implements Chain {
 
   /** The current head when `first` is null, else heads from `first` on; empty when none came in time or on abort. */
   async #nextHeads(first: number | null, signal: AbortSignal): Promise<Head[]> {
-    const path = first === null ? '/head' : `/heads?after=${first - 1}&waitMs=${MAX_WAIT_MS}`;
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
       try {
-        return [await this.#transport.request<Head | Head[]>(path, { signal })].flat();
+        if (first === null) return [await this.head()];
+        return await this.#transport.request<Head[]>(`/heads?after=${first - 1}&waitMs=${MAX_WAIT_MS}`, { signal });
       } catch (error) {
         if (signal.aborted) return [];
         if (!(error instanceof QuasarError && error.retry === 'later')) throw error;
@@ -97,15 +68,18 @@ class ChainClient implements Chain {
     }
   }
 
-  async #write<M extends CallMethod>(wallet: Wallet, untrusted: Call & { method: M }): Promise<CallResults[M]> {
+  protected override async send<M extends CallMethod>(
+    signer: Signer,
+    untrusted: Call & { method: M },
+  ): Promise<CallResults[M]> {
     const call = checkCall(untrusted);
-    const key = canonicalJson({ hotkey: wallet.hotkey, call });
+    const key = canonicalJson({ signer: signer.address, call });
     let extrinsic = this.#unresolved.get(key);
     this.#unresolved.delete(key);
     for (let signings = 1; ; ) {
       if (!extrinsic) {
         const { genesis } = await this.#transport.info();
-        extrinsic = signExtrinsic(wallet, call, { genesis, atBlock: (await this.head()).number });
+        extrinsic = await signExtrinsic(signer, call, { genesis, atBlock: (await this.head()).number });
       }
       try {
         return await this.#send<CallResults[M]>(extrinsic);
@@ -126,9 +100,4 @@ class ChainClient implements Chain {
     const { blockTimeMs } = await this.#transport.info();
     return this.#transport.request('/extrinsics', { body: extrinsic, timeoutMs: WRITE_GRACE_MS + 2 * blockTimeMs });
   }
-}
-
-/** A number as part of a URL; the server judges its value. */
-function segment(value: number): string {
-  return encodeURIComponent(String(value));
 }

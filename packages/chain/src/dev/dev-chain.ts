@@ -6,24 +6,33 @@
  * After a stop the numbers simply go on; no block is invented for the time the process was off.
  */
 import { canonicalJson, QuasarError } from '@quasar/base';
+import type { Head, Preview, Signer } from '../port.ts';
+import { toRao, toTao } from './amounts.ts';
 import { Blocks, type CallResult, nonceReused } from './blocks.ts';
-import type { Call, CallMethod, CallResults } from './call.ts';
+import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { type ChainDatabase, openDatabase } from './database.ts';
+import { closedError, DevPort } from './dev-port.ts';
 import { EXTRINSIC_LIFETIME_BLOCKS, type Extrinsic, signExtrinsic, verifyExtrinsic } from './extrinsic.ts';
 import { Ledger } from './ledger.ts';
-import { type DevChainOptions, resolveOptions } from './options.ts';
+import { type DevChainOptions, hyperparametersOf, type ResolvedOptions, resolveOptions } from './options.ts';
 import { PendingPool } from './pending.ts';
-import type { Chain, Commitment, Head, Metagraph, Wallet, Weight, WeightRow } from './port.ts';
 import { Queries } from './queries.ts';
+import { checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
+import { State } from './state.ts';
 
 const EXTRINSICS_PER_BLOCK = 1024;
 const HEADS_PER_READ = 256;
 
-export class DevChain implements Chain {
+/** Of the rules of the dev chain; grows when they change. */
+const SPEC_VERSION = 1;
+
+export class DevChain extends DevPort {
   readonly #database: ChainDatabase;
+  readonly #rules: ResolvedOptions;
   readonly #queries: Queries;
+  readonly #state: State;
+  readonly #ledger: Ledger;
   readonly #blocks: Blocks;
-  readonly #blockTimeMs: number;
   readonly #pending = new PendingPool();
   readonly #waiters = new Set<() => void>();
   #timer: NodeJS.Timeout | null = null;
@@ -32,22 +41,22 @@ export class DevChain implements Chain {
   #storageFails = false;
   #closed = false;
 
-  private constructor(database: ChainDatabase, queries: Queries, blocks: Blocks, blockTimeMs: number) {
+  private constructor(database: ChainDatabase, rules: ResolvedOptions) {
+    super();
     this.#database = database;
-    this.#queries = queries;
-    this.#blocks = blocks;
-    this.#blockTimeMs = blockTimeMs;
+    this.#rules = rules;
+    this.#queries = new Queries(database.sql, rules.maxValidators);
+    this.#state = new State(database.sql, toRao(rules.initialBalance));
+    this.#ledger = new Ledger(database.sql, this.#state, rules);
+    this.#blocks = new Blocks(database.sql, this.#queries, this.#state, this.#ledger);
     this.#nextBlockAtMs = performance.now();
-    if (blockTimeMs > 0) this.#schedule();
+    if (rules.blockTimeMs > 0) this.#schedule();
   }
 
   /** Throws `chain.invalid_options`, `chain.locked`, `chain.database_invalid`. */
   static open(options: DevChainOptions): DevChain {
     const resolved = resolveOptions(options);
-    const database = openDatabase(resolved.path);
-    const queries = new Queries(database.sql, resolved.maxValidators);
-    const blocks = new Blocks(database.sql, queries, new Ledger(database.sql, queries, resolved));
-    return new DevChain(database, queries, blocks, resolved.blockTimeMs);
+    return new DevChain(openDatabase(resolved.path), resolved);
   }
 
   /** Stops the clock and releases the file. Waiting writes fail with `chain.closed`; they are in no block. Idempotent. */
@@ -68,7 +77,10 @@ export class DevChain implements Chain {
   /** Makes `blocks` blocks now; what is pending goes into the first. */
   async advance(blocks = 1): Promise<Head> {
     this.#assertOpen();
-    for (let i = checkNumber('blocks', blocks); i > 0; i--) this.#seal(true);
+    if (!Number.isSafeInteger(blocks) || blocks < 0) {
+      throw new QuasarError('chain.invalid_call', `blocks: expected a whole number, got ${blocks}`);
+    }
+    for (let i = blocks; i > 0; i--) this.#seal(true);
     return this.#blocks.head;
   }
 
@@ -87,55 +99,36 @@ export class DevChain implements Chain {
     const age = this.#blocks.head.number - extrinsic.atBlock;
     if (age < 0 || age > EXTRINSIC_LIFETIME_BLOCKS) throw expired(extrinsic, this.#blocks.head.number);
     const outcome = this.#pending.add(extrinsic);
-    if (this.#blockTimeMs === 0) this.#sealSoon();
+    if (this.#rules.blockTimeMs === 0) this.#sealSoon();
     return outcome;
   }
 
-  async head(): Promise<Head> {
+  /** Answers a read from anywhere. Throws `chain.invalid_call` for malformed parameters. */
+  async answer<R extends Request>(request: R, untrusted: unknown): Promise<RequestResults[R]> {
     this.#assertOpen();
-    return this.#blocks.head;
+    const params = checkParams(request, untrusted);
+    return this.#answers[request](params) as RequestResults[R];
   }
 
-  async blockHash(block: number): Promise<string | null> {
-    this.#assertOpen();
-    return this.#queries.hash(checkNumber('block', block));
+  protected override ask<R extends Request>(request: R, params: RequestParams[R]): Promise<RequestResults[R]> {
+    return this.answer(request, params);
   }
 
-  async blockTimeMs(): Promise<number> {
-    return this.#blockTimeMs;
-  }
-
-  async metagraph(netuid: number): Promise<Metagraph> {
-    this.#assertOpen();
-    return this.#queries.metagraph(checkNumber('netuid', netuid, 65535), this.#blocks.head.number);
-  }
-
-  async commitments(netuid: number, atBlock: number): Promise<Commitment[]> {
-    this.#assertOpen();
-    const block = Math.min(checkNumber('atBlock', atBlock), this.#blocks.head.number);
-    return this.#queries.commitments(checkNumber('netuid', netuid, 65535), block);
-  }
-
-  async weights(netuid: number, atBlock: number): Promise<WeightRow[]> {
-    this.#assertOpen();
-    return this.#queries.weights(checkNumber('netuid', netuid, 65535), checkNumber('atBlock', atBlock));
-  }
-
-  async register(wallet: Wallet, netuid: number): Promise<{ uid: number }> {
-    return this.#write(wallet, { method: 'register', params: { netuid } });
-  }
-
-  async addStake(wallet: Wallet, netuid: number, amount: number): Promise<void> {
-    await this.#write(wallet, { method: 'addStake', params: { netuid, amount } });
-  }
-
-  async commit(wallet: Wallet, netuid: number, data: string): Promise<{ revealedAtBlock: number }> {
-    return this.#write(wallet, { method: 'commit', params: { netuid, data } });
-  }
-
-  async setWeights(wallet: Wallet, netuid: number, weights: Weight[]): Promise<{ setAtBlock: number }> {
-    return this.#write(wallet, { method: 'setWeights', params: { netuid, weights } });
-  }
+  readonly #answers: { [R in Request]: (params: RequestParams[R]) => RequestResults[R] } = {
+    identity: () => ({ network: 'dev', genesis: this.genesis, specName: 'quasar-dev', specVersion: SPEC_VERSION }),
+    head: () => this.#blocks.head,
+    blockTimeMs: () => this.#rules.blockTimeMs,
+    blockHash: ({ block }) => this.#queries.hash(block),
+    metagraph: ({ netuid, atBlock }) => this.#queries.metagraph(netuid, this.#upToHead(atBlock)),
+    hyperparameters: () => hyperparametersOf(this.#rules),
+    nextEpochBlock: ({ netuid }) => this.#nextEpochBlock(netuid),
+    registrationCost: () => 0,
+    balance: ({ address }) => toTao(this.#state.balanceOf(address)),
+    commitments: ({ netuid, atBlock }) => this.#queries.commitments(netuid, this.#upToHead(atBlock)),
+    weights: ({ netuid, atBlock }) => this.#queries.weights(netuid, this.#upToHead(atBlock)),
+    pendingWeights: () => [],
+    preview: ({ address, call }) => this.#preview(address, call),
+  };
 
   /** See `Chain.heads`. Throws `chain.closed` when the chain is closed before the signal aborts. */
   async *heads(signal: AbortSignal): AsyncIterable<Head> {
@@ -180,15 +173,37 @@ export class DevChain implements Chain {
     });
   }
 
-  async #write<M extends CallMethod>(wallet: Wallet, call: Call & { method: M }): Promise<CallResults[M]> {
+  protected override async send<M extends CallMethod>(
+    signer: Signer,
+    call: Call & { method: M },
+  ): Promise<CallResults[M]> {
     const at = { genesis: this.genesis, atBlock: this.#blocks.head.number };
-    return (await this.submit(signExtrinsic(wallet, call, at))) as CallResults[M];
+    return (await this.submit(await signExtrinsic(signer, call, at))) as CallResults[M];
+  }
+
+  #upToHead(block: number | undefined): number {
+    const head = this.#blocks.head.number;
+    return Math.min(block ?? head, head);
+  }
+
+  #nextEpochBlock(netuid: number): number {
+    const { tempo } = this.#rules;
+    const start = this.#state.subnet(netuid)?.createdAt ?? this.#blocks.head.number;
+    const ran = Math.floor((this.#blocks.head.number - start) / tempo);
+    return start + (ran + 1) * tempo;
+  }
+
+  #preview(address: string, untrusted: unknown): Preview {
+    const call = checkCall(untrusted);
+    this.#ledger.plan(address, call, this.#blocks.head.number + 1);
+    const encoded = `0x${Buffer.from(canonicalJson(call)).toString('hex')}`;
+    return { call: `dev.${call.method}`, arguments: call.params, encoded, fee: 0, signer: address };
   }
 
   /** Monotonic time, so that a corrected system clock neither stalls the chain nor makes it race. */
   #schedule(): void {
     const nowMs = performance.now();
-    this.#nextBlockAtMs = Math.max(this.#nextBlockAtMs + this.#blockTimeMs, nowMs);
+    this.#nextBlockAtMs = Math.max(this.#nextBlockAtMs + this.#rules.blockTimeMs, nowMs);
     this.#timer = setTimeout(() => {
       this.#sealOnTime();
       this.#schedule();
@@ -253,15 +268,6 @@ export class DevChain implements Chain {
       hint: 'the chain was replaced; connect again and start from its block 0',
     });
   }
-}
-
-function checkNumber(name: string, value: number, max = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
-  throw new QuasarError('chain.invalid_call', `${name}: expected an integer from 0 to ${max}, got ${value}`);
-}
-
-function closedError(): QuasarError {
-  return new QuasarError('chain.closed', 'the chain is closed', { retry: 'later', hint: 'open it again' });
 }
 
 function expired(extrinsic: Extrinsic, head: number): QuasarError {

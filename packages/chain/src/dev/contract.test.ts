@@ -1,8 +1,9 @@
 /** @file The chain contract, in process and over HTTP. */
+
+import { describeChainContract } from '../testing/contract.ts';
 import { connectChain } from './client.ts';
 import { DevChain } from './dev-chain.ts';
 import { serveChain } from './server.ts';
-import { describeChainContract } from './testing/contract.ts';
 
 describeChainContract('DevChain in process', async (rules) => {
   const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });

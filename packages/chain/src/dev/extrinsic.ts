@@ -1,16 +1,16 @@
 /**
  * @file Signed calls ("extrinsics"): what is signed, by whom, and for how long it is good.
  *
- * The hotkey signs canonicalJson({atBlock, genesis, hotkey, method, nonce, params}) as UTF-8 with sr25519.
- * `genesis` ties it to one chain, `atBlock` lets it expire, and (hotkey, nonce) takes effect at most once, so sending an
+ * The signer (a hotkey, or a coldkey that pays) signs canonicalJson({atBlock, genesis, method, nonce, params, signer}) as UTF-8 with sr25519.
+ * `genesis` ties it to one chain, `atBlock` lets it expire, and (signer, nonce) takes effect at most once, so sending an
  * extrinsic again is always safe.
  */
 import { randomBytes } from 'node:crypto';
 import { canonicalJson, QuasarError } from '@quasar/base';
 import { z } from 'zod';
+import type { Signer } from '../port.ts';
+import { verifySignature } from '../wallet.ts';
 import { type Call, checkCall } from './call.ts';
-import type { Wallet } from './port.ts';
-import { verifySignature } from './wallet.ts';
 
 /** An extrinsic is accepted while head - atBlock is at most this. */
 export const EXTRINSIC_LIFETIME_BLOCKS = 256;
@@ -20,7 +20,7 @@ const envelopeSchema = z.strictObject({
   atBlock: z.int().min(0),
   /** 128 random bits. */
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
-  hotkey: z.string().max(64),
+  signer: z.string().max(64),
   signature: z.string().regex(/^0x[0-9a-f]{128}$/),
   call: z.unknown(),
 });
@@ -29,25 +29,29 @@ export interface Extrinsic {
   genesis: string;
   atBlock: number;
   nonce: string;
-  hotkey: string;
+  signer: string;
   signature: string;
   call: Call;
 }
 
 function signedBytes(extrinsic: Omit<Extrinsic, 'signature'>): Uint8Array {
-  const { genesis, atBlock, nonce, hotkey, call } = extrinsic;
-  return new TextEncoder().encode(canonicalJson({ genesis, atBlock, nonce, hotkey, ...call }));
+  const { genesis, atBlock, nonce, signer, call } = extrinsic;
+  return new TextEncoder().encode(canonicalJson({ genesis, atBlock, nonce, signer, ...call }));
 }
 
 /** Signs with a fresh nonce. Throws what `checkCall` throws, before anything is signed. */
-export function signExtrinsic(wallet: Wallet, call: Call, at: { genesis: string; atBlock: number }): Extrinsic {
+export async function signExtrinsic(
+  signer: Signer,
+  call: Call,
+  at: { genesis: string; atBlock: number },
+): Promise<Extrinsic> {
   const unsigned = {
     ...at,
     nonce: randomBytes(16).toString('hex'),
-    hotkey: wallet.hotkey,
+    signer: signer.address,
     call: checkCall(call),
   };
-  const signature = `0x${Buffer.from(wallet.sign(signedBytes(unsigned))).toString('hex')}`;
+  const signature = `0x${Buffer.from(await signer.sign(signedBytes(unsigned))).toString('hex')}`;
   return { ...unsigned, signature };
 }
 
@@ -60,9 +64,9 @@ export function verifyExtrinsic(value: unknown): Extrinsic {
   }
   const extrinsic: Extrinsic = { ...envelope.data, call: checkCall(envelope.data.call) };
   const signature = Buffer.from(extrinsic.signature.slice(2), 'hex');
-  if (!verifySignature(extrinsic.hotkey, signedBytes(extrinsic), signature)) {
-    throw new QuasarError('chain.bad_signature', `the signature is not by hotkey ${extrinsic.hotkey} over this call`, {
-      hint: 'sign canonicalJson({atBlock, genesis, hotkey, method, nonce, params}) with the sr25519 key of the hotkey',
+  if (!verifySignature(extrinsic.signer, signedBytes(extrinsic), signature)) {
+    throw new QuasarError('chain.bad_signature', `the signature is not by ${extrinsic.signer} over this call`, {
+      hint: 'sign canonicalJson({atBlock, genesis, method, nonce, params, signer}) with the sr25519 key of the signer',
     });
   }
   return extrinsic;
