@@ -3,48 +3,53 @@
    whole. Architecture §3.3. */
 #include "attention.h"
 
-static const float LOWEST = -3.402823466e38f; /* finite, so that a maximum over nothing subtracts cleanly */
+/* One block of scores becomes e^(score - top); factor says by how much the sums before it shrink. */
+static void softmax_block(const span *x, float *P, float *top, float *total, float *factor) {
+  for (long i = x->column; i < x->column + x->width; i += VW) {
+    vf before = vload(top + i), most = before, sum = vset(0.0f);
+    for (long j = x->begin; j < x->end; j++) most = vmax(vload(P + j * COLUMNS + i), most);
+    for (long j = x->begin; j < x->end; j++) {
+      vf p = vexp2(vsub(vload(P + j * COLUMNS + i), most));
+      vstore(P + j * COLUMNS + i, p);
+      sum = vadd(sum, p);
+    }
+    vf shrink = vexp2(vsub(before, most));
+    vstore(factor + i, shrink);
+    vstore(total + i, vfma(vload(total + i), shrink, sum));
+    vstore(top + i, most);
+  }
+}
 
 static void attend(const attention *g, const columns *c) {
-  long D = g->D, width = c->width;
+  long D = g->D, n = c->width;
   float *work = scratch(SCRATCH_KERNEL, (2 * D * COLUMNS + KEYS * COLUMNS + KEYS * D) * sizeof(float));
   float *Q = work, *O = Q + D * COLUMNS, *P = O + D * COLUMNS, *copy = P + KEYS * COLUMNS;
-  float top[COLUMNS], total[COLUMNS], next[COLUMNS], factor[COLUMNS];
-  load_transposed(g, c, g->q, g->scale, Q);
-  for (long i = 0; i < width; i++) top[i] = LOWEST, total[i] = 0.0f;
+  float top[COLUMNS], total[COLUMNS], factor[COLUMNS];
+  load_rows(g, c, g->q, O);
+  transpose_scaled(g, c, O, g->scale * LOG2_E, Q);
+  memset(O, 0, n * D * sizeof(float));
+  for (long i = 0; i < n; i++) top[i] = LOWEST, total[i] = 0.0f;
   for (long s = c->lo_min; s <= c->hi_max; s += KEYS) {
-    long rows = MIN(KEYS, c->hi_max + 1 - s), stride;
-    const float *k = key_rows(g, g->k, c, s, rows, copy, &stride);
-    small_gemm(pad_to_16(rows), width, D, k, stride, 1, Q, COLUMNS, P, COLUMNS, 0);
-    mask(c, s, rows, P);
-    memcpy(next, top, width * sizeof(float));
-    for (long j = 0; j < rows; j++)
-      for (long i = 0; i < width; i++) next[i] = P[j * COLUMNS + i] > next[i] ? P[j * COLUMNS + i] : next[i];
-    float sum[COLUMNS] = {0};
-    for (long j = 0; j < rows; j++)
-      for (long i = 0; i < width; i++) {
-        float p = q_exp(P[j * COLUMNS + i] - next[i]);
-        P[j * COLUMNS + i] = p;
-        sum[i] += p;
-      }
-    int moved = 0;
-    for (long i = 0; i < width; i++) {
-      factor[i] = q_exp(top[i] - next[i]);
-      moved |= factor[i] != 1.0f;
-      total[i] = q_fma(total[i], factor[i], sum[i]);
-      top[i] = next[i];
+    long rows = MIN(KEYS, c->hi_max + 1 - s), stride, row = g->Hk * D;
+    const float *k = key_rows(g, g->k, c, s, rows, copy, &stride), *v = g->v + ((c->b * g->room + s) * g->Hk + c->head) * D;
+    span spans[GROUPS];
+    int count = take_spans(c, s, rows, spans);
+    for (span *x = spans; x < spans + count; x++) {
+      float *p = P + x->begin * COLUMNS + x->column;
+      small_gemm(x->end - x->begin, x->width, D, k + x->begin * stride, stride, 1, Q + x->column, COLUMNS, p, COLUMNS, GEMM_SET);
+      mask(c, s, x, P);
+      softmax_block(x, P, top, total, factor);
+      for (long i = x->column; i < x->column + x->width; i++)
+        if (factor[i] != 1.0f)
+          for (long d = 0; d < D; d += VW) vstore(O + i * D + d, vmul(vload(O + i * D + d), vset(factor[i])));
+      small_gemm(x->width, D, MIN(x->end, rows) - x->begin, p, 1, COLUMNS, v + x->begin * row, row, O + x->column * D, D, GEMM_ADD);
     }
-    if (moved && s > c->lo_min)
-      for (long d = 0; d < D; d++)
-        for (long i = 0; i < width; i++) O[d * COLUMNS + i] *= factor[i];
-    const float *v = g->v + ((c->b * g->room + s) * g->Hk + c->head) * D;
-    small_gemm(D, width, rows, v, 1, g->Hk * D, P, COLUMNS, O, COLUMNS, s > c->lo_min);
   }
   for (long i = 0; i < c->n; i++) {
     long row = column_row(g, c, i);
-    float inverse = 1.0f / total[i];
-    for (long d = 0; d < D; d++) g->out[row * D + d] = O[d * COLUMNS + i] * inverse;
-    if (g->lse) g->lse[row] = top[i] + q_log(total[i]);
+    vf inverse = vset(1.0f / total[i]);
+    for (long d = 0; d < D; d += VW) vstore(g->out + row * D + d, vmul(vload(O + i * D + d), inverse));
+    if (g->lse) g->lse[row] = q_fma(top[i], LN_2, q_log(total[i]));
   }
 }
 
@@ -65,12 +70,12 @@ static void attend_tiles(void *context, long begin, long end) {
    their maximum, sum and unnormalised output per head; the parts are joined in order. */
 enum { PART = 128 };
 
-enum { GROUP = 4, VALUES = 8, AHEAD = 4096 /* floats of keys that are on their way from memory */ };
+enum { HEADS = 4, VALUES = 8, AHEAD = 4096 /* floats of keys that are on their way from memory */ };
 
 /* lanes[h] = q_h x in LANES partial sums for `heads` queries that share the key x. */
 static inline void score_heads(long D, const float *q, int heads, const float *x, float *lanes) {
   enum { NV = LANES / VW };
-  vf s[GROUP][NV];
+  vf s[HEADS][NV];
   for (int h = 0; h < heads; h++)
     for (int c = 0; c < NV; c++) s[h][c] = vset(0.0f);
   for (long d = 0; d < D; d += LANES) {
@@ -84,7 +89,7 @@ static inline void score_heads(long D, const float *q, int heads, const float *x
     for (int c = 0; c < NV; c++) vstore(lanes + h * LANES + c * VW, s[h][c]);
 }
 static inline void score_key(long D, const float *q, long heads, const float *x, float *lanes) {
-  for (; heads >= GROUP; heads -= GROUP, q += GROUP * D, lanes += GROUP * LANES) score_heads(D, q, GROUP, x, lanes);
+  for (; heads >= HEADS; heads -= HEADS, q += HEADS * D, lanes += HEADS * LANES) score_heads(D, q, HEADS, x, lanes);
   for (; heads > 0; heads--, q += D, lanes += LANES) score_heads(D, q, 1, x, lanes);
 }
 

@@ -4,8 +4,14 @@
 #ifndef ATTENTION_H
 #define ATTENTION_H
 #include "rows.h"
+#include "softmax.h"
 
-enum { COLUMNS = 64, KEYS = 64 };
+/* Masks are known per GROUP columns and GROUP keys. */
+enum { COLUMNS = 64, KEYS = 64, GROUP = 16, GROUPS = COLUMNS / GROUP };
+
+/* Scores are in units of log 2, as vexp2 takes them. */
+#define LOG2_E 1.44269504089f
+#define LN_2 0.69314718056f
 
 /* Keys and values sit in [B,room,Hk,D], of which S rows count; the T queries are the last T of them. */
 typedef struct {
@@ -20,7 +26,7 @@ typedef struct {
    width repeat the range of the last and hold zeros. */
 typedef struct {
   long b, head, first, n, width;
-  long lo[COLUMNS], hi[COLUMNS], lo_min, lo_max, hi_min, hi_max;
+  long lo[COLUMNS], hi[COLUMNS], group_lo[GROUPS], group_hi[GROUPS], lo_min, hi_max;
 } columns;
 
 /* A token sees its segment up to itself: its position counts the keys before it there. Always at least itself. */
@@ -38,10 +44,11 @@ static inline columns take_columns(const attention *g, long b, long head, long f
     long t = (first + MIN(i, c.n - 1)) / g->G;
     c.lo[i] = first_key(g, b, t);
     c.hi[i] = g->S - g->T + t;
+    long *lo = c.group_lo + i / GROUP;
+    *lo = i % GROUP ? MIN(*lo, c.lo[i]) : c.lo[i];
+    c.group_hi[i / GROUP] = c.hi[i];
     c.lo_min = i ? MIN(c.lo_min, c.lo[i]) : c.lo[i];
-    c.lo_max = i ? MAX(c.lo_max, c.lo[i]) : c.lo[i];
   }
-  c.hi_min = c.hi[0];
   c.hi_max = c.hi[c.width - 1];
   return c;
 }
@@ -52,13 +59,17 @@ static inline long column_row(const attention *g, const columns *c, long i) {
   return (c->b * g->T + pair / g->G) * g->H + c->head * g->G + pair % g->G;
 }
 
-/* x [B,T,H,D] -> [D,COLUMNS], scaled. */
-static inline void load_transposed(const attention *g, const columns *c, const float *x, float scale, float *out) {
-  for (long i = 0; i < c->width; i++) {
-    const float *row = x + column_row(g, c, MIN(i, c->n - 1)) * g->D;
-    float s = i < c->n ? scale : 0.0f;
-    for (long d = 0; d < g->D; d++) out[d * COLUMNS + i] = i < c->n ? s * row[d] : 0.0f;
-  }
+/* Rows of x [B,T,H,D] -> [COLUMNS,D], padded with zeros. */
+static inline void load_rows(const attention *g, const columns *c, const float *x, float *out) {
+  for (long i = 0; i < c->n; i++) memcpy(out + i * g->D, x + column_row(g, c, i) * g->D, g->D * sizeof(float));
+  memset(out + c->n * g->D, 0, (c->width - c->n) * g->D * sizeof(float));
+}
+
+/* Rows [COLUMNS,D] -> [D,COLUMNS], scaled. */
+static inline void transpose_scaled(const attention *g, const columns *c, const float *rows, float scale, float *out) {
+  transpose_small(c->width, g->D, rows, g->D, out, COLUMNS);
+  for (long d = 0; d < g->D; d++)
+    for (long i = 0; i < c->width; i += VW) vstore(out + d * COLUMNS + i, vmul(vload(out + d * COLUMNS + i), vset(scale)));
 }
 
 /* Rows of keys or values from key s on: in place, or as a zero-padded copy where a multiple of 16 would pass the end. */
@@ -73,13 +84,31 @@ static inline const float *key_rows(const attention *g, const float *x, const co
   return copy;
 }
 
-/* Scores of keys [s, s+rows) that a column does not see become -Inf. */
-static inline void mask(const columns *c, long s, long rows, float *scores) {
-  if (s >= c->lo_max && s + rows - 1 <= c->hi_min) return;
-  for (long i = 0; i < c->width; i++) {
-    long begin = MIN(MAX(c->lo[i] - s, 0), rows), end = MIN(MAX(c->hi[i] + 1 - s, 0), rows);
-    for (long j = 0; j < begin; j++) scores[j * COLUMNS + i] = -__builtin_inff();
-    for (long j = end; j < rows; j++) scores[j * COLUMNS + i] = -__builtin_inff();
+/* `width` columns from `column` on, of which none sees rows of a block of keys outside [begin, end). */
+typedef struct {
+  long column, width, begin, end;
+} span;
+
+/* The part of the block of keys [s, s+rows) that is seen, in units of GROUP rows and columns: what lies outside is not computed.
+   Returns the number of spans, ordered by column. */
+static inline int take_spans(const columns *c, long s, long rows, span *spans) {
+  int count = 0;
+  for (long i = 0; i < c->width; i += GROUP) {
+    long begin = MAX(c->group_lo[i / GROUP] - s, 0) / GROUP * GROUP, end = pad_to_16(MIN(c->group_hi[i / GROUP] + 1 - s, rows));
+    if (begin >= end) continue;
+    span *last = spans + count - 1;
+    if (count && last->begin == begin && last->end == end && last->column + last->width == i) last->width += GROUP;
+    else spans[count++] = (span){i, GROUP, begin, end};
+  }
+  return count;
+}
+
+/* Scores of keys [s, s+rows) that a column does not see become -Infinity. */
+static inline void mask(const columns *c, long s, const span *x, float *scores) {
+  for (long i = x->column; i < x->column + x->width; i++) {
+    long begin = MIN(c->lo[i] - s, x->end), end = MAX(c->hi[i] + 1 - s, x->begin);
+    for (long j = x->begin; j < begin; j++) scores[j * COLUMNS + i] = -Q_INF;
+    for (long j = end; j < x->end; j++) scores[j * COLUMNS + i] = -Q_INF;
   }
 }
 #endif

@@ -2,87 +2,120 @@
    (batch, key head) is one task: its query tiles in order add to dK and dV, so that each sum has one order. */
 #include "attention.h"
 
+/* Keys and values of one head that are worked on together, [from, from+rows) padded with zeros, and their gradients. */
 typedef struct {
-  float *QT, *dOT, *Q, *dO, *dQ, *P, *dS, *k, *v, *dk, *dv;
+  long from, rows;
+  float *k, *v, *dk, *dv;
+} key_range;
+
+/* Floats in an array of a key_range: four of them fit a cache of the second level. */
+enum { RANGE = 32768 };
+
+typedef struct {
+  float *Q, *dO, *dQ, *QT, *dOT, *P, *dS;
 } tile;
 
-static void load_rows_padded(const attention *g, const columns *c, const float *x, float scale, float *out) {
-  for (long i = 0; i < c->n; i++) {
-    const float *row = x + column_row(g, c, i) * g->D;
-    for (long d = 0; d < g->D; d++) out[i * g->D + d] = scale * row[d];
+/* P = e^(score - lse), dS = P (dP - delta). */
+static void softmax_block_backward(const span *x, const float *lse, const float *delta, float *P, float *dS) {
+  for (long i = x->column; i < x->column + x->width; i += VW) {
+    vf top = vload(lse + i), mean = vload(delta + i);
+    for (long j = x->begin; j < x->end; j++) {
+      vf p = vexp2(vsub(vload(P + j * COLUMNS + i), top));
+      vstore(P + j * COLUMNS + i, p);
+      vstore(dS + j * COLUMNS + i, vmul(p, vsub(vload(dS + j * COLUMNS + i), mean)));
+    }
   }
-  memset(out + c->n * g->D, 0, (c->width - c->n) * g->D * sizeof(float));
 }
 
-static void copy_rows(long rows, long D, const float *x, long ldx, float *y, long ldy) {
-  for (long i = 0; i < rows; i++) memcpy(y + i * ldy, x + i * ldx, D * sizeof(float));
+/* Columns [*first, *last) that see some of the GROUP rows from `begin` on; those between them that do not get zeros. */
+static void seen_columns(const span *spans, int count, long begin, long *first, long *last, const tile *w) {
+  *first = *last = 0;
+  for (int i = 0; i < count; i++) {
+    const span *x = spans + i;
+    if (begin < x->begin || begin >= x->end) continue;
+    if (*last == 0) *first = *last = x->column;
+    for (long j = begin; j < begin + GROUP && *last < x->column; j++) {
+      memset(w->P + j * COLUMNS + *last, 0, (x->column - *last) * sizeof(float));
+      memset(w->dS + j * COLUMNS + *last, 0, (x->column - *last) * sizeof(float));
+    }
+    *last = x->column + x->width;
+  }
 }
 
-static void attend_backward(const attention *g, const columns *c, const tile *w) {
-  long D = g->D, width = c->width;
+static void attend_backward(const attention *g, const columns *c, const key_range *r, const tile *w) {
+  long D = g->D, past = r->from + r->rows;
   float lse[COLUMNS] = {0}, delta[COLUMNS] = {0};
-  load_transposed(g, c, g->q, g->scale, w->QT);
-  load_transposed(g, c, g->d_out, 1.0f, w->dOT);
-  load_rows_padded(g, c, g->q, g->scale, w->Q);
-  load_rows_padded(g, c, g->d_out, 1.0f, w->dO);
+  load_rows(g, c, g->q, w->Q);
+  load_rows(g, c, g->d_out, w->dO);
+  transpose_scaled(g, c, w->Q, g->scale * LOG2_E, w->QT);
+  transpose_scaled(g, c, w->dO, 1.0f, w->dOT);
   for (long i = 0; i < c->n; i++) {
     long row = column_row(g, c, i);
-    lse[i] = g->lse_in[row];
+    lse[i] = g->lse_in[row] * LOG2_E;
     delta[i] = dot_fixed(g->d_out + row * D, g->o + row * D, D);
   }
-  for (long s = c->lo_min; s <= c->hi_max; s += KEYS) {
-    long rows = MIN(KEYS, c->hi_max + 1 - s), padded = pad_to_16(rows), stride, from = (c->b * g->room + s) * g->Hk + c->head;
-    const float *k = key_rows(g, g->k, c, s, rows, w->k, &stride), *v = key_rows(g, g->v, c, s, rows, w->v, &stride);
-    small_gemm(padded, width, D, k, stride, 1, w->QT, COLUMNS, w->P, COLUMNS, 0);
-    small_gemm(padded, width, D, v, stride, 1, w->dOT, COLUMNS, w->dS, COLUMNS, 0);
-    mask(c, s, rows, w->P);
-    for (long j = 0; j < rows; j++)
-      for (long i = 0; i < width; i++) {
-        long x = j * COLUMNS + i;
-        float p = q_exp(w->P[x] - lse[i]);
-        w->P[x] = p;
-        w->dS[x] = p * (w->dS[x] - delta[i]);
-      }
-    /* A tile with fewer rows than the product's unit is added to in a copy. */
-    int whole = rows == padded;
-    float *dk = whole ? g->dk + from * D : w->dk, *dv = whole ? g->dv + from * D : w->dv;
-    long ld = whole ? g->Hk * D : D;
-    if (!whole) {
-      copy_rows(rows, D, g->dk + from * D, g->Hk * D, w->dk, D);
-      copy_rows(rows, D, g->dv + from * D, g->Hk * D, w->dv, D);
-      memset(w->dk + rows * D, 0, (padded - rows) * D * sizeof(float));
-      memset(w->dv + rows * D, 0, (padded - rows) * D * sizeof(float));
-      memset(w->P + rows * COLUMNS, 0, (padded - rows) * COLUMNS * sizeof(float));
-      memset(w->dS + rows * COLUMNS, 0, (padded - rows) * COLUMNS * sizeof(float));
+  if (c->lo_min >= r->from) memset(w->dQ, 0, c->width * D * sizeof(float));
+  else load_rows(g, c, g->dq, w->dQ);
+  for (long at = MAX(c->lo_min - r->from, 0) / KEYS * KEYS; at < r->rows && r->from + at <= c->hi_max; at += KEYS) {
+    long s = r->from + at, rows = MIN(KEYS, MIN(c->hi_max + 1, past) - s);
+    const float *k = r->k + at * D, *v = r->v + at * D;
+    span spans[GROUPS];
+    int count = take_spans(c, s, rows, spans);
+    for (span *x = spans; x < spans + count; x++) {
+      long seen = x->end - x->begin;
+      float *p = w->P + x->begin * COLUMNS + x->column, *ds = w->dS + x->begin * COLUMNS + x->column;
+      small_gemm(seen, x->width, D, k + x->begin * D, D, 1, w->QT + x->column, COLUMNS, p, COLUMNS, GEMM_SET);
+      small_gemm(seen, x->width, D, v + x->begin * D, D, 1, w->dOT + x->column, COLUMNS, ds, COLUMNS, GEMM_SET);
+      mask(c, s, x, w->P);
+      softmax_block_backward(x, lse, delta, w->P, w->dS);
+      small_gemm(x->width, D, seen, ds, 1, COLUMNS, k + x->begin * D, D, w->dQ + x->column * D, D, GEMM_ADD);
     }
-    small_gemm(padded, D, width, w->P, COLUMNS, 1, w->dO, D, dv, ld, 1);
-    small_gemm(padded, D, width, w->dS, COLUMNS, 1, w->Q, D, dk, ld, 1);
-    small_gemm(width, D, rows, w->dS, 1, COLUMNS, k, stride, w->dQ, D, s > c->lo_min);
-    if (!whole) {
-      copy_rows(rows, D, w->dk, D, g->dk + from * D, g->Hk * D);
-      copy_rows(rows, D, w->dv, D, g->dv + from * D, g->Hk * D);
+    for (long begin = 0, end; begin < rows; begin = end) {
+      long first, last, first2, last2;
+      seen_columns(spans, count, begin, &first, &last, w);
+      for (end = begin + GROUP; end < rows; end += GROUP) {
+        seen_columns(spans, count, end, &first2, &last2, w);
+        if (first2 != first || last2 != last) break;
+      }
+      long from = begin * COLUMNS + first, to = (at + begin) * D;
+      small_gemm(end - begin, D, last - first, w->P + from, COLUMNS, 1, w->dO + first * D, D, r->dv + to, D, GEMM_ADD);
+      small_gemm(end - begin, D, last - first, w->dS + from, COLUMNS, 1, w->Q + first * D, D, r->dk + to, D, GEMM_ADD);
     }
   }
-  for (long i = 0; i < c->n; i++)
-    for (long d = 0; d < D; d++) g->dq[column_row(g, c, i) * D + d] = g->scale * w->dQ[i * D + d];
+  vf scale = vset(c->hi_max < past ? g->scale : 1.0f);
+  for (long i = 0; i < c->n; i++) {
+    float *dq = g->dq + column_row(g, c, i) * D;
+    for (long d = 0; d < D; d += VW) vstore(dq + d, vmul(vload(w->dQ + i * D + d), scale));
+  }
 }
 
 static void attend_backward_heads(void *context, long begin, long end) {
   const attention *g = context;
-  long D = g->D, block = COLUMNS * D;
-  float *at = scratch(SCRATCH_KERNEL, (9 * block + 2 * KEYS * COLUMNS) * sizeof(float));
-  tile w = {.QT = at, .dOT = at + block, .Q = at + 2 * block, .dO = at + 3 * block, .dQ = at + 4 * block, .k = at + 5 * block,
-            .v = at + 6 * block, .dk = at + 7 * block, .dv = at + 8 * block, .P = at + 9 * block};
-  w.dS = w.P + KEYS * COLUMNS;
+  long D = g->D, most = MAX(RANGE / D / KEYS, 1) * KEYS, room = MIN(most, pad_to_16(g->S)) * D, block = COLUMNS * D, row = g->Hk * D;
+  float *at = scratch(SCRATCH_KERNEL, (4 * room + 5 * block + 2 * KEYS * COLUMNS) * sizeof(float));
+  key_range r = {.k = take(&at, room), .v = take(&at, room), .dk = take(&at, room), .dv = take(&at, room)};
+  tile w = {.Q = take(&at, block), .dO = take(&at, block), .dQ = take(&at, block), .QT = take(&at, block),
+            .dOT = take(&at, block), .P = take(&at, KEYS * COLUMNS), .dS = take(&at, KEYS * COLUMNS)};
   for (long item = begin; item < end; item++) {
-    long b = item / g->Hk, head = item % g->Hk;
-    for (long s = 0; s < g->room; s++) {
-      memset(g->dk + ((b * g->room + s) * g->Hk + head) * D, 0, D * sizeof(float));
-      memset(g->dv + ((b * g->room + s) * g->Hk + head) * D, 0, D * sizeof(float));
+    long b = item / g->Hk, first = (b * g->room * g->Hk + item % g->Hk) * D;
+    for (r.from = 0; r.from < g->S; r.from += r.rows) {
+      r.rows = MIN(most, g->S - r.from);
+      long padded = pad_to_16(r.rows), from = first + r.from * row;
+      gather(g->k + from, row, r.rows, padded, D, r.k);
+      gather(g->v + from, row, r.rows, padded, D, r.v);
+      memset(r.dk, 0, padded * D * sizeof(float));
+      memset(r.dv, 0, padded * D * sizeof(float));
+      for (long i = 0; i < g->T * g->G; i += COLUMNS) {
+        columns c = take_columns(g, b, item % g->Hk, i);
+        if (c.hi_max >= r.from && c.lo_min < r.from + r.rows) attend_backward(g, &c, &r, &w);
+      }
+      for (long x = 0; x < r.rows * D; x += VW) vstore(r.dk + x, vmul(vload(r.dk + x), vset(g->scale)));
+      spread(r.dk, r.rows, D, g->dk + from, row);
+      spread(r.dv, r.rows, D, g->dv + from, row);
     }
-    for (long first = 0; first < g->T * g->G; first += COLUMNS) {
-      columns c = take_columns(g, b, head, first);
-      attend_backward(g, &c, &w);
+    for (long s = g->S; s < g->room; s++) {
+      memset(g->dk + first + s * row, 0, D * sizeof(float));
+      memset(g->dv + first + s * row, 0, D * sizeof(float));
     }
   }
 }

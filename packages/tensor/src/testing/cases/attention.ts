@@ -1,4 +1,4 @@
-/** @file Cases of softmax attention: tile edges, grouped heads, segments, caches with and without room, decoding. */
+/** @file Cases of softmax attention: tile edges, grouped heads, segments, windows, caches with and without room, decoding. */
 import { type Case, Draw, outputs } from '../case.ts';
 
 /** B, T, S, room, H, Hk, D */
@@ -13,19 +13,27 @@ const SHAPES = [
   [1, 65, 65, 65, 1, 1, 32],
   [1, 70, 200, 203, 6, 2, 16],
   [2, 150, 150, 150, 4, 1, 16],
+  [1, 100, 200, 201, 2, 1, 256],
 ] as const;
+
+/** Tokens that see at most the 40 before them. */
+function window(B: number, T: number, S: number): Int32Array {
+  return Int32Array.from({ length: B * T }, (_, i) => Math.min(S - T + (i % T), 40));
+}
 
 export async function attentionCases(): Promise<Case[]> {
   const draw = new Draw('attention');
   const cases: Case[] = [];
   for (const [B, T, S, room, H, Hk, D] of SHAPES) {
-    for (const segmented of [false, true]) {
-      for (const spread of T < 64 ? [1] : [1, 12]) {
+    for (const seen of ['all', 'segments', 'window'] as const) {
+      if (seen === 'window' && T < 64) continue;
+      // Large scores that are sums of many products round more than the bound allows.
+      for (const spread of T < 64 || D > 64 ? [1] : [1, 12]) {
         const [rows, keys] = [B * T * H, B * room * Hk * D];
         const [q, k, v] = [draw.normal(rows * D, spread), draw.normal(keys), draw.normal(keys)];
-        const position = segmented ? draw.positions(B, T) : null;
+        const position = seen === 'all' ? null : seen === 'segments' ? draw.positions(B, T) : window(B, T, S);
         const numbers = [B, T, S, room, H, Hk, D, D ** -0.5];
-        const name = `${[B, T, S, room, H, Hk, D]}${segmented ? ' segments' : ''}${spread > 1 ? ' sharp' : ''}`;
+        const name = `${[B, T, S, room, H, Hk, D]}${seen === 'all' ? '' : ` ${seen}`}${spread > 1 ? ' sharp' : ''}`;
         const buffers = [{ output: rows * D }, { output: rows }, q, k, v, position];
         cases.push({ name: `attention ${name}`, kernel: 'attention', buffers, numbers });
         const [out, lse] = (await outputs('attention', buffers, numbers)) as [Float64Array, Float64Array];
