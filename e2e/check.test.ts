@@ -32,6 +32,6 @@ it('exit code 3 and every reason for a model of the wrong shape', async () => {
 });
 
 it('exit code 4 when the chain does not answer', async () => {
-  const { code, stderr } = await quasar('check', model, '--home', home, '--chain', 'http://127.0.0.1:9');
+  const { code, stderr } = await quasar('check', model, '--home', home, '--chain', 'ws://127.0.0.1:9');
   expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringMatching(/^quasar: .* \[chain\.unreachable\]\n$/) });
 });

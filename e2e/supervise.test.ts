@@ -45,7 +45,7 @@ const reaches = (child: Child, state: string) =>
 it('a service that is killed comes back with its state', async () => {
   const { child, states, port } = await startChain();
   await reaches(child, 'running');
-  const chain = connectChain(`http://127.0.0.1:${port}`);
+  const chain = connectChain(`ws://127.0.0.1:${port}`);
   const { uid } = await chain.register(openWallet(home.wallet('one')), 24);
   const pid = child.pid as number;
   process.kill(pid, 'SIGKILL');
@@ -53,7 +53,7 @@ it('a service that is killed comes back with its state', async () => {
     child.state === 'running' && child.pid !== pid ? true : null,
   );
   expect(states).toEqual(['starting', 'running', 'restarting', 'starting', 'running']);
-  const again = connectChain(`http://127.0.0.1:${port}`);
+  const again = connectChain(`ws://127.0.0.1:${port}`);
   expect((await again.metagraph(24)).neurons.map((neuron) => neuron.uid)).toEqual([uid]);
   await child.stop(5000);
   expect(child.state).toBe('stopped');

@@ -17,7 +17,7 @@ export function withNetOptions(command: Command): Command {
 export function netUrls(options: NetOptions, home: Home): { chain: string; hub: string } {
   const ports = home.readNet()?.ports ?? DEFAULT_PORTS;
   return {
-    chain: options.chain ?? `http://${HOST}:${ports.chain}`,
+    chain: options.chain ?? `ws://${HOST}:${ports.chain}`,
     hub: options.hub ?? `http://${HOST}:${ports.hub}`,
   };
 }

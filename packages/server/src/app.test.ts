@@ -128,7 +128,7 @@ it('dashboard: tells the local king from the one the chain reveals', async () =>
 });
 
 it('dashboard: a chain that is away is said to be away', async () => {
-  start({ chainUrl: 'http://127.0.0.1:9' });
+  start({ chainUrl: 'ws://127.0.0.1:9' });
   await expect.poll(async () => (await dashboard()).chain?.error, PATIENT).toBe('The chain does not answer.');
   expect((await (await app.hono.request('/health')).json()).status).toBe('degraded');
 });

@@ -90,7 +90,8 @@ export function createApp(options: AppOptions): App {
   const turnstile = new Turnstile(limits);
   const files = new StaticFiles(options.webDirectory);
 
-  const chainPort = options.chain ?? (options.chainUrl ? connectChain(options.chainUrl) : null);
+  const ownChain = options.chainUrl ? connectChain(options.chainUrl) : null;
+  const chainPort = options.chain ?? ownChain;
   const chain =
     chainPort &&
     new ChainWatch({
@@ -196,6 +197,7 @@ export function createApp(options: AppOptions): App {
   const close = async () => {
     stop.abort();
     await Promise.all([chain?.close(), follower?.close(), ready]);
+    await ownChain?.close();
     shelf.close();
   };
   return { hono, shelf, log, ready, close };

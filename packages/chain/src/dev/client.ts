@@ -1,5 +1,5 @@
 /**
- * @file The chain port over HTTP: the other end of `serveChain`.
+ * @file The chain port over WebSocket: the other end of `serveChain`.
  *
  * A write whose answer was lost may or may not be in a block. It fails with `retry: 'later'`, and the same call by the same
  * hotkey sends the very same extrinsic again, which the chain applies at most once. That memory is the connection's:
@@ -10,9 +10,9 @@ import type { Chain, Head, Signer } from '../port.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { DevPort } from './dev-port.ts';
 import { type Extrinsic, signExtrinsic } from './extrinsic.ts';
+import { Newest } from './newest.ts';
 import { checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
 import { sleep, Transport } from './transport.ts';
-import { MAX_WAIT_MS } from './wire.ts';
 
 const WRITE_GRACE_MS = 30_000;
 const MAX_SIGNINGS = 3;
@@ -26,6 +26,7 @@ export function connectChain(url: string): Chain {
 
 class ChainClient extends DevPort {
   readonly #transport: Transport;
+  #blockTimeMs: number | null = null;
   /** Extrinsics sent without an answer, by signer and call. */
   readonly #unresolved = new Map<string, Extrinsic>();
 
@@ -34,37 +35,63 @@ class ChainClient extends DevPort {
     this.#transport = transport;
   }
 
-  /** Nothing is held open between calls. */
-  close(): void {}
+  close(): void {
+    this.#transport.close();
+  }
 
   protected override async ask<R extends Request>(request: R, params: RequestParams[R]): Promise<RequestResults[R]> {
-    const body = checkParams(request, params);
-    return (await this.#transport.request<{ answer: RequestResults[R] }>(`/ask/${request}`, { body })).answer;
+    return this.#transport.request(request, checkParams(request, params));
   }
 
   /** See `Chain.heads`. Goes on through connection failures with backoff, without a gap; throws only what cannot pass. */
   async *heads(signal: AbortSignal): AsyncIterable<Head> {
-    let next: number | null = null;
-    while (!signal.aborted) {
-      for (const head of await this.#nextHeads(next, signal)) {
-        if (signal.aborted) return;
-        yield head;
-        next = head.number + 1;
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    const newest = new Newest(stop.signal);
+    const following = this.#follow(newest, stop.signal);
+    try {
+      for (let next: number | null = null; ; ) {
+        const head = await newest.from(next ?? 0);
+        if (head === null) break;
+        const heads: Head[] =
+          next === null || head.number === next ? [head] : await this.#headsAfter(next - 1, stop.signal);
+        for (const one of heads) {
+          if (signal.aborted) return;
+          yield one;
+          next = one.number + 1;
+        }
       }
+    } finally {
+      stop.abort();
+      signal.removeEventListener('abort', abort);
+    }
+    await following;
+  }
+
+  /** Keeps `newest` fed over as many connections as it takes. */
+  async #follow(newest: Newest, signal: AbortSignal): Promise<void> {
+    for (let backoffMs = FIRST_BACKOFF_MS; !signal.aborted; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
+      try {
+        await this.#transport.follow((head) => {
+          backoffMs = FIRST_BACKOFF_MS / 2;
+          newest.put(head);
+        }, signal);
+      } catch (error) {
+        if (!(error instanceof QuasarError && error.retry === 'later') || signal.aborted) return newest.fail(error);
+      }
+      await sleep(backoffMs, signal);
     }
   }
 
-  /** The current head when `first` is null, else heads from `first` on; empty when none came in time or on abort. */
-  async #nextHeads(first: number | null, signal: AbortSignal): Promise<Head[]> {
-    for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
-      try {
-        if (first === null) return [await this.head()];
-        return await this.#transport.request<Head[]>(`/heads?after=${first - 1}&waitMs=${MAX_WAIT_MS}`, { signal });
-      } catch (error) {
-        if (signal.aborted) return [];
-        if (!(error instanceof QuasarError && error.retry === 'later')) throw error;
-        await sleep(backoffMs, signal);
-      }
+  async #headsAfter(block: number, signal: AbortSignal): Promise<Head[]> {
+    try {
+      return await this.#transport.request<Head[]>('headsAfter', { block }, { signal });
+    } catch (error) {
+      // None for now: the next connection brings a head, and with it another try.
+      if (error instanceof QuasarError && error.retry === 'later') return [];
+      throw error;
     }
   }
 
@@ -78,7 +105,7 @@ class ChainClient extends DevPort {
     this.#unresolved.delete(key);
     for (let signings = 1; ; ) {
       if (!extrinsic) {
-        const { genesis } = await this.#transport.info();
+        const genesis = await this.#transport.genesis();
         extrinsic = await signExtrinsic(signer, call, { genesis, atBlock: (await this.head()).number });
       }
       try {
@@ -97,7 +124,7 @@ class ChainClient extends DevPort {
   }
 
   async #send<T>(extrinsic: Extrinsic): Promise<T> {
-    const { blockTimeMs } = await this.#transport.info();
-    return this.#transport.request('/extrinsics', { body: extrinsic, timeoutMs: WRITE_GRACE_MS + 2 * blockTimeMs });
+    this.#blockTimeMs ??= await this.blockTimeMs();
+    return this.#transport.request('submit', { extrinsic }, { timeoutMs: WRITE_GRACE_MS + 2 * this.#blockTimeMs });
   }
 }

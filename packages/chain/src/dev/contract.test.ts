@@ -1,4 +1,4 @@
-/** @file The chain contract, in process and over HTTP. */
+/** @file The chain contract, in process and over WebSocket. */
 
 import { describeChainContract } from '../testing/contract.ts';
 import { connectChain } from './client.ts';
@@ -10,7 +10,7 @@ describeChainContract('DevChain in process', async (rules) => {
   return { chain, advance: (blocks) => chain.advance(blocks), close: async () => chain.close() };
 });
 
-describeChainContract('DevChain over HTTP', async (rules) => {
+describeChainContract('DevChain over WebSocket', async (rules) => {
   const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });
   const server = await serveChain(chain, { port: 0 });
   return {

@@ -1,59 +1,79 @@
 /**
- * @file The dev chain over HTTP with JSON (paths in wire.ts).
+ * @file The dev chain over WebSocket, for several processes (messages in json-rpc.ts).
  *
- * Reads are public; a write is an extrinsic signed by its hotkey and answers when its block is durable.
- * Left out: authentication of readers and TLS. It is a development chain: bind it to loopback, the default.
+ * Reads are public; a write is a signed extrinsic and answers when its block is durable. Pages of other sites cannot
+ * connect. Left out: authentication of readers and TLS. It is a development chain: bind it to loopback, the default.
  */
-import type { Server } from 'node:http';
-import { createAdaptorServer } from '@hono/node-server';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { QuasarError } from '@quasar/base';
-import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { WebSocketServer } from 'ws';
+import { Connection, type ConnectionLimits } from './connection.ts';
 import type { DevChain } from './dev-chain.ts';
-import { isRequest } from './requests.ts';
-import { errorToWire, GENESIS_HEADER, type Info, MAX_WAIT_MS, SERVICE_NAME } from './wire.ts';
 
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
+export interface ServeLimits extends ConnectionLimits {
+  maxMessageBytes: number;
+  maxConnections: number;
+}
 
-const STATUS: Record<string, ContentfulStatusCode> = {
-  'chain.bad_signature': 401,
-  'chain.not_registered': 403,
-  'chain.no_permit': 403,
-  'chain.unknown_path': 404,
-  'chain.expired': 409,
-  'chain.nonce_reused': 409,
-  'chain.wrong_genesis': 409,
-  'chain.too_soon': 429,
-  'chain.storage_failed': 503,
-  'chain.internal': 500,
-  'chain.busy': 503,
-  'chain.closed': 503,
+const LIMITS: ServeLimits = {
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxConnections: 128,
+  maxWaiting: 256,
+  maxUnreadBytes: 64 * 1024 * 1024,
+  heartbeatMs: 15_000,
 };
 
+export interface ServeOptions {
+  /** 0: any free one. */
+  port: number;
+  host?: string | undefined;
+  limits?: Partial<ServeLimits> | undefined;
+}
+
 export interface ChainServer {
-  /** `http://host:port` with the real port when 0 was asked for. */
+  /** `ws://host:port` with the real port when 0 was asked for. */
   url: string;
-  /** Stops listening and cuts open requests; the chain itself stays open. Idempotent. */
+  /** Stops listening and cuts open connections; the chain itself stays open. Idempotent. */
   close(): Promise<void>;
 }
 
 /** Serves until closed. Throws `chain.port_in_use`, or `chain.listen_failed` for any other reason. */
-export async function serveChain(chain: DevChain, options: { port: number; host?: string }): Promise<ChainServer> {
+export async function serveChain(chain: DevChain, options: ServeOptions): Promise<ChainServer> {
   const host = options.host ?? '127.0.0.1';
-  const server = createAdaptorServer({ fetch: createApp(chain).fetch }) as Server;
+  const limits = { ...LIMITS, ...options.limits };
+  const server = createServer((_, response) => response.writeHead(426).end('This is a chain: connect by WebSocket.\n'));
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.maxMessageBytes,
+    perMessageDeflate: false,
+    clientTracking: true,
+  });
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const refusal = sockets.clients.size >= limits.maxConnections ? 503 : isOwnOrigin(request) ? null : 403;
+    if (refusal !== null) return socket.end(`HTTP/1.1 ${refusal} Refused\r\nConnection: close\r\n\r\n`);
+    sockets.handleUpgrade(request, socket, head, (client) => new Connection(chain, client, limits));
+  });
   const port = await listen(server, options.port, host);
   let closing: Promise<void> | null = null;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `ws://${host.includes(':') ? `[${host}]` : host}:${port}`,
     close() {
       closing ??= new Promise((resolve) => {
         server.close(() => resolve());
+        for (const client of sockets.clients) client.terminate();
         server.closeAllConnections();
       });
       return closing;
     },
   };
+}
+
+/** Programs send no origin; a page sends the site it came from. */
+function isOwnOrigin({ headers }: IncomingMessage): boolean {
+  const { origin } = headers;
+  if (origin === undefined) return true;
+  return URL.canParse(origin) && ['localhost', '127.0.0.1', '[::1]'].includes(new URL(origin).hostname);
 }
 
 function listen(server: Server, port: number, host: string): Promise<number> {
@@ -76,65 +96,4 @@ function listenError(cause: NodeJS.ErrnoException, port: number, host: string): 
   }
   const message = `cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`;
   return new QuasarError('chain.listen_failed', message, { hint: 'check the host and the port number', cause });
-}
-
-function createApp(chain: DevChain): Hono {
-  const app = new Hono();
-  app.use(async (c, next) => {
-    await next();
-    c.header(GENESIS_HEADER, chain.genesis);
-  });
-  app.onError((error, c) => {
-    const known = error instanceof QuasarError ? error : internalError(error);
-    return c.json(errorToWire(known), STATUS[known.code] ?? 400);
-  });
-  app.notFound((c) => {
-    throw unknownPath(c);
-  });
-
-  app.get('/info', async (c) => {
-    const blockTimeMs = await chain.blockTimeMs();
-    return c.json({ service: SERVICE_NAME, genesis: chain.genesis, blockTimeMs } satisfies Info);
-  });
-  app.get('/heads', async (c) => {
-    const waitMs = Math.min(integer('waitMs', c.req.query('waitMs') ?? '0'), MAX_WAIT_MS);
-    const { signal } = c.req.raw;
-    return c.json(await chain.nextHeads(integer('after', c.req.query('after')), { signal, waitMs }));
-  });
-  app.post('/ask/:request', bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (c) => {
-    const request = c.req.param('request');
-    if (!isRequest(request)) throw unknownPath(c);
-    return c.json({ answer: await chain.answer(request, await json(c)) });
-  });
-  app.post('/extrinsics', bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }), async (c) => {
-    return c.json(await chain.submit(await json(c)));
-  });
-  return app;
-}
-
-async function json(c: Context): Promise<unknown> {
-  try {
-    return await c.req.json();
-  } catch (cause) {
-    throw new QuasarError('chain.invalid_call', 'the body of a request is JSON', { cause });
-  }
-}
-
-function unknownPath(c: Context): QuasarError {
-  return new QuasarError('chain.unknown_path', `the chain has no ${c.req.method} ${c.req.path}`);
-}
-
-function integer(name: string, text: string | undefined): number {
-  if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text);
-  throw new QuasarError('chain.invalid_call', `${name}: expected a whole number, got ${JSON.stringify(text ?? null)}`);
-}
-
-function tooLarge(): never {
-  throw new QuasarError('chain.invalid_call', `a request has at most ${MAX_BODY_BYTES} bytes`);
-}
-
-/** A bug of ours: the process prints it, the caller learns only that it happened. */
-function internalError(error: Error): QuasarError {
-  process.emitWarning(error);
-  return new QuasarError('chain.internal', 'the chain failed to answer; its log has the reason', { cause: error });
 }

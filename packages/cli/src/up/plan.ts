@@ -30,7 +30,7 @@ export interface Plan {
 export function planNet(home: Home, settings: NetSettings): Plan {
   const { ports, blockTimeMs, data } = settings;
   const url = (port: number) => `http://${HOST}:${port}`;
-  const urls = { chain: url(ports.chain), hub: url(ports.hub), server: url(ports.server) };
+  const urls = { chain: `ws://${HOST}:${ports.chain}`, hub: url(ports.hub), server: url(ports.server) };
   const where = ['--home', home.root];
   const net = [...where, '--chain', urls.chain, '--hub', urls.hub];
   const services: Record<ServiceName, string[]> = {
