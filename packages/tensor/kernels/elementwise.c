@@ -28,9 +28,9 @@ static void axpby_range(void *context, long b, long e) {
   else
     for (long i = b; i < e; i++) l->out[i] = q_fma(l->s, l->x[i], l->t * l->y[i]);
 }
-/* out = s x + t y, or s x + t without y. p: out x y?; n: count s t */
+/* out = s x + t y[at..], or s x + t without y. p: out x y?; n: count s t at */
 KERNEL(axpby) {
-  loop l = {.out = F(0), .x = F(1), .y = F(2), .s = (float)a->n[1], .t = (float)a->n[2]};
+  loop l = {.out = F(0), .x = F(1), .y = F(2) ? F(2) + L(3) : NULL, .s = (float)a->n[1], .t = (float)a->n[2]};
   parallel_for(L(0), GRAIN, axpby_range, &l);
 }
 

@@ -215,6 +215,8 @@ static long even(long extent, long most, long unit) {
 void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, const void *B, int type, long rowB, long colB,
                  float *C, long ldc, int mode) {
   if (M <= 0 || N <= 0) return;
+  int lower = mode == GEMM_LOWER;
+  if (lower) mode = GEMM_SET;
   if (K == 0 && mode == GEMM_SET)
     for (long i = 0; i < M; i++) memset(C + i * ldc, 0, N * sizeof(float));
   /* An operand with a stride of 1 is read where it is if it is small or used for few tiles, unless rows of A would fall on the
@@ -252,10 +254,12 @@ void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, c
             nextB = fetch(from + NR * colB * bytes, bytes, kn, MIN(NR, nc - j - NR), rowB, colB);
           for (long i = 0, p = 0; i < mc; i += rows, p++) {
             float *c = C + (ic + i) * ldc + jc + j;
-            long m = MIN(rows, mc - i);
+            long m = MIN(rows, mc - i), w = n;
+            if (lower) w = MIN(n, (ic + i + m - jc - j + VW - 1) / VW * VW);
+            if (w <= 0) continue;
             ahead *next = nextB.lines > 0 ? &nextB : &nextA;
-            if (plainA) any_tile(m, n, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load, next);
-            else any_tile(m, n, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load, next);
+            if (plainA) any_tile(m, w, kn, a + i * rowA, rowA, colA, b, ldb, c, ldc, load, next);
+            else any_tile(m, w, kn, pa + p * kn * PA, 1, PA, b, ldb, c, ldc, load, next);
           }
         }
       }

@@ -5,8 +5,9 @@
 #include "quasar.h"
 #include "simd.h"
 
-/* What happens to C. */
-enum { GEMM_SUBTRACT = -1, GEMM_SET = 0, GEMM_ADD = 1 };
+/* What happens to C. GEMM_LOWER: set, but above the diagonal nothing that lies there is a result; for products that are known
+   to be symmetric, in gemm_serial, gemm_stored and gemm_parallel. */
+enum { GEMM_SUBTRACT = -1, GEMM_SET = 0, GEMM_ADD = 1, GEMM_LOWER = 2 };
 
 /* C[M,N] = A B, C += A B or C -= A B for small matrices in cache, without packing: rows of B and C are contiguous, element
    (i,k) of A sits at A[i*rowA + k*colA]. Any M, N, K >= 0; fastest where N is a multiple of 16. */
@@ -23,6 +24,11 @@ void gemm_serial(long M, long N, long K, const float *A, long rowA, long colA, c
 #define gemm_stored Q_JOIN(gemm_stored, Q_ISA)
 void gemm_stored(long M, long N, long K, const float *A, long rowA, long colA, const void *B, int type, long rowB, long colB,
                  float *C, long ldc, int mode);
+
+/* gemm_serial shared out over the threads, for kernels outside of parallel loops. */
+#define gemm_parallel Q_JOIN(gemm_parallel, Q_ISA)
+void gemm_parallel(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB, float *C,
+                   long ldc, int mode);
 
 /* Y[N,M] = X[M,N]^T; rows ldx and ldy apart. */
 static inline void transpose_small(long M, long N, const float *X, long ldx, float *Y, long ldy) {

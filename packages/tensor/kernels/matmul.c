@@ -104,11 +104,14 @@ static void run_blocks(void *context, long begin, long end) {
                        g->C + c + j, g->ldc);
       continue;
     }
+    if (g->mode == GEMM_LOWER && i < j) continue;
     long m = MIN(g->tileM, M - i), n = MIN(g->tileN, g->N - j);
     const void *B = stored_at(g->B, g->type, b + j * g->colB);
     float *C = g->C + c + i * g->ldc + j;
     if (g->few) few_rows[m - 1][g->type](n, K, g->A, B, C, g->ldc, g->mode);
-    else gemm_stored(m, n, K, g->A + a + i * g->rowA, g->rowA, g->colA, B, g->type, g->rowB, g->colB, C, g->ldc, g->mode);
+    else
+      gemm_stored(m, n, K, g->A + a + i * g->rowA, g->rowA, g->colA, B, g->type, g->rowB, g->colB, C, g->ldc,
+                  g->mode == GEMM_LOWER && i > j ? GEMM_SET : g->mode);
     for (long r = 0; g->bias && r < m; r++)
       for (long t = 0; t < n; t++) C[r * g->ldc + t] += g->bias[j + t];
   }
@@ -138,7 +141,8 @@ static void share_out(products *g, long most, range_fn body) {
   if (g->few) {
     g->tileM = g->M;
     g->tileN = 8 + 32768 / (g->K + 1) / 8 * 8;
-  } else choose_blocks(g, g->M, g->K);
+  } else if (g->mode == GEMM_LOWER) g->tileM = g->tileN = MAX(64, MIN(384, blocks(blocks(g->N, 6), 16) * 16));
+  else choose_blocks(g, g->M, g->K);
   g->tileM = MIN(g->tileM, most), g->tileN = MIN(g->tileN, most);
   double each = (double)MIN(g->M, g->tileM) * MIN(g->N, g->tileN) * g->K;
   parallel_for(g->count * blocks(g->M, g->tileM) * blocks(g->N, g->tileN), 1 + (long)(50000 / (each + 1)), body, g);
@@ -156,6 +160,13 @@ KERNEL(gemm) {
   if (M <= 0 || N <= 0) return;
   g.few = M <= FEW && tb && !ta && g.count == 1;
   share_out(&g, 1 << 30, run_blocks);
+}
+
+void gemm_parallel(long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB, long colB, float *C,
+                   long ldc, int mode) {
+  products g = {.count = 1, .M = M, .N = N, .K = K, .rowA = rowA, .colA = colA, .rowB = rowB, .colB = colB, .ldc = ldc, .A = A,
+                .B = B, .C = C, .mode = mode};
+  if (M > 0 && N > 0) share_out(&g, 1 << 30, run_blocks);
 }
 
 typedef struct {

@@ -1,5 +1,6 @@
 /* Optimizer kernels and full reductions. Sums run over fixed blocks of 4096 and then over the blocks in order. */
 #include "quasar.h"
+#include "gemm.h"
 #include "half.h"
 #include "scalar.h"
 #include "simd.h"
@@ -78,48 +79,91 @@ static void momentum_range(void *context, long b, long e) {
     o.u[i] = q_fma(o.momentum, o.m[i], g);
   }
 }
-/* m = momentum m + scale g, u = momentum m + scale g (Nesterov). p: u m grad; n: count momentum scale */
+/* m = momentum m + scale g, u[at..] = momentum m + scale g (Nesterov). p: u m grad; n: count momentum scale at */
 KERNEL(momentum) {
-  nesterov o = {F(0), F(1), F(2), (float)a->n[1], (float)a->n[2]};
+  nesterov o = {F(0) + L(3), F(1), F(2), (float)a->n[1], (float)a->n[2]};
   parallel_for(L(0), 8192, momentum_range, &o);
 }
 
 typedef struct {
-  float *x;
-  float factor;
-} scaling;
-static void scale_range(void *context, long b, long e) {
-  scaling *s = context;
-  for (long i = b; i < e; i++) s->x[i] *= s->factor;
+  const float *x, *gram;
+  float *out;
+  long n;
+  float s, a, b, c;
+} part;
+static void scale_range(void *context, long begin, long end) {
+  const part o = *(part *)context;
+  for (long i = begin; i < end; i++) o.out[i] = o.x[i] * o.s;
 }
-/* Each of `batch` matrices over its Frobenius norm + 1e-7, in place. p: x; n: batch size */
-KERNEL(unit_frobenius) {
-  for (long i = 0, size = L(1); i < L(0); i++) {
-    float *x = F(0) + i * size;
-    scaling s = {x, 1.0f / (__builtin_sqrtf((float)reduce(x, x, size)) + 1e-7f)};
-    parallel_for(size, 8192, scale_range, &s);
+/* Bands of TRANSPOSE rows of out[n,n], which is given on and below the diagonal: it becomes a I + b gram + c out where there is
+   a gram, and whole. */
+static void symmetric_bands(void *context, long begin, long end) {
+  const part o = *(part *)context;
+  long n = o.n;
+  for (long i = begin * TRANSPOSE; i < MIN(n, end * TRANSPOSE); i += TRANSPOSE) {
+    long rows = MIN(TRANSPOSE, n - i);
+    const float *band[TRANSPOSE];
+    for (long r = 0; r < rows; r++) {
+      float *out = o.out + (i + r) * n;
+      const float *gram = o.gram + (i + r) * n;
+      band[r] = out;
+      if (!o.gram) continue;
+      for (long j = 0; j <= i + r; j++) out[j] = q_fma(o.c, out[j], o.b * gram[j]);
+      out[i + r] += o.a;
+    }
+    if (rows == TRANSPOSE)
+      for (long j = 0; j < i; j += TRANSPOSE) transpose_square(band, j, o.out + j * n + i, n);
+    for (long r = 0; r < rows; r++)
+      for (long j = rows == TRANSPOSE ? i : 0; j < i + r; j++) o.out[j * n + i + r] = band[r][j];
   }
 }
 
 typedef struct {
-  float *out;
-  const float *A, *A2;
-  long n;
+  float *x, *work;
+  long R, C, steps;
   float a, b, c;
-} polynomial;
-static void polynomial_rows(void *context, long begin, long end) {
-  const polynomial o = *(polynomial *)context;
-  for (long i = begin; i < end; i++) {
-    const float *A = o.A + i * o.n, *A2 = o.A2 + i * o.n;
-    float *out = o.out + i * o.n;
-    for (long j = 0; j < o.n; j++) out[j] = q_fma(o.c, A2[j], o.b * A[j]);
-    out[i % o.n] += o.a;
+  int shared; /* all threads work on one matrix, or each on its own */
+} quintic;
+
+static void product(const quintic *o, long M, long N, long K, const float *A, long rowA, long colA, const float *B, long rowB,
+                    long colB, float *C, int mode) {
+  (o->shared ? gemm_parallel : gemm_serial)(M, N, K, A, rowA, colA, B, rowB, colB, C, N, mode);
+}
+
+/* One matrix. Symmetric products are computed on and below the diagonal: (i,j) and (j,i) are the same sum. */
+static void orthogonalize_one(const quintic *o, long index) {
+  long R = o->R, C = o->C, n = MIN(R, C), size = R * C, bands = (n + TRANSPOSE - 1) / TRANSPOSE;
+  float *x = o->x + index * size, *gram = o->work + index * (size + 2 * n * n), *square = gram + n * n, *other = square + n * n;
+  float *from = o->steps % 2 ? other : x, *to = o->steps % 2 ? x : other;
+  part unit = {.x = x, .out = from, .s = 1.0f / (__builtin_sqrtf((float)reduce(x, x, size)) + 1e-7f)};
+  parallel_for(size, 8192, scale_range, &unit);
+  part whole = {.out = gram, .n = n}, factor = {.out = square, .gram = gram, .n = n, .a = o->a, .b = o->b, .c = o->c};
+  for (long step = 0; step < o->steps; step++) {
+    if (R <= C) product(o, R, R, C, from, C, 1, from, 1, C, gram, GEMM_LOWER);
+    else product(o, C, C, R, from, 1, C, from, C, 1, gram, GEMM_LOWER);
+    parallel_for(bands, 8, symmetric_bands, &whole);
+    product(o, n, n, n, gram, 1, n, gram, n, 1, square, GEMM_LOWER);
+    parallel_for(bands, 8, symmetric_bands, &factor);
+    if (R <= C) product(o, R, C, R, square, 1, R, from, C, 1, to, GEMM_SET);
+    else product(o, R, C, C, from, C, 1, square, C, 1, to, GEMM_SET);
+    float *done = to;
+    to = from, from = done;
   }
 }
-/* out = a I + b A + c A2, all [batch,N,N]. p: out A A2; n: batch N a b c */
-KERNEL(matrix_polynomial) {
-  polynomial o = {F(0), F(1), F(2), L(1), (float)a->n[2], (float)a->n[3], (float)a->n[4]};
-  parallel_for(L(0) * o.n, 1 + 8192 / (o.n + 1), polynomial_rows, &o);
+static void orthogonalize_range(void *context, long begin, long end) {
+  for (long i = begin; i < end; i++) orthogonalize_one(context, i);
+}
+/* Each of `batch` matrices X, in place: X over its Frobenius norm + 1e-7, then `steps` times X <- a X + b G X + c G^2 X with
+   G = X X^T, or the same from the right with G = X^T X where that is smaller.
+   p: x[batch,R,C] work[batch, R C + 2 min(R,C)^2]; n: batch R C steps a b c */
+KERNEL(orthogonalize) {
+  quintic o = {.x = F(0), .work = F(1), .R = L(1), .C = L(2), .steps = L(3), .a = (float)a->n[4], .b = (float)a->n[5],
+               .c = (float)a->n[6]};
+  long batch = L(0), even = batch - batch % pool_threads();
+  if (o.R <= 0 || o.C <= 0) return;
+  parallel_for(even, 1, orthogonalize_range, &o);
+  o.shared = 1;
+  orthogonalize_range(&o, even, batch);
 }
 
 typedef struct {

@@ -61,7 +61,7 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return form === 2 ? [f(rows * from), y, f(size), i(E + 1)] : [f(rows * from), stored(size, type), y, i(E + 1)];
   },
   fill: ([count]) => [f(count)],
-  axpby: ([count]) => [f(count), f(count), maybe(f(count))],
+  axpby: ([count, , , at = 0]) => [f(count), f(count), maybe(f(at + count))],
   multiply: ([count]) => all(3, f(count)),
   clamp: ([count]) => all(2, f(count)),
   clamp_backward: ([count]) => all(3, f(count)),
@@ -220,9 +220,8 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     const master = f(count);
     return [stored(count, type), ...all(3, f(count)), type ? master : maybe(master)];
   },
-  momentum: ([count]) => all(3, f(count)),
-  unit_frobenius: ([batch, size]) => [f(batch * size)],
-  matrix_polynomial: ([batch, N]) => all(3, f(batch * N * N)),
+  momentum: ([count, , , at = 0]) => [f(at + count), f(count), f(count)],
+  orthogonalize: ([batch, R, C]) => [f(batch * R * C), f(batch * (R * C + 2 * Math.min(R, C) ** 2))],
   sparse_adam: ([M, D, V]) => [...all(3, f(V * D)), f(M * D), i(M)],
   smebu: ([layer, E, loops]) => {
     const layers = layer + 1;

@@ -78,8 +78,7 @@ export const KERNEL_NAMES = [
   'adamw',
   'dot',
   'momentum',
-  'unit_frobenius',
-  'matrix_polynomial',
+  'orthogonalize',
   'sparse_adam',
   'smebu',
 ] as const;

@@ -12,28 +12,9 @@ const [QUINTIC, STEPS] = [[3.4445, -4.775, 2.0315], 5];
 export function orthogonalize(x: Tensor): Tensor {
   const [R, C] = [x.dim(-2), x.dim(-1)];
   const batch = R * C === 0 ? 0 : x.size / (R * C);
-  const { device } = x;
-  const n = Math.min(R, C);
-  device.run('unit_frobenius', [x.buffer], [batch, R * C]);
   scope(() => {
-    const [gram, square, factor] = [0, 1, 2].map(() => Tensor.empty(device, [batch, n, n])) as [Tensor, Tensor, Tensor];
-    let [from, to] = [x, Tensor.empty(device, x.shape)];
-    const product = (a: Tensor, b: Tensor, c: Tensor, m: number, columns: number, k: number, form: [number, number]) =>
-      device.run(
-        'gemm',
-        [a.buffer, b.buffer, c.buffer],
-        [m, columns, k, ...form, 0, batch, ...[a, b, c].map((t) => t.size / batch)],
-      );
-    for (let step = 0; step < STEPS && batch > 0; step++) {
-      if (R <= C) product(from, from, gram, R, R, C, [0, 1]);
-      else product(from, from, gram, C, C, R, [1, 0]);
-      product(gram, gram, square, n, n, n, [0, 0]);
-      device.run('matrix_polynomial', [factor.buffer, gram.buffer, square.buffer], [batch, n, ...QUINTIC]);
-      if (R <= C) product(factor, from, to, R, C, R, [0, 0]);
-      else product(from, factor, to, R, C, C, [0, 0]);
-      [from, to] = [to, from];
-    }
-    if (from !== x) device.run('cast', [x.buffer, from.buffer], [x.size, 0, 0]);
+    const work = Tensor.empty(x.device, [batch, R * C + 2 * Math.min(R, C) ** 2]);
+    x.device.run('orthogonalize', [x.buffer, work.buffer], [batch, R, C, STEPS, ...QUINTIC]);
   });
   return x;
 }

@@ -4,7 +4,7 @@
  * training"), so learning rate and weight decay are those of AdamW.
  */
 import { isTrained, type Parameters, type TensorSpec } from '@quasar/model';
-import { cast, concat, orthogonalize, persist, scope, slice, Tensor, typeCode } from '@quasar/tensor';
+import { cast, orthogonalize, persist, scope, Tensor, typeCode } from '@quasar/tensor';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, clipFactor } from './adamw.ts';
 import type { Gradient, Optimizer } from './optimizer.ts';
 
@@ -73,23 +73,26 @@ export class Muon implements Optimizer {
   }
 
   #move(group: readonly Moved[], lr: number, clip: number): void {
-    const directions = group.map(({ matrix: { parameter, momentum }, gradient }) => {
-      const { device, shape, size } = parameter;
-      const direction = Tensor.empty(device, [size / sizeOfMatrix(parameter), ...shape.slice(-2)]);
-      device.run('momentum', [direction.buffer, momentum.buffer, gradient.buffer], [size, MOMENTUM, clip]);
-      return direction;
-    });
-    const all = orthogonalize(concat(directions, 0)); // [matrices of the group, rows, columns]
-    let from = 0;
-    for (const [i, { matrix }] of group.entries()) {
-      const { parameter, master } = matrix;
-      const { device, shape, size, dtype } = parameter;
-      const to = from + (directions[i] as Tensor).dim(0);
-      const direction = slice(all, 0, from, to);
-      from = to;
-      const rate = lr * 0.2 * Math.sqrt(Math.max(...shape.slice(-2)));
+    const { device, shape } = (group[0] as Moved).matrix.parameter;
+    const matrixShape = shape.slice(-2) as [number, number];
+    const total = group.reduce((sum, { matrix }) => sum + matrix.parameter.size, 0);
+    const directions = Tensor.empty(device, [total / (matrixShape[0] * matrixShape[1]), ...matrixShape]);
+    let at = 0;
+    for (const { matrix, gradient } of group) {
+      const { size } = matrix.parameter;
+      const buffers = [directions.buffer, matrix.momentum.buffer, gradient.buffer];
+      device.run('momentum', buffers, [size, MOMENTUM, clip, at]);
+      at += size;
+    }
+    orthogonalize(directions);
+    const keep = 1 - lr * this.#settings.weightDecay;
+    const rate = lr * 0.2 * Math.sqrt(Math.max(...matrixShape));
+    at = 0;
+    for (const { parameter, master } of group.map(({ matrix }) => matrix)) {
+      const { size, dtype } = parameter;
       const weight = (master ?? parameter).buffer;
-      device.run('axpby', [weight, weight, direction.buffer], [size, 1 - lr * this.#settings.weightDecay, -rate]);
+      device.run('axpby', [weight, weight, directions.buffer], [size, keep, -rate, at]);
+      at += size;
       if (master) device.run('cast', [parameter.buffer, weight], [size, typeCode(dtype), 0]);
     }
   }
@@ -117,10 +120,6 @@ export class Muon implements Optimizer {
 interface Moved {
   matrix: Matrix;
   gradient: Tensor;
-}
-
-function sizeOfMatrix({ shape }: Tensor): number {
-  return (shape.at(-2) as number) * (shape.at(-1) as number);
 }
 
 /** Those of one shape in groups; one that is large alone. */

@@ -8,11 +8,11 @@ export const fill: ReferenceKernel = (p, n) => {
   for (let i = 0; i < count; i++) out[i] = value;
 };
 
-/** out = s x + t y, or s x + t without y. */
+/** out = s x + t y[at..], or s x + t without y. */
 export const axpby: ReferenceKernel = (p, n) => {
   const [out, x, y] = p as [Numbers, Numbers, Numbers | null];
-  const [count, s, t] = n;
-  for (let i = 0; i < count; i++) out[i] = s * x[i] + (y ? t * y[i] : t);
+  const [count, s, t, at = 0] = n;
+  for (let i = 0; i < count; i++) out[i] = s * x[i] + (y ? t * y[at + i] : t);
 };
 
 export const multiply: ReferenceKernel = (p, n) => {

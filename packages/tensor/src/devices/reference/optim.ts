@@ -1,4 +1,5 @@
 /** @file Reference reductions and AdamW (Loshchilov and Hutter 2019). */
+import { gemm } from './gemm.ts';
 import { roundTo } from './storage.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
@@ -33,33 +34,34 @@ export const adamw: ReferenceKernel = (p, n) => {
   }
 };
 
-/** m = momentum m + scale g, u = momentum m + scale g. */
+/** m = momentum m + scale g, u[at..] = momentum m + scale g. */
 export const momentum: ReferenceKernel = (p, n) => {
   const [u, m, gradient] = p as Numbers[];
-  const [count, factor, scale] = n;
+  const [count, factor, scale, at = 0] = n;
   for (let i = 0; i < count; i++) {
     m[i] = factor * m[i] + scale * gradient[i];
-    u[i] = factor * m[i] + scale * gradient[i];
+    u[at + i] = factor * m[i] + scale * gradient[i];
   }
 };
 
-/** Each of `batch` matrices over its Frobenius norm + 1e-7. */
-export const unit_frobenius: ReferenceKernel = (p, n) => {
+/** Each matrix over its Frobenius norm + 1e-7, then `steps` times X <- a X + b X X^T X + c (X X^T)^2 X. */
+export const orthogonalize: ReferenceKernel = (p, n) => {
   const [x] = p as Numbers[];
-  const [batch, size] = n;
-  for (let b = 0; b < batch; b++) {
+  const [batch, R, C, steps, a, b, c] = n;
+  const form = (transposed: number) => [transposed, 0, 0, 1, 0, 0, 0];
+  for (let at = 0; at < batch; at++) {
+    const X = x.subarray(at * R * C, (at + 1) * R * C);
     let sum = 0;
-    for (let i = 0; i < size; i++) sum += x[b * size + i] ** 2;
-    for (let i = 0; i < size; i++) x[b * size + i] /= Math.sqrt(sum) + 1e-7;
+    for (const value of X) sum += value ** 2;
+    for (let i = 0; i < R * C; i++) X[i] /= Math.sqrt(sum) + 1e-7;
+    for (let step = 0; step < steps; step++) {
+      const [gram, once, twice] = [new Float64Array(C * C), new Float64Array(R * C), new Float64Array(R * C)];
+      gemm([X, X, gram], [C, C, R, ...form(1)]);
+      gemm([X, gram, once], [R, C, C, ...form(0)]);
+      gemm([once, gram, twice], [R, C, C, ...form(0)]);
+      for (let i = 0; i < R * C; i++) X[i] = a * X[i] + b * once[i] + c * twice[i];
+    }
   }
-};
-
-/** out = a I + b A + c A2. */
-export const matrix_polynomial: ReferenceKernel = (p, n) => {
-  const [out, A, A2] = p as Numbers[];
-  const [batch, N, a, b, c] = n;
-  for (let i = 0; i < batch * N; i++)
-    for (let j = 0; j < N; j++) out[i * N + j] = (i % N === j ? a : 0) + b * A[i * N + j] + c * A2[i * N + j];
 };
 
 /** AdamW without decay on the rows in `ids`; gradients of equal ids add up first. */

@@ -10,6 +10,12 @@ export async function elementwiseCases(): Promise<Case[]> {
     const out = { output: count };
     cases.push({ name: `fill ${count}`, kernel: 'fill', buffers: [out], numbers: [count, -1.25] });
     cases.push({ name: `axpby ${count}`, kernel: 'axpby', buffers: [out, x, y], numbers: [count, 0.5, -3] });
+    cases.push({
+      name: `axpby at ${count}`,
+      kernel: 'axpby',
+      buffers: [out, x, draw.normal(count + 5)],
+      numbers: [count, 0.5, -3, 5],
+    });
     cases.push({ name: `axpby alone ${count}`, kernel: 'axpby', buffers: [out, x, null], numbers: [count, 0.5, -3] });
     cases.push({ name: `multiply ${count}`, kernel: 'multiply', buffers: [out, x, y], numbers: [count] });
     cases.push({ name: `clamp ${count}`, kernel: 'clamp', buffers: [out, x], numbers: [count, -3, 0.5] });

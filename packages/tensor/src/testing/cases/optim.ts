@@ -42,28 +42,42 @@ export async function optimCases(): Promise<Case[]> {
     [3, 17, 5],
     [0, 4, 4],
   ].flatMap(([batch, N, K]): Case[] => {
-    const square = () => draw.normal(batch * N * N);
     return [
       {
         name: `momentum ${[batch, N, K]}`,
         kernel: 'momentum',
-        buffers: [{ output: batch * N * K }, { inPlace: draw.normal(batch * N * K) }, draw.normal(batch * N * K)],
-        numbers: [batch * N * K, 0.95, 0.5],
-      },
-      {
-        name: `unit_frobenius ${[batch, N, K]}`,
-        kernel: 'unit_frobenius',
-        buffers: [{ inPlace: draw.normal(batch * N * K) }],
-        numbers: [batch, N * K],
-      },
-      {
-        name: `matrix_polynomial ${[batch, N]}`,
-        kernel: 'matrix_polynomial',
-        buffers: [{ output: batch * N * N }, square(), square()],
-        numbers: [batch, N, 3.4445, -4.775, 2.0315],
+        buffers: [
+          { inPlace: draw.normal(batch * N * K + 3) },
+          { inPlace: draw.normal(batch * N * K) },
+          draw.normal(batch * N * K),
+        ],
+        numbers: [batch * N * K, 0.95, 0.5, 3],
       },
     ];
   });
+  // Wide, tall and square; rows that fill no tile; more and fewer matrices than threads; large enough for several blocks.
+  const orthogonal = [
+    [1, 1, 1, 5],
+    [0, 4, 4, 5],
+    [3, 17, 5, 4],
+    [4, 8, 40, 0],
+    [1, 64, 100, 5],
+    [5, 50, 33, 3],
+    [1, 200, 410, 2],
+    [2, 130, 130, 2],
+  ].map(
+    ([batch, R, C, steps]): Case => ({
+      name: `orthogonalize ${[batch, R, C, steps]}`,
+      kernel: 'orthogonalize',
+      buffers: [
+        { inPlace: draw.normal(batch * R * C) },
+        { output: batch * (R * C + 2 * Math.min(R, C) ** 2), scratch: true },
+      ],
+      numbers: [batch, R, C, steps, 3.4445, -4.775, 2.0315],
+      // Small singular values grow more than threefold each step, and so does their rounding.
+      tolerance: 2e-5,
+    }),
+  );
   // Rows that nobody touches, rows that come often, tables of one row and of more than two digits of the sort.
   const sparse = [
     [0, 4, 3],
@@ -95,5 +109,5 @@ export async function optimCases(): Promise<Case[]> {
       numbers: [layers - 1, E, loops, 2e-3, 2, 0.5],
     };
   });
-  return [...flat, ...matrices, ...sparse, ...balance];
+  return [...flat, ...matrices, ...orthogonal, ...sparse, ...balance];
 }
