@@ -15,8 +15,13 @@ interface DistillOptions extends TrainingOptions {
   temperature?: number;
   topK?: number;
   onPolicy?: number;
+  hidden?: string;
+  hiddenWeight: number;
   untaughtData?: boolean;
 }
+
+/** As in `node bench/distil.js`. */
+const DEFAULT_HIDDEN_WEIGHT = 0.2;
 
 const TERMS = ['forward', 'reverse', 'skew', 'skewReverse', 'js', 'ce'];
 
@@ -30,6 +35,8 @@ export function distill(): Command {
       .option('--terms <list>', `what is added up, such as forward=0.9,ce=0.1; of ${TERMS.join(', ')}`, termList)
       .option('--temperature <number>', 'of both distributions; distances are multiplied by its square', positive)
       .option('--top-k <number>', "the teacher's best tokens and one bucket for the rest", wholeNumber(1, 1024))
+      .option('--hidden <pairs>', 'layers of student and teacher whose states shall agree, such as 2:2,5:5', layerPairs)
+      .option('--hidden-weight <number>', 'factor on the loss of --hidden', positive, DEFAULT_HIDDEN_WEIGHT)
       .option('--on-policy <share>', 'share of batches in which the student learns from its own words', positive)
       .option(
         '--untaught-data',
@@ -49,11 +56,12 @@ export function distill(): Command {
   });
 }
 
-function objectiveOf({ terms, temperature, topK, onPolicy }: DistillOptions): Objective {
+function objectiveOf({ terms, temperature, topK, onPolicy, hidden, hiddenWeight }: DistillOptions): Objective {
   return {
     ...(terms === undefined ? {} : { terms: termsOf(terms) }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topK === undefined ? {} : { topK }),
+    ...(hidden === undefined ? {} : { hidden: { layers: pairsOf(hidden), weight: hiddenWeight } }),
     ...(onPolicy === undefined ? {} : { onPolicy: { share: onPolicy } }),
   };
 }
@@ -62,6 +70,16 @@ function positive(text: string): number {
   const value = Number(text);
   if (value > 0 && Number.isFinite(value)) return value;
   throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+/** `2:2,5:5`; stays text, as a run remembers it. */
+function layerPairs(text: string): string {
+  if (/^\d+:\d+(,\d+:\d+)*$/.test(text)) return text;
+  throw new InvalidArgumentError('Expected pairs of layers such as 2:2,5:5, of the student and of the teacher.');
+}
+
+function pairsOf(text: string): [student: number, teacher: number][] {
+  return text.split(',').map((pair) => pair.split(':').map(Number) as [number, number]);
 }
 
 /** `forward=0.9,ce=0.1`; stays text, as a run remembers it. */
