@@ -24,5 +24,5 @@ export type {
   WeightsReceipt,
 } from './port.ts';
 export { SS58_PREFIX, ss58Decode, ss58Encode } from './ss58.ts';
-export { openWallet, verifySignature, walletFromSeed } from './wallet.ts';
+export * from './wallet/index.ts';
 export { type EpochInput, type EpochOutput, runEpoch } from './yuma/index.ts';

@@ -6,7 +6,7 @@ import { canonicalJson, sha256Hex } from '@quasar/base';
 import Database from 'libsql';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { expectCode } from '../testing/contract.ts';
-import { walletFromSeed } from '../wallet.ts';
+import { walletFromSeed } from '../wallet/index.ts';
 import { DevChain } from './dev-chain.ts';
 import type { DevChainOptions } from './options.ts';
 

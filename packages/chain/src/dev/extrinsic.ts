@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { canonicalJson, QuasarError } from '@quasar/base';
 import { z } from 'zod';
 import type { Signer } from '../port.ts';
-import { verifySignature } from '../wallet.ts';
+import { verifySignature } from '../wallet/index.ts';
 import { type Call, checkCall } from './call.ts';
 
 /** An extrinsic is accepted while head - atBlock is at most this. */

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ss58Decode, ss58Encode } from '../ss58.ts';
-import { walletFromSeed } from '../wallet.ts';
+import { walletFromSeed } from '../wallet/index.ts';
 import { DevChain } from './dev-chain.ts';
 import { fractions, stakeWeightedIncentive, upscaleToU16 } from './weights.ts';
 

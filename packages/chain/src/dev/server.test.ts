@@ -7,7 +7,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { Head, Wallet } from '../port.ts';
 import { expectCode } from '../testing/contract.ts';
 import { droppingProxy, listen } from '../testing/proxy.ts';
-import { walletFromSeed } from '../wallet.ts';
+import { walletFromSeed } from '../wallet/index.ts';
 import { connectChain } from './client.ts';
 import { DevChain } from './dev-chain.ts';
 import { EXTRINSIC_LIFETIME_BLOCKS, signExtrinsic } from './extrinsic.ts';

@@ -7,7 +7,7 @@ import { QuasarError } from '@quasar/base';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { DevChainOptions } from '../dev/options.ts';
 import type { Chain, Commitment, Head, Wallet, Weight } from '../port.ts';
-import { walletFromSeed } from '../wallet.ts';
+import { walletFromSeed } from '../wallet/index.ts';
 
 export interface ChainUnderTest {
   chain: Chain;

@@ -1,13 +1,15 @@
 /** @file Hotkey files, addresses and signatures. The vectors are Substrate's public development keys. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { QuasarError } from '@quasar/base';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ss58Decode, ss58Encode } from '../ss58.ts';
+import { verifySignature, walletFromSeed } from './keypair.ts';
+import { openKeyFile, openWallet } from './open-wallet.ts';
 import { writeSecretOnce } from './secret-file.ts';
-import { ss58Decode, ss58Encode } from './ss58.ts';
-import { openWallet, verifySignature, walletFromSeed } from './wallet.ts';
 
 const ALICE = {
   secretSeed: '0xe5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a',
@@ -67,15 +69,7 @@ describe('openWallet', () => {
     expect(openWallet(path).hotkey).toBe(created.hotkey);
     const file = JSON.parse(readFileSync(path, 'utf8'));
     expect(file.ss58Address).toBe(created.hotkey);
-    expect(Object.keys(file)).toEqual([
-      'accountId',
-      'publicKey',
-      'privateKey',
-      'secretPhrase',
-      'secretSeed',
-      'ss58Address',
-    ]);
-    for (const only of ['secretSeed', 'privateKey']) {
+    for (const only of ['secretPhrase', 'secretSeed', 'privateKey']) {
       expect(openWallet(fileWith({ [only]: file[only] })).hotkey).toBe(created.hotkey);
     }
   });
@@ -110,7 +104,12 @@ describe('openWallet', () => {
       [{ secretSeed: secret, ss58Address: walletFromSeed(new Uint8Array(32)).hotkey }, 'chain.wallet_invalid'],
       [{ secretSeed: secret, ss58Address: 'x' }, 'chain.wallet_invalid'],
       [{ secretSeed: secret, publicKey: 5 }, 'chain.wallet_invalid'],
-      [{ secretPhrase: secret }, 'chain.wallet_unsupported'],
+      [{ secretPhrase: `${secret} `.repeat(12) }, 'chain.wallet_invalid'],
+      [{ secretPhrase: 'abandon '.repeat(12), secretSeed: 5 }, 'chain.wallet_invalid'],
+      [{ ...ALICE, publicKey: `0x${'11'.repeat(32)}` }, 'chain.wallet_invalid'],
+      [{ ...ALICE, cryptoType: 0 }, 'chain.wallet_unsupported'],
+      [`{"a": "${secret}", "b": ${'['.repeat(60_000)}`, 'chain.wallet_invalid'],
+      [`${JSON.stringify(ALICE)}${' '.repeat(70_000)}`, 'chain.wallet_unreadable'],
       [{ ss58Address: ALICE.ss58Address }, 'chain.wallet_unsupported'],
       [`$NACL${secret}`, 'chain.wallet_encrypted'],
       [`$ANSIBLE_VAULT;1.1;AES256\n${secret}`, 'chain.wallet_encrypted'],
@@ -121,14 +120,57 @@ describe('openWallet', () => {
       expect(error.code, JSON.stringify(content)).toBe(code);
       expect(inspect(error, { depth: 10 })).not.toContain(secret.slice(0, 16));
     }
-    expect(failure(() => openWallet(directory)).code).toBe('chain.wallet_unreadable');
     expect(failure(() => openWallet(join(fileWith('a file'), 'hotkey'))).code).toMatch(/^chain\.wallet_un/);
+  });
+
+  it('opens regular files only, and never waits', () => {
+    const link = join(directory, 'link');
+    symlinkSync(fileWith(ALICE), link);
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [directory, link, pipe, '/dev/zero']) {
+      expect(failure(() => openWallet(path)).code, path).toBe('chain.wallet_unreadable');
+    }
   });
 
   it('shows nothing but the address', () => {
     const wallet = openWallet(fileWith(ALICE));
-    expect(JSON.stringify(wallet)).toBe(JSON.stringify({ hotkey: ALICE.ss58Address }));
+    expect(JSON.stringify(wallet)).toBe(JSON.stringify({ address: ALICE.ss58Address, hotkey: ALICE.ss58Address }));
     expect(inspect(wallet, { depth: 10, showHidden: true })).not.toMatch(/e5be9a|33a6f3|98319d|secret/i);
+  });
+});
+
+describe('openKeyFile', () => {
+  const codeOf = (opened: Promise<unknown>) =>
+    opened.then(
+      () => expect.unreachable(),
+      (error) => error.code,
+    );
+  const password = () => 'secret';
+
+  it('makes no file, and wants a password for encrypted ones only', async () => {
+    const none = join(directory, 'none');
+    expect(await codeOf(openKeyFile(none, password))).toBe('chain.wallet_missing');
+    expect(await codeOf(openKeyFile(none))).toBe('chain.wallet_missing');
+    expect((await openKeyFile(fileWith(ALICE), () => expect.unreachable())).address).toBe(ALICE.ss58Address);
+    expect(await codeOf(openKeyFile(fileWith(`$NACL${'x'.repeat(100)}`)))).toBe('chain.wallet_encrypted');
+  });
+
+  it('refuses a damaged encrypted file before any work', async () => {
+    const vault = '$ANSIBLE_VAULT;1.1;AES256\n';
+    const damaged = [
+      '$NACL',
+      `$NACL${'x'.repeat(40)}`,
+      `${vault}zz`,
+      `${vault}3132`,
+      '$ANSIBLE_VAULT;9',
+      'gAAAAA',
+      'gAAAAA!!',
+    ];
+    for (const content of damaged) {
+      expect(await codeOf(openKeyFile(fileWith(content), password)), content).toBe('chain.wallet_invalid');
+    }
+    expect(await codeOf(openKeyFile(fileWith(`$NACL${'x'.repeat(100)}`), () => ''))).toBe('chain.wallet_password');
   });
 });
 

@@ -1,0 +1,7 @@
+/** @file Keys: files, phrases, encryption, and the process that signs. */
+
+export { type KeyPair, verifySignature, walletFromSeed } from './keypair.ts';
+export { openKeyFile, openWallet } from './open-wallet.ts';
+export { newPhrase } from './phrase.ts';
+export { keyPairFromUri } from './secret-uri.ts';
+export { checkPassword, type KeyEntry, type WalletEntry, WalletFolder } from './wallet-folder.ts';
