@@ -1,6 +1,6 @@
-/** @file Floor 1: the chain port, the embedded dev chain, its server and client, and hotkeys. */
+/** @file Floor 1: the chain port, the embedded dev chain, its server and client, real subtensor networks, and hotkeys. */
+export { type ConnectOptions, connectChain, NETWORKS } from './connect.ts';
 export { COMMITMENT_MAX_BYTES } from './dev/call.ts';
-export { connectChain } from './dev/client.ts';
 export { DevChain } from './dev/dev-chain.ts';
 export type { DevChainOptions } from './dev/options.ts';
 export { type ChainServer, serveChain } from './dev/server.ts';
@@ -24,5 +24,7 @@ export type {
   WeightsReceipt,
 } from './port.ts';
 export { SS58_PREFIX, ss58Decode, ss58Encode } from './ss58.ts';
+export type { EndpointHealth } from './subtensor/endpoints.ts';
+export { SubtensorChain, type SubtensorOptions } from './subtensor/subtensor-chain.ts';
 export * from './wallet/index.ts';
 export { type EpochInput, type EpochOutput, runEpoch } from './yuma/index.ts';

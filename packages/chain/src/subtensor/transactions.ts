@@ -1,0 +1,287 @@
+/**
+ * @file Writes: one extrinsic per call, sent until it is in a final block or cannot be in one any more.
+ *
+ * An extrinsic is signed once. When a connection breaks while it is under way, it may or may not have arrived: it is looked
+ * for in every block since its birth, and only these same bytes are sent again, while their era lasts. Its nonce makes it
+ * count at most once. A write that ends with `chain.unreachable` is remembered by this connection, and the same call goes on
+ * with the same bytes; after a restart of the caller, read the chain before repeating a write.
+ */
+import { QuasarError } from '@quasar/base';
+import type { Head, Signer } from '../port.ts';
+import { lastBlockOf, signExtrinsic } from './extrinsic.ts';
+import { type Block, extrinsicHash, type Node } from './node.ts';
+import { dispatchRefusal, poolVerdict } from './refusals.ts';
+import { RpcRefusal } from './socket.ts';
+import { toHex } from './state.ts';
+
+/** Fresh signatures for a nonce that somebody else used first. */
+const MAX_SIGNINGS = 3;
+/** Sent again when it is in no block after this many. */
+const RESEND_AFTER_BLOCKS = 3;
+const POLL_MS = 6_000;
+
+export interface EventRecord {
+  pallet: string;
+  name: string;
+  value: unknown;
+}
+
+/** Where a write took effect. */
+export interface Included<Memo> {
+  block: number;
+  hash: string;
+  events: EventRecord[];
+  memo: Memo;
+}
+
+/** A call to sign; `memo` is what its receipt needs to know. */
+export interface Built<Memo> {
+  /** `pallet.call`, for messages. */
+  name: string;
+  call: Uint8Array;
+  memo: Memo;
+}
+
+interface Pending {
+  name: string;
+  memo: unknown;
+  bytes: Uint8Array;
+  hash: string;
+  birth: Head;
+  address: string;
+  nonce: number;
+  /** Final blocks up to this one do not hold it. */
+  searchedBlock: number;
+  sentAtBlock: number;
+  /** The best block in which it was last seen. */
+  seenIn: Head | null;
+  /** It was in a block that was replaced. */
+  wasReplaced: boolean;
+  /** The pool will not take it (again); it is in a block up to `block` or in none. */
+  verdict: { error: QuasarError; block: number } | null;
+}
+
+export class Transactions {
+  readonly #node: Node;
+  readonly #nonces = new Map<string, Set<number>>();
+  readonly #locks = new Map<string, Promise<unknown>>();
+  /** Writes that ended without an answer, by what was asked. */
+  readonly #unresolved = new Map<string, Pending>();
+
+  constructor(node: Node) {
+    this.#node = node;
+  }
+
+  /**
+   * Signs and sends what `build` makes, and waits until it is in a final block.
+   * Throws what the chain refuses, `chain.expired` or `chain.reorganised` when it is in no block and cannot be any more,
+   * `chain.unreachable` when nobody answers: then the same `key` continues with the same bytes.
+   * @param key what is asked for, the same for the same write
+   */
+  async send<Memo>(signer: Signer, key: string, build: () => Promise<Built<Memo>>): Promise<Included<Memo>> {
+    const name = `${signer.address} ${key}`;
+    for (let signings = 1; ; signings++) {
+      let pending = this.#unresolved.get(name) ?? null;
+      this.#unresolved.delete(name);
+      try {
+        pending ??= await this.#start(signer, build);
+        const included = await this.#watch(pending);
+        this.#release(pending);
+        return included as Included<Memo>;
+      } catch (error) {
+        const code = error instanceof QuasarError ? error.code : '';
+        if (pending && code === 'chain.unreachable') this.#unresolved.set(name, pending);
+        else if (pending) this.#release(pending);
+        if (code !== 'chain.nonce_reused' || signings >= MAX_SIGNINGS) throw error;
+      }
+    }
+  }
+
+  /** Signs with a nonce of its own and offers the bytes to a node for the first time. One at a time per address. */
+  #start(signer: Signer, build: () => Promise<Built<unknown>>): Promise<Pending> {
+    return this.#locked(signer.address, async () => {
+      const birth = await this.#node.head();
+      const { runtime } = await this.#node.stateAt(birth);
+      const { name, call, memo } = await build();
+      const genesis = this.#node.endpoints.genesis ?? '';
+      const nonce = await this.#reserve(signer.address);
+      try {
+        const bytes = await signExtrinsic(signer, call, { runtime, genesis, nonce, birth });
+        const pending: Pending = {
+          name,
+          memo,
+          bytes,
+          hash: extrinsicHash(bytes),
+          birth,
+          address: signer.address,
+          nonce,
+          searchedBlock: birth.number,
+          sentAtBlock: birth.number,
+          seenIn: null,
+          wasReplaced: false,
+          verdict: null,
+        };
+        await this.#offer(pending, birth.number);
+        // Never in a pool: nothing to look for.
+        const refused = pending.verdict as Pending['verdict'];
+        if (refused) throw refused.error;
+        return pending;
+      } catch (error) {
+        this.#nonces.get(signer.address)?.delete(nonce);
+        throw error;
+      }
+    });
+  }
+
+  async #watch(pending: Pending): Promise<Included<unknown>> {
+    for (;;) {
+      if (this.#node.endpoints.closing.aborted)
+        throw new QuasarError('chain.closed', 'the chain was closed while a write was under way');
+      const final = await this.#node.head();
+      const found = await this.#search(pending, final);
+      if (found) return await this.#outcome(pending, found);
+      this.#requirePossible(pending, final);
+      const best = await this.#node.bestHead();
+      const seen = await this.#isOnBestChain(pending, best, final);
+      const isOverdue = pending.wasReplaced || best.number >= pending.sentAtBlock + RESEND_AFTER_BLOCKS;
+      if (!seen && !pending.verdict && isOverdue) await this.#offer(pending, best.number);
+      await this.#node.nextBlock(POLL_MS);
+    }
+  }
+
+  /** Gives the bytes to a node. A lost answer leaves everything open: the search of the blocks decides. */
+  async #offer(pending: Pending, bestBlock: number): Promise<void> {
+    pending.sentAtBlock = bestBlock;
+    try {
+      await this.#node.endpoints.once('author_submitExtrinsic', [toHex(pending.bytes)]);
+    } catch (error) {
+      if (error instanceof RpcRefusal) {
+        const verdict = poolVerdict(error, pending.name);
+        if (verdict.kind === 'known' || verdict.kind === 'too_old') return;
+        // What the node judged by may already be newer than what was seen before.
+        const block = (await this.#node.bestHead()).number;
+        const used = () =>
+          new QuasarError(
+            'chain.nonce_reused',
+            `nonce ${pending.nonce} of ${pending.address} was used by another call`,
+            {
+              hint: 'does another program sign with the same key? repeat the call',
+              retry: 'later',
+            },
+          );
+        pending.verdict = { error: verdict.kind === 'refused' ? verdict.error : used(), block };
+        return;
+      }
+      if (!(error instanceof QuasarError && error.code === 'chain.unreachable')) throw error;
+    }
+  }
+
+  /** Searches the final blocks that were not searched yet. */
+  async #search(pending: Pending, final: Head): Promise<{ block: Block; index: number } | null> {
+    const last = Math.min(final.number, lastBlockOf(pending.birth.number));
+    while (pending.searchedBlock < last) {
+      const number = pending.searchedBlock + 1;
+      const hash = number === final.number ? final.hash : await this.#node.hashOf(number);
+      // A node behind the one that was asked before: its blocks come.
+      if (hash === null) return null;
+      const block = await this.#node.block(hash);
+      const index = block.extrinsics.indexOf(pending.hash);
+      if (index >= 0) return { block, index };
+      pending.searchedBlock = number;
+    }
+    return null;
+  }
+
+  /** Whether a block after the final one holds it. */
+  async #isOnBestChain(pending: Pending, best: Head, final: Head): Promise<boolean> {
+    let hash = best.hash;
+    for (let number = best.number; number > final.number; number--) {
+      const block = await this.#node.block(hash);
+      if (block.extrinsics.includes(pending.hash)) {
+        pending.seenIn = { number, hash };
+        pending.wasReplaced = false;
+        return true;
+      }
+      hash = block.parentHash;
+    }
+    if (pending.seenIn) pending.wasReplaced = true;
+    pending.seenIn = null;
+    return false;
+  }
+
+  /** Throws once no block can hold it any more. */
+  #requirePossible(pending: Pending, final: Head): void {
+    if (pending.verdict && final.number >= pending.verdict.block) throw pending.verdict.error;
+    if (final.number < lastBlockOf(pending.birth.number) || pending.searchedBlock < lastBlockOf(pending.birth.number))
+      return;
+    if (pending.wasReplaced) {
+      throw new QuasarError(
+        'chain.reorganised',
+        `the block that held ${pending.name} was replaced, and no other took it`,
+        {
+          hint: 'the write did not take effect; repeat it',
+          retry: 'later',
+          data: { hash: pending.hash },
+        },
+      );
+    }
+    throw new QuasarError('chain.expired', `no block took ${pending.name} before its era ended`, {
+      hint: 'the write did not take effect; repeat it. are blocks being made?',
+      retry: 'later',
+      data: { hash: pending.hash },
+    });
+  }
+
+  async #outcome(pending: Pending, { block, index }: { block: Block; index: number }): Promise<Included<unknown>> {
+    const state = await this.#node.stateAt(block);
+    const records = await state.get<unknown[]>('System', 'Events');
+    const events = records.flatMap((record) => eventOf(record, index));
+    const failed = events.find(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicFailed');
+    if (failed) {
+      throw dispatchRefusal((failed.value as { dispatch_error?: unknown } | undefined)?.dispatch_error, pending.name);
+    }
+    if (!events.some(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicSuccess')) {
+      throw new QuasarError('chain.protocol', `block ${block.number} does not tell what became of ${pending.name}`, {
+        hint: 'read the chain before repeating the write',
+      });
+    }
+    return { block: block.number, hash: block.hash, events, memo: pending.memo };
+  }
+
+  /** The lowest nonce that neither the chain, nor the pool, nor a write under way has. */
+  async #reserve(address: string): Promise<number> {
+    const next = await this.#node.endpoints.read('system_accountNextIndex', [address]);
+    if (typeof next !== 'number' || !Number.isSafeInteger(next) || next < 0 || next > 0xffffffff) {
+      throw new QuasarError('chain.protocol', "the node's answer for the nonce is malformed");
+    }
+    const taken = this.#nonces.get(address) ?? new Set();
+    this.#nonces.set(address, taken);
+    let nonce = next;
+    while (taken.has(nonce)) nonce++;
+    taken.add(nonce);
+    return nonce;
+  }
+
+  #release({ address, nonce }: Pending): void {
+    this.#nonces.get(address)?.delete(nonce);
+  }
+
+  #locked<T>(address: string, action: () => Promise<T>): Promise<T> {
+    const before = this.#locks.get(address) ?? Promise.resolve();
+    const run = before.then(action, action);
+    this.#locks.set(
+      address,
+      run.catch(() => {}),
+    );
+    return run;
+  }
+}
+
+function eventOf(record: unknown, index: number): EventRecord[] {
+  const { phase, event } = record as {
+    phase?: { type?: string; value?: unknown };
+    event?: { type?: string; value?: { type?: string; value?: unknown } };
+  };
+  if (phase?.type !== 'ApplyExtrinsic' || phase.value !== index) return [];
+  return [{ pallet: event?.type ?? '', name: event?.value?.type ?? '', value: event?.value?.value }];
+}
