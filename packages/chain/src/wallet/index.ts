@@ -4,4 +4,12 @@ export { type KeyPair, verifySignature, walletFromSeed } from './keypair.ts';
 export { openKeyFile, openWallet } from './open-wallet.ts';
 export { newPhrase } from './phrase.ts';
 export { keyPairFromUri } from './secret-uri.ts';
+export { type Isolation, networkIsolation } from './signer/isolation.ts';
+export {
+  openSigner,
+  type SignedDigest,
+  type SignerOptions,
+  type SignerProcess,
+  signatureLog,
+} from './signer/open-signer.ts';
 export { checkPassword, type KeyEntry, type WalletEntry, WalletFolder } from './wallet-folder.ts';
