@@ -20,9 +20,37 @@ static void softmax_block(const span *x, float *P, float *top, float *total, flo
   }
 }
 
-static void attend(const attention *g, const columns *c) {
+/* Keys and values of one head, `row` floats from one to the next; `rows` can be read. */
+typedef struct {
+  const float *k, *v;
+  long row, rows;
+} head_keys;
+
+/* What the next tile and the next head read, and where this tile writes. */
+typedef struct {
+  ahead q, out, k, v;
+} wanted;
+
+static void fetch_wanted(wanted *x) {
+  fetch_ahead(&x->q, 4, 0);
+  fetch_ahead(&x->out, 4, 1);
+  fetch_ahead(&x->k, 6, 0);
+  fetch_ahead(&x->v, 6, 0);
+}
+
+/* Keys [s, s+rows) of a head: in place, or as a zero-padded copy where a multiple of 16 would pass the end. */
+static const float *key_block(const attention *g, const head_keys *h, long s, long rows, float *copy, long *stride) {
+  *stride = h->row;
+  if (s + pad_to_16(rows) <= h->rows) return h->k + s * h->row;
+  gather(h->k + s * h->row, h->row, rows, pad_to_16(rows), g->D, copy);
+  *stride = g->D;
+  return copy;
+}
+
+static long tile_floats(const attention *g) { return 2 * g->D * COLUMNS + KEYS * COLUMNS + KEYS * g->D; }
+
+static void attend(const attention *g, const columns *c, const head_keys *h, float *work, wanted *next) {
   long D = g->D, n = c->width;
-  float *work = scratch(SCRATCH_KERNEL, (2 * D * COLUMNS + KEYS * COLUMNS + KEYS * D) * sizeof(float));
   float *Q = work, *O = Q + D * COLUMNS, *P = O + D * COLUMNS, *copy = P + KEYS * COLUMNS;
   float top[COLUMNS], total[COLUMNS], factor[COLUMNS];
   load_rows(g, c, g->q, O);
@@ -30,19 +58,22 @@ static void attend(const attention *g, const columns *c) {
   memset(O, 0, n * D * sizeof(float));
   for (long i = 0; i < n; i++) top[i] = LOWEST, total[i] = 0.0f;
   for (long s = c->lo_min; s <= c->hi_max; s += KEYS) {
-    long rows = MIN(KEYS, c->hi_max + 1 - s), stride, row = g->Hk * D;
-    const float *k = key_rows(g, g->k, c, s, rows, copy, &stride), *v = g->v + ((c->b * g->room + s) * g->Hk + c->head) * D;
+    long rows = MIN(KEYS, c->hi_max + 1 - s), stride, row = h->row;
+    const float *k = key_block(g, h, s, rows, copy, &stride), *v = h->v + s * row;
     span spans[GROUPS];
     int count = take_spans(c, s, rows, spans);
     for (span *x = spans; x < spans + count; x++) {
       float *p = P + x->begin * COLUMNS + x->column;
       small_gemm(x->end - x->begin, x->width, D, k + x->begin * stride, stride, 1, Q + x->column, COLUMNS, p, COLUMNS, GEMM_SET);
+      fetch_wanted(next);
       mask(c, s, x, P);
       softmax_block(x, P, top, total, factor);
       for (long i = x->column; i < x->column + x->width; i++)
         if (factor[i] != 1.0f)
           for (long d = 0; d < D; d += VW) vstore(O + i * D + d, vmul(vload(O + i * D + d), vset(factor[i])));
-      small_gemm(x->width, D, MIN(x->end, rows) - x->begin, p, 1, COLUMNS, v + x->begin * row, row, O + x->column * D, D, GEMM_ADD);
+      small_gemm(x->width, D, MIN(x->end, rows) - x->begin, p, 1, COLUMNS, v + x->begin * row, row, O + x->column * D, D,
+                 GEMM_ADD);
+      fetch_wanted(next);
     }
   }
   for (long i = 0; i < c->n; i++) {
@@ -53,16 +84,47 @@ static void attend(const attention *g, const columns *c) {
   }
 }
 
+/* Keys and values of a head that stay in a cache of the second level are copied there, once for all its tiles. */
+enum { CACHED = 65536 };
+static int heads_cached(const attention *g) { return g->S * g->D <= CACHED && g->B * g->Hk >= 4 * pool_threads(); }
+
+static void attend_heads(void *context, long begin, long end) {
+  const attention *g = context;
+  long D = g->D, row = g->Hk * D, padded = pad_to_16(g->S);
+  float *k = scratch(SCRATCH_KERNEL, (tile_floats(g) + 2 * padded * D) * sizeof(float));
+  float *v = k + padded * D, *work = v + padded * D;
+  head_keys h = {k, v, D, padded};
+  for (long pair = begin; pair < end; pair++) {
+    long from = (pair / g->Hk * g->room * g->Hk + pair % g->Hk) * D;
+    int last = pair + 1 == end;
+    gather(g->k + from, row, g->S, padded, D, k);
+    gather(g->v + from, row, g->S, padded, D, v);
+    wanted next = {0};
+    if (!last) next.k = head_rows(g, pair + 1, g->k), next.v = head_rows(g, pair + 1, g->v);
+    for (long first = 0; first < g->T * g->G; first += COLUMNS) {
+      columns c = take_columns(g, pair / g->Hk, pair % g->Hk, first);
+      next.out = query_rows(g, c.b, c.head, first, g->out);
+      if (first + COLUMNS < g->T * g->G) next.q = query_rows(g, c.b, c.head, first + COLUMNS, g->q);
+      else if (!last) next.q = query_rows(g, (pair + 1) / g->Hk, (pair + 1) % g->Hk, 0, g->q);
+      attend(g, &c, &h, work, &next);
+    }
+  }
+}
+
 static long tiles_of(const attention *g) { return (g->T * g->G + COLUMNS - 1) / COLUMNS; }
 
 static void attend_tiles(void *context, long begin, long end) {
   const attention *g = context;
   long tiles = tiles_of(g);
+  float *work = scratch(SCRATCH_KERNEL, tile_floats(g) * sizeof(float));
   for (long item = begin; item < end; item++) {
     /* Late tiles see most keys: they go first, so that none is left to one thread at the end. */
-    long pair = item % (g->B * g->Hk), tile = tiles - 1 - item / (g->B * g->Hk);
-    columns c = take_columns(g, pair / g->Hk, pair % g->Hk, tile * COLUMNS);
-    attend(g, &c);
+    long pair = item % (g->B * g->Hk), tile = tiles - 1 - item / (g->B * g->Hk), b = pair / g->Hk, head = pair % g->Hk;
+    long from = (b * g->room * g->Hk + head) * g->D;
+    head_keys h = {g->k + from, g->v + from, g->Hk * g->D, g->room};
+    columns c = take_columns(g, b, head, tile * COLUMNS);
+    wanted next = {.out = query_rows(g, b, head, tile * COLUMNS, g->out)};
+    attend(g, &c, &h, work, &next);
   }
 }
 
@@ -172,5 +234,6 @@ KERNEL(attention) {
     parallel_for(g.B * g.H, 1 + 16384 / (parts * g.D + 1), join_parts, &g);
     return;
   }
-  parallel_for(g.B * g.Hk * tiles_of(&g), 1, attend_tiles, &g);
+  if (heads_cached(&g)) parallel_for(g.B * g.Hk, 1, attend_heads, &g);
+  else parallel_for(g.B * g.Hk * tiles_of(&g), 1, attend_tiles, &g);
 }

@@ -72,16 +72,29 @@ static inline void transpose_scaled(const attention *g, const columns *c, const 
     for (long i = 0; i < c->width; i += VW) vstore(out + d * COLUMNS + i, vmul(vload(out + d * COLUMNS + i), vset(scale)));
 }
 
-/* Rows of keys or values from key s on: in place, or as a zero-padded copy where a multiple of 16 would pass the end. */
-static inline const float *key_rows(const attention *g, const float *x, const columns *c, long s, long rows, float *copy,
-                                    long *stride) {
-  const float *from = x + ((c->b * g->room + s) * g->Hk + c->head) * g->D;
-  *stride = g->Hk * g->D;
-  if (s + pad_to_16(rows) <= g->room) return from;
-  for (long i = 0; i < rows; i++) memcpy(copy + i * g->D, from + i * *stride, g->D * sizeof(float));
-  memset(copy + rows * g->D, 0, (pad_to_16(rows) - rows) * g->D * sizeof(float));
-  *stride = g->D;
-  return copy;
+/* Memory that is wanted soon, `left` pieces of `bytes` bytes that lie `step` bytes apart: fetched a few at a time between the
+   products that come before. */
+typedef struct {
+  const char *at;
+  long left, step, bytes;
+} ahead;
+
+static inline void fetch_ahead(ahead *x, long pieces, const int write) {
+  for (; pieces > 0 && x->left > 0; pieces--, x->left--, x->at += x->step)
+    for (long i = 0; i < x->bytes; i += 64) {
+      if (write) __builtin_prefetch(x->at + i, 1, 2);
+      else __builtin_prefetch(x->at + i, 0, 2);
+    }
+}
+/* The rows of x [B,T,H,D] that columns from `first` on stand for. */
+static inline ahead query_rows(const attention *g, long b, long head, long first, const float *x) {
+  long t = first / g->G, last = (MIN(first + COLUMNS, g->T * g->G) - 1) / g->G, unit = g->D * sizeof(float);
+  return (ahead){(const char *)(x + ((b * g->T + t) * g->H + head * g->G) * g->D), last + 1 - t, g->H * unit, g->G * unit};
+}
+/* All rows of one head of x [B,room,Hk,D]. */
+static inline ahead head_rows(const attention *g, long pair, const float *x) {
+  long b = pair / g->Hk, head = pair % g->Hk, unit = g->D * sizeof(float);
+  return (ahead){(const char *)(x + (b * g->room * g->Hk + head) * g->D), g->S, g->Hk * unit, unit};
 }
 
 /* `width` columns from `column` on, of which none sees rows of a block of keys outside [begin, end). */

@@ -15,6 +15,20 @@ typedef struct {
   float *Q, *dO, *dQ, *QT, *dOT, *P, *dS;
 } tile;
 
+/* What the next tile and the next head read, and where the next tile writes. */
+typedef struct {
+  ahead q, d_out, o, dq, k, v;
+} wanted;
+
+static void fetch_wanted(wanted *x) {
+  fetch_ahead(&x->q, 4, 0);
+  fetch_ahead(&x->d_out, 4, 0);
+  fetch_ahead(&x->o, 4, 0);
+  fetch_ahead(&x->dq, 4, 1);
+  fetch_ahead(&x->k, 3, 0);
+  fetch_ahead(&x->v, 3, 0);
+}
+
 /* P = e^(score - lse), dS = P (dP - delta). */
 static void softmax_block_backward(const span *x, const float *lse, const float *delta, float *P, float *dS) {
   for (long i = x->column; i < x->column + x->width; i += VW) {
@@ -42,7 +56,7 @@ static void seen_columns(const span *spans, int count, long begin, long *first, 
   }
 }
 
-static void attend_backward(const attention *g, const columns *c, const key_range *r, const tile *w) {
+static void attend_backward(const attention *g, const columns *c, const key_range *r, const tile *w, wanted *next) {
   long D = g->D, past = r->from + r->rows;
   float lse[COLUMNS] = {0}, delta[COLUMNS] = {0};
   load_rows(g, c, g->q, w->Q);
@@ -65,10 +79,13 @@ static void attend_backward(const attention *g, const columns *c, const key_rang
       long seen = x->end - x->begin;
       float *p = w->P + x->begin * COLUMNS + x->column, *ds = w->dS + x->begin * COLUMNS + x->column;
       small_gemm(seen, x->width, D, k + x->begin * D, D, 1, w->QT + x->column, COLUMNS, p, COLUMNS, GEMM_SET);
+      fetch_wanted(next);
       small_gemm(seen, x->width, D, v + x->begin * D, D, 1, w->dOT + x->column, COLUMNS, ds, COLUMNS, GEMM_SET);
       mask(c, s, x, w->P);
+      fetch_wanted(next);
       softmax_block_backward(x, lse, delta, w->P, w->dS);
       small_gemm(x->width, D, seen, ds, 1, COLUMNS, k + x->begin * D, D, w->dQ + x->column * D, D, GEMM_ADD);
+      fetch_wanted(next);
     }
     for (long begin = 0, end; begin < rows; begin = end) {
       long first, last, first2, last2;
@@ -79,7 +96,9 @@ static void attend_backward(const attention *g, const columns *c, const key_rang
       }
       long from = begin * COLUMNS + first, to = (at + begin) * D;
       small_gemm(end - begin, D, last - first, w->P + from, COLUMNS, 1, w->dO + first * D, D, r->dv + to, D, GEMM_ADD);
+      fetch_wanted(next);
       small_gemm(end - begin, D, last - first, w->dS + from, COLUMNS, 1, w->Q + first * D, D, r->dk + to, D, GEMM_ADD);
+      fetch_wanted(next);
     }
   }
   vf scale = vset(c->hi_max < past ? g->scale : 1.0f);
@@ -91,12 +110,15 @@ static void attend_backward(const attention *g, const columns *c, const key_rang
 
 static void attend_backward_heads(void *context, long begin, long end) {
   const attention *g = context;
-  long D = g->D, most = MAX(RANGE / D / KEYS, 1) * KEYS, room = MIN(most, pad_to_16(g->S)) * D, block = COLUMNS * D, row = g->Hk * D;
+  long D = g->D, row = g->Hk * D, block = COLUMNS * D;
+  long most = MAX(RANGE / D / KEYS, 1) * KEYS, room = MIN(most, pad_to_16(g->S)) * D;
   float *at = scratch(SCRATCH_KERNEL, (4 * room + 5 * block + 2 * KEYS * COLUMNS) * sizeof(float));
   key_range r = {.k = take(&at, room), .v = take(&at, room), .dk = take(&at, room), .dv = take(&at, room)};
   tile w = {.Q = take(&at, block), .dO = take(&at, block), .dQ = take(&at, block), .QT = take(&at, block),
             .dOT = take(&at, block), .P = take(&at, KEYS * COLUMNS), .dS = take(&at, KEYS * COLUMNS)};
   for (long item = begin; item < end; item++) {
+    wanted next = {0};
+    if (item + 1 < end) next.k = head_rows(g, item + 1, g->k), next.v = head_rows(g, item + 1, g->v);
     long b = item / g->Hk, first = (b * g->room * g->Hk + item % g->Hk) * D;
     for (r.from = 0; r.from < g->S; r.from += r.rows) {
       r.rows = MIN(most, g->S - r.from);
@@ -107,7 +129,14 @@ static void attend_backward_heads(void *context, long begin, long end) {
       memset(r.dv, 0, padded * D * sizeof(float));
       for (long i = 0; i < g->T * g->G; i += COLUMNS) {
         columns c = take_columns(g, b, item % g->Hk, i);
-        if (c.hi_max >= r.from && c.lo_min < r.from + r.rows) attend_backward(g, &c, &r, &w);
+        if (c.hi_max < r.from || c.lo_min >= r.from + r.rows) continue;
+        int more = i + COLUMNS < g->T * g->G;
+        if (more || item + 1 < end) {
+          long b2 = (item + !more) / g->Hk, head = (item + !more) % g->Hk, i2 = more ? i + COLUMNS : 0;
+          next.q = query_rows(g, b2, head, i2, g->q), next.d_out = query_rows(g, b2, head, i2, g->d_out);
+          next.o = query_rows(g, b2, head, i2, g->o), next.dq = query_rows(g, b2, head, i2, g->dq);
+        }
+        attend_backward(g, &c, &r, &w, &next);
       }
       for (long x = 0; x < r.rows * D; x += VW) vstore(r.dk + x, vmul(vload(r.dk + x), vset(g->scale)));
       spread(r.dk, r.rows, D, g->dk + from, row);
