@@ -52,5 +52,9 @@ export function moveBonds(input: BondsInput): { bonds: Matrix; dividends: Vector
 
 /** alpha * now + (1 - alpha) * before */
 function movingAverage(now: Matrix, before: Matrix, alpha: Fixed): Matrix {
-  return now.map((value, at) => mul(alpha, value) + mul(ONE - alpha, before[at] as number));
+  const average = new Float64Array(now.length);
+  for (let at = 0; at < now.length; at++) {
+    average[at] = mul(alpha, now[at] as number) + mul(ONE - alpha, before[at] as number);
+  }
+  return average;
 }

@@ -5,11 +5,12 @@
  * u16 results are equal. Not here: liquid alpha, several mechanisms, child keys.
  */
 import { moveBonds } from './bonds.ts';
-import { type Fixed, fromU16, mul, ONE, toU16 } from './fixed.ts';
+import { fromU16, toU16 } from './fixed.ts';
 import {
+  clipColumns,
   dense,
   divideBy,
-  type Matrix,
+  interpolate,
   normalize,
   normalizeRows,
   rowSums,
@@ -79,15 +80,14 @@ export function runEpoch(input: EpochInput): EpochOutput {
   const permits = input.permits.map((permit, uid) => permit || uid === ownerUid);
   const activeStake = normalize(stake.map((share, uid) => (active[uid] && permits[uid] ? share : 0)));
 
-  const isFresh = (i: number, j: number) => {
-    const registered = registeredAt[j] as number;
-    return (lastUpdate[i] as number) > registered && (input.pendingCommit?.[i] ?? Infinity) >= registered;
-  };
-  const counts = (i: number, j: number) => permits[i] === true && (i !== j || i === ownerUid) && isFresh(i, j);
+  // Weights that neuron i gave to uid j when it was another neuron's do not count.
+  const meantBefore = lastUpdate.map((updated, i) => Math.min(updated, (input.pendingCommit?.[i] ?? Infinity) + 1));
+  const counts = (i: number, j: number) =>
+    permits[i] === true && (i !== j || i === ownerUid) && (registeredAt[j] as number) < (meantBefore[i] as number);
   const weights = normalizeRows(dense(input.weights, n, counts), n);
 
   const consensus = consensusOf(activeStake, weights, fromU16(input.kappa));
-  const clipped = weights.map((weight, at) => Math.min(weight, consensus[at % n] as number));
+  const clipped = clipColumns(weights, consensus);
   const incentive = normalize(weightedColumnSums(clipped, activeStake));
 
   // The first block after the last epoch; a neuron registered since has no bonds of its own.
@@ -127,12 +127,6 @@ function topByStake(stake: Vector, count: number): boolean[] {
   const ascending = Array.from(stake.keys()).sort((a, b) => (stake[a] as number) - (stake[b] as number) || a - b);
   const top = new Set(ascending.slice(Math.max(0, stake.length - count)));
   return Array.from(stake, (share, uid) => share > 0 && top.has(uid));
-}
-
-/** from + ratio * (to - from) */
-function interpolate(from: Matrix, to: Matrix, ratio: Fixed): Matrix {
-  if (ratio === ONE) return to;
-  return from.map((value, at) => value + mul(ratio, (to[at] as number) - value));
 }
 
 function shareEmission(

@@ -11,9 +11,6 @@ export type Fixed = number;
 export const ONE: Fixed = 2 ** 32;
 export const U16_MAX = 65535;
 
-const HALF_WORD = 2 ** 16;
-const DIV_LIMIT = 2 ** 36;
-
 /**
  * floor(a * b / 2^32), exact for integers 0 <= a <= 2^32 and |b| <= 2^36.
  *
@@ -21,9 +18,9 @@ const DIV_LIMIT = 2 ** 36;
  * changes nothing. |l b| and |h b| are at most 2^52, their sum after the shift below 2^53: no double is rounded.
  */
 export function mul(a: Fixed, b: Fixed): Fixed {
-  const high = Math.floor(a / HALF_WORD);
-  const low = a - high * HALF_WORD;
-  return Math.floor((high * b + Math.floor((low * b) / HALF_WORD)) / HALF_WORD);
+  const high = Math.floor(a / 2 ** 16);
+  const low = a - high * 2 ** 16;
+  return Math.floor((high * b + Math.floor((low * b) / 2 ** 16)) / 2 ** 16);
 }
 
 /**
@@ -31,15 +28,19 @@ export function mul(a: Fixed, b: Fixed): Fixed {
  *
  * Let m >= 0 and b > 0 be integers with m + b < 2^53. Then the floor of the rounded double m / b is the floor of the true
  * quotient q: with k = floor(q) + 1, q is at least 1/b below k, and 1/b > k / 2^53 because k b <= m + b, which is more than
- * rounding can move a number below k. Two such steps of 16 bits, as in long division, need a and b up to 2^36; larger
- * operands take BigInt.
+ * rounding can move a number below k. So long division in steps of s bits is exact while a and b are at most 2^(52 - s).
  */
 export function div(a: Fixed, b: Fixed): Fixed {
   if (b === 0) return 0;
-  if (a >= DIV_LIMIT || b > DIV_LIMIT) return Number((BigInt(a) << 32n) / BigInt(b));
-  const shifted = a * HALF_WORD;
-  const high = Math.floor(shifted / b);
-  return high * HALF_WORD + Math.floor(((shifted - high * b) * HALF_WORD) / b);
+  if (a <= 2 ** 36 && b <= 2 ** 36) {
+    const first = Math.floor((a * 2 ** 16) / b);
+    return first * 2 ** 16 + Math.floor(((a * 2 ** 16 - first * b) * 2 ** 16) / b);
+  }
+  if (a > 2 ** 41 || b > 2 ** 41) return Number((BigInt(a) << 32n) / BigInt(b));
+  const first = Math.floor((a * 2 ** 11) / b);
+  const rest = a * 2 ** 11 - first * b;
+  const second = Math.floor((rest * 2 ** 11) / b);
+  return first * 2 ** 21 + second * 2 ** 10 + Math.floor(((rest * 2 ** 11 - second * b) * 2 ** 10) / b);
 }
 
 /** value / 65535 */

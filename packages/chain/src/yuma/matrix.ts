@@ -11,8 +11,8 @@ export type SparseRow = readonly (readonly [uid: number, value: number])[];
 export function dense(rows: readonly SparseRow[], n: number, keep: (i: number, j: number) => boolean): Matrix {
   const matrix = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (const [j, value] of rows[i] ?? []) {
-      if (j < n && keep(i, j)) matrix[i * n + j] = value;
+    for (const entry of rows[i] ?? []) {
+      if (entry[0] < n && keep(i, entry[0])) matrix[i * n + entry[0]] = entry[1];
     }
   }
   return matrix;
@@ -71,7 +71,31 @@ function divideColumns(matrix: Matrix, divisors: Vector, n: number): Matrix {
 /** s_i m_ij */
 export function scaleRows(matrix: Matrix, s: Vector): Matrix {
   const n = s.length;
-  return matrix.map((value, at) => (value === 0 ? 0 : mul(s[Math.floor(at / n)] as number, value)));
+  const scaled = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) scaled[i * n + j] = mul(s[i] as number, matrix[i * n + j] as number);
+  }
+  return scaled;
+}
+
+/** min(m_ij, c_j) */
+export function clipColumns(matrix: Matrix, c: Vector): Matrix {
+  const n = c.length;
+  const clipped = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) clipped[i * n + j] = Math.min(matrix[i * n + j] as number, c[j] as number);
+  }
+  return clipped;
+}
+
+/** from + ratio * (to - from) */
+export function interpolate(from: Matrix, to: Matrix, ratio: Fixed): Matrix {
+  const between = new Float64Array(from.length);
+  for (let at = 0; at < from.length; at++) {
+    const start = from[at] as number;
+    between[at] = start + mul(ratio, (to[at] as number) - start);
+  }
+  return between;
 }
 
 /** sum_i s_i m_ij: one number per column */

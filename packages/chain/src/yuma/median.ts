@@ -11,36 +11,46 @@ import { type Matrix, normalize, sum, type Vector } from './matrix.ts';
  */
 export function consensusOf(stake: Vector, weights: Matrix, kappa: Fixed): Vector {
   const n = stake.length;
-  const rows = Array.from(stake.keys()).filter((i) => (stake[i] as number) > 0);
+  const rows = Uint16Array.from(stake.keys()).filter((i) => (stake[i] as number) > 0);
   const use = normalize(Float64Array.from(rows, (i) => stake[i] as number));
   const minority = sum(use) - kappa;
   const scores = new Float64Array(rows.length);
-  return Float64Array.from({ length: n }, (_, j) => {
+  const consensus = new Float64Array(n);
+  for (let j = 0; j < n; j++) {
     for (let k = 0; k < rows.length; k++) scores[k] = weights[(rows[k] as number) * n + j] as number;
-    return weightedMedian(scores, use, minority);
-  });
+    consensus[j] = weightedMedian(scores, use, minority);
+  }
+  return consensus;
 }
 
 /** The smallest score with stake(scores <= it) > minority, else the largest; 0 without scores. `stake` is positive. */
 export function weightedMedian(scores: Vector, stake: Vector, minority: Fixed): Fixed {
-  let candidates = Array.from(scores.keys());
+  const order = Uint16Array.from(scores.keys());
+  let [from, to] = [0, order.length];
   let below = 0;
   let median = 0;
-  while (candidates.length > 0) {
-    median = scores[candidates[candidates.length >> 1] as number] as number;
-    const [lower, upper]: [number[], number[]] = [[], []];
+  while (from < to) {
+    median = scores[order[(from + to) >> 1] as number] as number;
+    let [lower, next, upper] = [from, from, to];
     let [stakeLower, stakeEqual] = [0, 0];
-    for (const k of candidates) {
+    while (next < upper) {
+      const k = order[next] as number;
       const score = scores[k] as number;
-      if (score < median) {
-        lower.push(k);
-        stakeLower += stake[k] as number;
-      } else if (score > median) upper.push(k);
-      else stakeEqual += stake[k] as number;
+      if (score > median) {
+        order[next] = order[--upper] as number;
+        order[upper] = k;
+      } else {
+        if (score < median) {
+          stakeLower += stake[k] as number;
+          order[next] = order[lower] as number;
+          order[lower++] = k;
+        } else stakeEqual += stake[k] as number;
+        next++;
+      }
     }
-    if (minority < below + stakeLower && lower.length > 0) candidates = lower;
-    else if (minority >= below + stakeLower + stakeEqual && upper.length > 0) {
-      candidates = upper;
+    if (minority < below + stakeLower && lower > from) to = lower;
+    else if (minority >= below + stakeLower + stakeEqual && upper < to) {
+      from = upper;
       below += stakeLower + stakeEqual;
     } else break;
   }
