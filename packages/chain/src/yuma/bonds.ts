@@ -27,18 +27,24 @@ export interface BondsInput {
   incentive: Vector;
   /** As stored: u16 rows. */
   stored: readonly SparseRow[];
-  /** Columns of uids registered since the last epoch: what is stored there belongs to a former neuron. */
-  isNew: (uid: number) => boolean;
+  registeredAt: readonly number[];
+  /** First block after the last epoch; bonds to uids registered since are forgotten. */
+  epochStart: number;
   /** Share of the old bonds that stays, per million. */
   movingAverage: number;
 }
 
 /** @returns bonds in [0, 1] as they are stored, and dividends that sum to 1 or are all 0 */
 export function moveBonds(input: BondsInput): { bonds: Matrix; dividends: Vector } {
-  const { stake, incentive, isNew, weights } = input;
+  const { stake, incentive, weights } = input;
   const n = stake.length;
   const alpha = ONE - div(input.movingAverage, 1_000_000);
-  const stored = dense(input.stored, n, (_, j) => !isNew(j));
+  const { epochStart, registeredAt } = input;
+  const stored = dense(
+    input.stored,
+    registeredAt,
+    registeredAt.map(() => epochStart),
+  );
   if (input.version === 3) {
     const bonds = movingAverage(weights, stored.map(fromU16), alpha);
     const totals = weightedRowSums(normalizeColumns(bonds.slice(), n), incentive);

@@ -80,17 +80,17 @@ export function runEpoch(input: EpochInput): EpochOutput {
   const permits = input.permits.map((permit, uid) => permit || uid === ownerUid);
   const activeStake = normalize(stake.map((share, uid) => (active[uid] && permits[uid] ? share : 0)));
 
-  // Weights that neuron i gave to uid j when it was another neuron's do not count.
-  const meantBefore = lastUpdate.map((updated, i) => Math.min(updated, (input.pendingCommit?.[i] ?? Infinity) + 1));
-  const counts = (i: number, j: number) =>
-    permits[i] === true && (i !== j || i === ownerUid) && (registeredAt[j] as number) < (meantBefore[i] as number);
-  const weights = normalizeRows(dense(input.weights, n, counts), n);
+  const committed = (uid: number) => input.pendingCommit?.[uid] ?? Infinity;
+  // The block at which a validator last knew whom it weighs; nobody hears the others.
+  const heard = lastUpdate.map((at, uid) => (permits[uid] ? Math.min(at, committed(uid) + 1) : -Infinity));
+  const given = dense(input.weights, registeredAt, heard);
+  for (let uid = 0; uid < n; uid++) if (uid !== ownerUid) given[uid * n + uid] = 0;
+  const weights = normalizeRows(given, n);
 
   const consensus = consensusOf(activeStake, weights, fromU16(input.kappa));
   const clipped = clipColumns(weights, consensus);
   const incentive = normalize(weightedColumnSums(clipped, activeStake));
 
-  // The first block after the last epoch; a neuron registered since has no bonds of its own.
   const epochStart = input.lastEpochBlock === 0 ? Math.max(0, block - input.tempo) : input.lastEpochBlock + 1;
   const { bonds, dividends } = moveBonds({
     version: input.version,
@@ -98,7 +98,8 @@ export function runEpoch(input: EpochInput): EpochOutput {
     stake: activeStake,
     incentive,
     stored: input.bonds,
-    isNew: (uid) => epochStart <= (registeredAt[uid] as number),
+    registeredAt,
+    epochStart,
     movingAverage: input.bondsMovingAverage,
   });
 
@@ -147,14 +148,14 @@ function shareEmission(
 }
 
 function u16s(shares: Vector): Uint16Array {
-  return Uint16Array.from(shares, toU16);
+  const values = new Uint16Array(shares.length);
+  for (let i = 0; i < shares.length; i++) values[i] = toU16(shares[i] as number);
+  return values;
 }
 
 function sparse(row: Vector): [uid: number, value: number][] {
+  const values = u16s(row);
   const entries: [number, number][] = [];
-  for (let j = 0; j < row.length; j++) {
-    const value = row[j] as number;
-    if (value > 0) entries.push([j, toU16(value)]);
-  }
+  for (let j = 0; j < row.length; j++) if (row[j] !== 0) entries.push([j, values[j] as number]);
   return entries;
 }

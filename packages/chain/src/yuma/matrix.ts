@@ -1,5 +1,5 @@
 /** @file Vectors and square matrices of fixed-point numbers; [i, j] of an n x n matrix is at i * n + j. */
-import { div, type Fixed, mul } from './fixed.ts';
+import { div, type Fixed, mul, ONE } from './fixed.ts';
 
 export type Vector = Float64Array;
 export type Matrix = Float64Array;
@@ -7,12 +7,17 @@ export type Matrix = Float64Array;
 /** Entries of one row: uid and u16 value, no uid twice. */
 export type SparseRow = readonly (readonly [uid: number, value: number])[];
 
-/** The rows as integers, not yet fixed point; what `keep` refuses and uids from n on stay 0. */
-export function dense(rows: readonly SparseRow[], n: number, keep: (i: number, j: number) => boolean): Matrix {
+/**
+ * The rows as integers, not yet fixed point. Entry j of row i is left out unless uid j was registered before block
+ * `before[i]`, since it was meant for whoever held the uid until then; so are uids from n on.
+ */
+export function dense(rows: readonly SparseRow[], registeredAt: readonly number[], before: readonly number[]): Matrix {
+  const n = registeredAt.length;
   const matrix = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
+    const limit = before[i] as number;
     for (const entry of rows[i] ?? []) {
-      if (entry[0] < n && keep(i, entry[0])) matrix[i * n + entry[0]] = entry[1];
+      if (entry[0] < n && (registeredAt[entry[0]] as number) < limit) matrix[i * n + entry[0]] = entry[1];
     }
   }
   return matrix;
@@ -90,6 +95,7 @@ export function clipColumns(matrix: Matrix, c: Vector): Matrix {
 
 /** from + ratio * (to - from) */
 export function interpolate(from: Matrix, to: Matrix, ratio: Fixed): Matrix {
+  if (ratio === ONE) return to;
   const between = new Float64Array(from.length);
   for (let at = 0; at < from.length; at++) {
     const start = from[at] as number;

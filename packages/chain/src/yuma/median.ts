@@ -6,8 +6,8 @@ import { type Matrix, normalize, sum, type Vector } from './matrix.ts';
  * C_j: the largest weight that validators with at least `kappa` of the stake give j or more. Rows without stake do not count.
  *
  * With stake renormalised over the rows that have some, and minority = sum(stake) - kappa: the smallest score whose stake
- * at and below it exceeds the minority, or the largest score if none does. That depends on scores and stakes only, since
- * sums are exact; so it is found by partitioning around any pivot, in linear time for all but contrived columns.
+ * at and below it exceeds the minority, or the largest score if none does. The runtime partitions around pivots; sums are
+ * exact, so that finds the same.
  */
 export function consensusOf(stake: Vector, weights: Matrix, kappa: Fixed): Vector {
   const n = stake.length;
@@ -23,36 +23,20 @@ export function consensusOf(stake: Vector, weights: Matrix, kappa: Fixed): Vecto
   return consensus;
 }
 
-/** The smallest score with stake(scores <= it) > minority, else the largest; 0 without scores. `stake` is positive. */
+/** Scores in [0, 1] and indices below this share one double, so that a plain sort brings both into order. */
+const INDICES = 2 ** 16;
+
+/** The smallest score with stake(scores <= it) > minority, else the largest; 0 without scores. */
 export function weightedMedian(scores: Vector, stake: Vector, minority: Fixed): Fixed {
-  const order = Uint16Array.from(scores.keys());
-  let [from, to] = [0, order.length];
-  let below = 0;
-  let median = 0;
-  while (from < to) {
-    median = scores[order[(from + to) >> 1] as number] as number;
-    let [lower, next, upper] = [from, from, to];
-    let [stakeLower, stakeEqual] = [0, 0];
-    while (next < upper) {
-      const k = order[next] as number;
-      const score = scores[k] as number;
-      if (score > median) {
-        order[next] = order[--upper] as number;
-        order[upper] = k;
-      } else {
-        if (score < median) {
-          stakeLower += stake[k] as number;
-          order[next] = order[lower] as number;
-          order[lower++] = k;
-        } else stakeEqual += stake[k] as number;
-        next++;
-      }
-    }
-    if (minority < below + stakeLower && lower > from) to = lower;
-    else if (minority >= below + stakeLower + stakeEqual && upper < to) {
-      from = upper;
-      below += stakeLower + stakeEqual;
-    } else break;
+  const sorted = new Float64Array(scores.length);
+  for (let k = 0; k < scores.length; k++) sorted[k] = (scores[k] as number) * INDICES + k;
+  sorted.sort();
+  let [reached, score] = [0, 0];
+  for (let at = 0; at < sorted.length; at++) {
+    const both = sorted[at] as number;
+    score = Math.floor(both / INDICES);
+    reached += stake[both - score * INDICES] as number;
+    if (reached > minority) break;
   }
-  return median;
+  return score;
 }
