@@ -58,7 +58,7 @@ describe.skipIf(!chromiumPath && !process.env.CI)('the dashboard in a browser', 
     for (const { type, data } of events) store.append(type, data);
     const king = store.events({ types: ['king.crowned'] }).at(-1)?.data as { uid: number };
 
-    chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 1 });
+    chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 5 });
     const wallets = Array.from({ length: king.uid + 1 }, (_, i) => walletFromSeed(new Uint8Array(32).fill(i + 1)));
     for (const wallet of wallets) await chain.register(wallet, NETUID);
     const [owner] = wallets;

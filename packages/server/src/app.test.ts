@@ -106,7 +106,7 @@ it('dashboard: modes follow the round', async () => {
 });
 
 it('dashboard: tells the local king from the one the chain reveals', async () => {
-  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 1 });
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 5 });
   try {
     const wallets = [1, 2, 3, 4, 5].map((byte) => walletFromSeed(new Uint8Array(32).fill(byte)));
     for (const wallet of wallets) await chain.register(wallet, 24);
@@ -114,6 +114,7 @@ it('dashboard: tells the local king from the one the chain reveals', async () =>
     await chain.addStake(owner, 24, 100);
     await chain.advance(5);
     await chain.setWeights(owner, 24, [{ uid: 3, weight: 1 }]);
+    await chain.advance(10);
     store.appendAll(sampleEvents());
     start({ chain });
     await expect.poll(async () => (await dashboard()).consensus_king?.uid, PATIENT).toBe(3);
@@ -121,6 +122,7 @@ it('dashboard: tells the local king from the one the chain reveals', async () =>
     expect(view).toMatchObject({ online: true, block: (await chain.head()).number });
     expect(validators.map((one) => one.uid)).toEqual([0]);
     expect([state_king_uid, consensus_king?.support_fraction]).toEqual([4, 1]);
+    expect(consensus_king?.incentive_fraction).toBe(1);
   } finally {
     await app.close();
     chain.close();

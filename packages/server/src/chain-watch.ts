@@ -40,9 +40,12 @@ export class ChainWatch {
     return this.#view;
   }
 
-  /** Neurons with a validator permit, most stake first. */
+  /** Neurons with a validator permit that vote, most stake first. A miner that earned stake has a permit as well. */
   validators(): ValidatorRow[] {
-    const neurons = (this.#metagraph?.neurons ?? []).filter((neuron) => neuron.validatorPermit);
+    const voting = new Set(this.#rows.map((row) => row.validatorUid));
+    const neurons = (this.#metagraph?.neurons ?? []).filter(
+      (neuron) => neuron.validatorPermit && voting.has(neuron.uid),
+    );
     return neurons
       .sort((a, b) => b.stake - a.stake || a.uid - b.uid)
       .map((neuron) => ({
@@ -72,6 +75,7 @@ export class ChainWatch {
       hf_repo: king?.hf_repo ?? null,
       king_revision: king?.king_revision ?? null,
       support_fraction: first[1] / total,
+      incentive_fraction: this.#metagraph?.neurons[first[0]]?.incentive ?? 0,
       weights_block: Math.max(...this.#rows.map((row) => row.setAtBlock)),
     };
   }

@@ -63,6 +63,8 @@ export interface ConsensusKing {
   king_revision: string | null;
   /** Share of the stake-weighted vote, 0..1. */
   support_fraction: number;
+  /** Share of the miners' emission that the last epoch paid it, 0..1. */
+  incentive_fraction: number;
   weights_block: number;
 }
 

@@ -67,10 +67,11 @@ function Consensus({ dashboard }: { dashboard: Dashboard }) {
   if (!consensus) return null;
   const agrees = consensus.uid === own;
   const support = `uid ${consensus.uid} has ${percent(consensus.support_fraction)} of the vote by stake`;
+  const paid = `the last epoch paid it ${percent(consensus.incentive_fraction)} of the incentive`;
   return (
     <p className={agrees ? 'consensus is-good' : 'consensus is-waiting'} data-testid="consensus">
       <span aria-hidden="true">{agrees ? '✓' : '…'}</span>
-      {agrees ? `The chain agrees: ${support}.` : `The chain does not show the new king yet: ${support}.`}
+      {agrees ? `The chain agrees: ${support}, ${paid}.` : `The chain does not show the new king yet: ${support}.`}
     </p>
   );
 }

@@ -17,8 +17,8 @@ import type { State } from './state.ts';
 export type CallResult = CallResults[CallMethod];
 export type Outcome = { ok: true; result: CallResult } | { ok: false; error: QuasarError };
 
-export interface SealedBlock {
-  /** Null: nothing was accepted and an empty block was not wanted. */
+export interface SealedBlocks {
+  /** The newest. Null: nothing was accepted and an empty block was not wanted. */
   head: Head | null;
   /** One per extrinsic, in order. */
   outcomes: Outcome[];
@@ -63,41 +63,53 @@ export class Blocks {
   }
 
   /**
-   * Builds the next block: applies what the rules accept, commits, and only then reports. On a storage failure nothing
-   * of the block exists and `chain.storage_failed` is thrown.
+   * Builds the next `count` blocks in one transaction: what is due at the start of each, and what the rules accept of
+   * `extrinsics` in the first. Reports only when they are durable. On a storage failure nothing of them exists and
+   * `chain.storage_failed` is thrown.
    */
-  seal(extrinsics: readonly Extrinsic[], options: { allowEmpty: boolean }): SealedBlock {
-    const number = this.#head.number + 1;
+  seal(extrinsics: readonly Extrinsic[], options: { allowEmpty: boolean; count?: number }): SealedBlocks {
     const outcomes: Outcome[] = [];
-    const accepted: Extrinsic[] = [];
+    let head = this.#head;
     try {
       this.#sql.exec('BEGIN IMMEDIATE');
-      for (const extrinsic of extrinsics) {
-        const outcome = this.#apply(extrinsic, number, accepted.length);
-        if (outcome.ok) accepted.push(extrinsic);
-        outcomes.push(outcome);
+      for (let left = options.count ?? 1; left > 0; left--) {
+        const number = head.number + 1;
+        this.#ledger.begin(number);
+        const accepted = outcomes.length === 0 ? this.#applyAll(extrinsics, number, outcomes) : [];
+        if (accepted.length === 0 && !options.allowEmpty) {
+          this.#sql.exec('ROLLBACK');
+          // An epoch may have run in memory for a block that is not made.
+          if (this.#state.isDirty) this.#state.load();
+          return { head: null, outcomes };
+        }
+        this.#state.flush(number);
+        const hash = hashOf({ secret: this.#secret, parent: head.hash, number, extrinsics: accepted });
+        this.#statements.block.run([number, hash]);
+        head = Object.freeze({ number, hash });
       }
-      if (accepted.length === 0 && !options.allowEmpty) {
-        this.#sql.exec('ROLLBACK');
-        return { head: null, outcomes };
-      }
-      const parent = this.#head.hash;
-      const hash = hashOf({ secret: this.#secret, parent, number, extrinsics: accepted });
-      this.#state.flush(number);
-      this.#statements.block.run([number, hash]);
       this.#sql.exec('COMMIT');
-      this.#head = Object.freeze({ number, hash });
-      return { head: this.#head, outcomes };
+      this.#head = head;
+      return { head, outcomes };
     } catch (cause) {
       if (this.#sql.inTransaction) this.#sql.exec('ROLLBACK');
       this.#state.load();
-      const message = `block ${number} could not be written and does not exist: ${(cause as Error).message}`;
+      const message = `block ${head.number + 1} could not be written and does not exist: ${(cause as Error).message}`;
       throw new QuasarError('chain.storage_failed', message, {
         hint: 'check the free space and the permissions of the chain file',
         retry: 'later',
         cause,
       });
     }
+  }
+
+  #applyAll(extrinsics: readonly Extrinsic[], number: number, outcomes: Outcome[]): Extrinsic[] {
+    const accepted: Extrinsic[] = [];
+    for (const extrinsic of extrinsics) {
+      const outcome = this.#apply(extrinsic, number, accepted.length);
+      if (outcome.ok) accepted.push(extrinsic);
+      outcomes.push(outcome);
+    }
+    return accepted;
   }
 
   #apply(extrinsic: Extrinsic, number: number, position: number): Outcome {

@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import Database from 'libsql';
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -17,7 +17,10 @@ const SCHEMA = `
   CREATE TABLE extrinsics (
     signer TEXT NOT NULL, nonce TEXT NOT NULL, block INTEGER NOT NULL, position INTEGER NOT NULL, at_block INTEGER NOT NULL,
     call TEXT NOT NULL, signature TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (signer, nonce)) STRICT;
-  CREATE TABLE subnets (netuid INTEGER PRIMARY KEY, created_at INTEGER NOT NULL) STRICT;
+  CREATE TABLE subnets (
+    netuid INTEGER PRIMARY KEY, last_epoch INTEGER NOT NULL, epoch_index INTEGER NOT NULL, burn_rao REAL NOT NULL,
+    burn_at INTEGER NOT NULL) STRICT;
+  CREATE TABLE bonds (netuid INTEGER PRIMARY KEY, bond_rows TEXT NOT NULL) STRICT;
   CREATE TABLE balances (address TEXT PRIMARY KEY, rao INTEGER NOT NULL) STRICT;
   CREATE TABLE owners (hotkey TEXT PRIMARY KEY, coldkey TEXT NOT NULL) STRICT;
   CREATE TABLE stakes (netuid INTEGER NOT NULL, hotkey TEXT NOT NULL, rao INTEGER NOT NULL, PRIMARY KEY (netuid, hotkey)) STRICT;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '@quasar/base';
 import Database from 'libsql';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { expectCode } from '../testing/contract.ts';
+import { expectCode } from '../testing/expect-code.ts';
 import { walletFromSeed } from '../wallet/index.ts';
 import { DevChain } from './dev-chain.ts';
 import type { DevChainOptions } from './options.ts';
@@ -21,7 +21,7 @@ let files = 0;
 const freshPath = () => join(directory, `${files++}`, 'chain.db');
 
 function open(options: Partial<DevChainOptions> = {}): DevChain {
-  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 0, ...options });
+  const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, weightsRateLimitBlocks: 0, tempo: 5, ...options });
   onTestFinished(() => chain.close());
   return chain;
 }
@@ -46,7 +46,7 @@ describe('the clock', () => {
     const chain = open();
     await Promise.all([chain.register(alice, NETUID), chain.register(bob, NETUID)]);
     expect((await chain.head()).number).toBe(1);
-    await expectCode(chain.setWeights(alice, NETUID, [{ uid: 0, weight: 1 }]), 'chain.no_permit');
+    await expectCode(chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]), 'chain.no_permit');
     expect((await chain.head()).number).toBe(1);
   });
 });
@@ -96,7 +96,8 @@ describe('the file', () => {
     const bad = { blockTimeMs: -1, blocksUntilReveal: 0.5, maxUids: 0 };
     const error = await openCode(bad, 'chain.invalid_options');
     const { issues } = error.data as { issues: { path: string }[] };
-    expect(issues.map((issue) => issue.path)).toEqual(['blockTimeMs', 'blocksUntilReveal', 'maxUids']);
+    expect(issues.map((issue) => issue.path).sort()).toEqual(['blockTimeMs', 'blocksUntilReveal', 'maxUids']);
+    await openCode({ minBurn: 2, maxBurn: 1 }, 'chain.invalid_options');
     await openCode({ path: '' }, 'chain.invalid_options');
   });
 

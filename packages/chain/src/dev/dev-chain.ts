@@ -22,6 +22,8 @@ import { State } from './state.ts';
 
 const EXTRINSICS_PER_BLOCK = 1024;
 const HEADS_PER_READ = 256;
+/** Of `advance`: fewer waits for the disk, and the process still answers in between. */
+const BLOCKS_PER_TRANSACTION = 256;
 
 /** Of the rules of the dev chain; grows when they change. */
 const SPEC_VERSION = 1;
@@ -45,7 +47,7 @@ export class DevChain extends DevPort {
     super();
     this.#database = database;
     this.#rules = rules;
-    this.#queries = new Queries(database.sql, rules.maxValidators);
+    this.#queries = new Queries(database.sql);
     this.#state = new State(database.sql, toRao(rules.initialBalance));
     this.#ledger = new Ledger(database.sql, this.#state, rules);
     this.#blocks = new Blocks(database.sql, this.#queries, this.#state, this.#ledger);
@@ -74,13 +76,23 @@ export class DevChain extends DevPort {
     return this.#blocks.genesis;
   }
 
+  /** TAO and alpha that exist: free on the accounts that were used, each of which began with `initialBalance`, and staked. */
+  issuance(): { accounts: number; free: number; staked: number } {
+    const { accounts, free, staked } = this.#state.issuance();
+    return { accounts, free: toTao(free), staked: toTao(staked) };
+  }
+
   /** Makes `blocks` blocks now; what is pending goes into the first. */
   async advance(blocks = 1): Promise<Head> {
     this.#assertOpen();
     if (!Number.isSafeInteger(blocks) || blocks < 0) {
       throw new QuasarError('chain.invalid_call', `blocks: expected a whole number, got ${blocks}`);
     }
-    for (let i = blocks; i > 0; i--) this.#seal(true);
+    for (let left = blocks; left > 0; left -= BLOCKS_PER_TRANSACTION) {
+      this.#seal(true, Math.min(left, BLOCKS_PER_TRANSACTION));
+      if (left > BLOCKS_PER_TRANSACTION) await new Promise((resolve) => setImmediate(resolve));
+      this.#assertOpen();
+    }
     return this.#blocks.head;
   }
 
@@ -121,8 +133,8 @@ export class DevChain extends DevPort {
     blockHash: ({ block }) => this.#queries.hash(block),
     metagraph: ({ netuid, atBlock }) => this.#queries.metagraph(netuid, this.#upToHead(atBlock)),
     hyperparameters: () => hyperparametersOf(this.#rules),
-    nextEpochBlock: ({ netuid }) => this.#nextEpochBlock(netuid),
-    registrationCost: () => 0,
+    nextEpochBlock: ({ netuid }) => this.#ledger.nextEpochBlock(netuid, this.#blocks.head.number),
+    registrationCost: ({ netuid }) => toTao(this.#ledger.registrationCost(netuid, this.#blocks.head.number + 1)),
     balance: ({ address }) => toTao(this.#state.balanceOf(address)),
     commitments: ({ netuid, atBlock }) => this.#queries.commitments(netuid, this.#upToHead(atBlock)),
     weights: ({ netuid, atBlock }) => this.#queries.weights(netuid, this.#upToHead(atBlock)),
@@ -186,13 +198,6 @@ export class DevChain extends DevPort {
     return Math.min(block ?? head, head);
   }
 
-  #nextEpochBlock(netuid: number): number {
-    const { tempo } = this.#rules;
-    const start = this.#state.subnet(netuid)?.createdAt ?? this.#blocks.head.number;
-    const ran = Math.floor((this.#blocks.head.number - start) / tempo);
-    return start + (ran + 1) * tempo;
-  }
-
   #preview(address: string, untrusted: unknown): Preview {
     const call = checkCall(untrusted);
     this.#ledger.plan(address, call, this.#blocks.head.number + 1);
@@ -235,13 +240,13 @@ export class DevChain extends DevPort {
     });
   }
 
-  #seal(allowEmpty: boolean): void {
+  #seal(allowEmpty: boolean, count = 1): void {
     const batch = this.#pending.take(EXTRINSICS_PER_BLOCK);
     if (batch.length === 0 && !allowEmpty) return;
     try {
       const { outcomes, head } = this.#blocks.seal(
         batch.map((entry) => entry.extrinsic),
-        { allowEmpty },
+        { allowEmpty, count },
       );
       batch.forEach((entry, i) => {
         const outcome = outcomes[i];

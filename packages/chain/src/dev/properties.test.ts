@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ss58Decode, ss58Encode } from '../ss58.ts';
 import { walletFromSeed } from '../wallet/index.ts';
 import { DevChain } from './dev-chain.ts';
-import { fractions, stakeWeightedIncentive, upscaleToU16 } from './weights.ts';
+import { fractions, upscaleToU16 } from './weights.ts';
 
 const NETUID = 24;
 const positive = fc.double({ min: 0, max: Number.MAX_VALUE, noNaN: true });
@@ -38,21 +38,6 @@ describe('weights', () => {
       }),
     );
   });
-
-  it('give an incentive that sums to one', () => {
-    const row = fc.record({ stake: fc.double({ min: 0.001, max: 1e9, noNaN: true }), weights: weightVector });
-    fc.assert(
-      fc.property(fc.array(row, { minLength: 1, maxLength: 5 }), (rows) => {
-        const asRead = rows.map(({ stake, weights }) => ({
-          stake,
-          weights: fractions(upscaleToU16(weights)).map((weight, uid) => ({ uid, weight })),
-        }));
-        const incentive = stakeWeightedIncentive(asRead, 40);
-        expect(incentive).toHaveLength(40);
-        expect(incentive.reduce((sum, x) => sum + x, 0)).toBeCloseTo(1, 9);
-      }),
-    );
-  });
 });
 
 describe('addresses', () => {
@@ -82,95 +67,149 @@ describe('addresses', () => {
 });
 
 describe('the ledger', () => {
-  const wallets = [1, 2, 3].map((n) => walletFromSeed(new Uint8Array(32).fill(n)));
-  const who = fc.nat(2);
+  const WALLETS = 4;
+  const TEMPO = 6;
+  const RATE = 4;
+  const BALANCE = 300;
+  /** Without the cut of an owner, whom these subnets lack. */
+  const MINTED_PER_BLOCK = 1 - 11_796 / 65_535;
+  const wallets = Array.from({ length: WALLETS }, (_, n) => walletFromSeed(new Uint8Array(32).fill(n + 1)));
+  const who = fc.nat(WALLETS - 1);
   const step = fc.oneof(
     fc.record({ kind: fc.constant('register' as const), who }),
-    fc.record({ kind: fc.constant('stake' as const), who, amount: fc.integer({ min: 1, max: 100 }) }),
+    fc.record({ kind: fc.constant('stake' as const), who, amount: fc.integer({ min: 1, max: 200 }) }),
     fc.record({
       kind: fc.constant('commit' as const),
       who,
       data: fc.string({ unit: 'binary', minLength: 1, maxLength: 200 }),
     }),
-    fc.record({
-      kind: fc.constant('weights' as const),
-      who,
-      target: fc.nat(3),
-      weight: fc.double({ min: 1e-9, max: 1e9, noNaN: true }),
-    }),
-    fc.record({ kind: fc.constant('blocks' as const), count: fc.integer({ min: 1, max: 5 }) }),
+    fc.record({ kind: fc.constant('weights' as const), who, target: fc.nat(3), weight: positive }),
+    fc.record({ kind: fc.constant('blocks' as const), count: fc.integer({ min: 1, max: 9 }) }),
   );
+  const options = fc.record({
+    blocksUntilReveal: fc.integer({ min: 0, max: 3 }),
+    maxUids: fc.integer({ min: 2, max: 4 }),
+    immunityPeriodBlocks: fc.integer({ min: 0, max: 10 }),
+    initialBurn: fc.constantFrom(0.5, 60),
+  });
 
-  it('agrees with a plain model after any sequence of calls', async () => {
+  /** What a caller may know of a hotkey without looking at its stake. */
+  interface Model {
+    uidOf: Map<number, number>;
+    lastUpdate: Map<number, number>;
+    permits: Set<number>;
+    targets: Map<number, number>;
+  }
+
+  it('keeps its promises after any sequence of calls', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.integer({ min: 0, max: 3 }), async (steps, delay) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), options, async (steps, rules) => {
         const chain = DevChain.open({
+          ...rules,
           path: ':memory:',
           blockTimeMs: 0,
-          blocksUntilReveal: delay,
-          weightsRateLimitBlocks: 4,
+          tempo: TEMPO,
+          weightsRateLimitBlocks: RATE,
+          initialBalance: BALANCE,
         });
-        const neurons: { wallet: number; stake: number; lastUpdate: number }[] = [];
-        const commitments: { uid: number; at: number; data: string }[] = [];
-        const targets = new Map<number, number>();
+        const model: Model = { uidOf: new Map(), lastUpdate: new Map(), permits: new Set(), targets: new Map() };
+        let burned = 0;
+        let firstBlock = Number.POSITIVE_INFINITY;
         let block = 0;
         for (const s of steps) {
           if (s.kind === 'blocks') {
             await chain.advance(s.count);
             block += s.count;
-            continue;
-          }
-          const wallet = wallets[s.who] as (typeof wallets)[0];
-          const uid = neurons.findIndex((n) => n.wallet === s.who);
-          const neuron = neurons[uid];
-          let expected: unknown;
-          let call: Promise<unknown>;
-          if (s.kind === 'register') {
-            expected = { uid: neuron ? uid : neurons.length };
-            if (!neuron) neurons.push({ wallet: s.who, stake: 0, lastUpdate: block + 1 });
-            call = chain.register(wallet, NETUID);
-          } else if (s.kind === 'stake') {
-            expected = neuron ? undefined : 'chain.not_registered';
-            if (neuron) neuron.stake += s.amount;
-            call = chain.addStake(wallet, NETUID, s.amount);
-          } else if (s.kind === 'commit') {
-            expected = neuron
-              ? { committedAtBlock: block + 1, expectedRevealBlock: block + 1 + delay }
-              : 'chain.not_registered';
-            if (neuron) commitments.push({ uid, at: block + 1 + delay, data: s.data });
-            call = chain.commit(wallet, NETUID, s.data);
           } else {
-            if (!neuron) expected = 'chain.not_registered';
-            else if (neuron.stake === 0) expected = 'chain.no_permit';
-            else if (block + 1 - neuron.lastUpdate < 4) expected = 'chain.too_soon';
-            else if (s.target >= neurons.length) expected = 'chain.weights_invalid';
-            else {
-              expected = { kind: 'plain', setAtBlock: block + 1 };
-              neuron.lastUpdate = block + 1;
-              targets.set(uid, s.target);
+            const expected = await expectation(chain, model, s, block + 1, rules.maxUids);
+            const cost = await chain.registrationCost(NETUID);
+            const got = await call(chain, s).catch((error: { code: string }) => error.code);
+            expect(typeof got === 'string' ? got : typeof got, JSON.stringify(s)).toBe(expected);
+            if (typeof got !== 'string') {
+              block++;
+              if (s.kind === 'register' && !model.uidOf.has(s.who)) {
+                burned += cost;
+                firstBlock = Math.min(firstBlock, block);
+              }
+              await remember(chain, model, s, block, got);
             }
-            call = chain.setWeights(wallet, NETUID, [{ uid: s.target, weight: s.weight }]);
           }
-          const got = await call.catch((error: { code: string }) => error.code);
-          expect(got).toEqual(expected);
-          if (typeof expected !== 'string') block++;
+          await expectSound(chain, block, burned, firstBlock);
+          const { neurons } = await chain.metagraph(NETUID);
+          model.permits = new Set(neurons.filter((n) => n.validatorPermit).map((n) => n.uid));
         }
         expect((await chain.head()).number).toBe(block);
-        const seen = (await chain.metagraph(NETUID)).neurons;
-        expect(seen.map((n) => [n.hotkey, n.stake, n.lastUpdateBlock])).toEqual(
-          neurons.map((n) => [wallets[n.wallet]?.hotkey, n.stake, n.lastUpdate]),
-        );
-        const revealed = (await chain.commitments(NETUID, block)).map((c) => ({
-          uid: c.uid,
-          at: c.revealedAtBlock,
-          data: c.data,
-        }));
-        expect(revealed).toEqual(commitments.filter((c) => c.at <= block));
-        const rows = await chain.weights(NETUID, block);
-        expect(new Map(rows.map((r) => [r.validatorUid, r.weights[0]?.uid]))).toEqual(targets);
         chain.close();
       }),
-      { numRuns: 25 },
+      { numRuns: 30 },
     );
   });
+
+  type Step = typeof step extends fc.Arbitrary<infer S> ? Exclude<S, { kind: 'blocks' }> : never;
+
+  function call(chain: DevChain, s: Step): Promise<unknown> {
+    const wallet = wallets[s.who] as (typeof wallets)[0];
+    if (s.kind === 'register') return chain.register(wallet, NETUID);
+    if (s.kind === 'stake') return chain.addStake(wallet, NETUID, s.amount).then(() => ({}));
+    if (s.kind === 'commit') return chain.commit(wallet, NETUID, s.data);
+    return chain.setWeights(wallet, NETUID, [{ uid: s.target, weight: s.weight }]);
+  }
+
+  /** 'object' or the code of the refusal. */
+  async function expectation(chain: DevChain, model: Model, s: Step, block: number, maxUids: number): Promise<string> {
+    const uid = model.uidOf.get(s.who);
+    const balance = await chain.balance((wallets[s.who] as (typeof wallets)[0]).address);
+    if (s.kind === 'register') {
+      return uid !== undefined || balance >= (await chain.registrationCost(NETUID))
+        ? 'object'
+        : 'chain.insufficient_balance';
+    }
+    if (s.kind === 'weights' && s.weight === 0) return 'chain.weights_invalid';
+    if (uid === undefined) return 'chain.not_registered';
+    if (s.kind === 'stake') return balance >= s.amount ? 'object' : 'chain.insufficient_balance';
+    if (s.kind === 'commit') return 'object';
+    if (block - (model.lastUpdate.get(s.who) as number) < RATE) return 'chain.too_soon';
+    // An epoch at the start of the block may have given the permit.
+    const permitted = model.permits.has(uid) || (await permittedNext(chain, uid, block));
+    if (s.target !== uid && !permitted) return 'chain.no_permit';
+    return s.target < Math.min(model.uidOf.size, maxUids) ? 'object' : 'chain.weights_invalid';
+  }
+
+  async function permittedNext(chain: DevChain, uid: number, block: number): Promise<boolean> {
+    if ((await chain.nextEpochBlock(NETUID)) !== block) return false;
+    return ((await chain.metagraph(NETUID)).neurons[uid]?.stake ?? 0) > 0;
+  }
+
+  async function remember(chain: DevChain, model: Model, s: Step, block: number, got: unknown): Promise<void> {
+    if (s.kind === 'weights') model.lastUpdate.set(s.who, block);
+    if (s.kind !== 'register' || model.uidOf.has(s.who)) return;
+    const { uid } = got as { uid: number };
+    for (const [other, taken] of model.uidOf) if (taken === uid) model.uidOf.delete(other);
+    model.uidOf.set(s.who, uid);
+    model.lastUpdate.set(s.who, block);
+    expect((await chain.metagraph(NETUID)).neurons[uid]?.hotkey).toBe(wallets[s.who]?.hotkey);
+  }
+
+  async function hadStake(chain: DevChain, block: number): Promise<boolean> {
+    return (await chain.metagraph(NETUID, block)).neurons.some((n) => n.stake > 0);
+  }
+
+  async function expectSound(chain: DevChain, block: number, burned: number, firstBlock: number): Promise<void> {
+    const { neurons } = await chain.metagraph(NETUID);
+    expect(neurons.map((n) => n.uid)).toEqual(neurons.map((_, uid) => uid));
+    expect(new Set(neurons.map((n) => n.hotkey)).size).toBe(neurons.length);
+    for (const { address } of wallets) expect(await chain.balance(address)).toBeGreaterThanOrEqual(0);
+    const { accounts, free, staked } = chain.issuance();
+    const minted = free + staked - (accounts * BALANCE - burned);
+    expect(minted).toBeGreaterThan(-1e-6);
+    const epochs = Number.isFinite(firstBlock) ? Math.floor(Math.max(0, block - firstBlock) / TEMPO) : 0;
+    expect(minted).toBeLessThan(MINTED_PER_BLOCK * TEMPO * epochs + 1e-6);
+    if (epochs > 0 && (await hadStake(chain, firstBlock + TEMPO - 1)))
+      expect(minted).toBeGreaterThan(MINTED_PER_BLOCK * TEMPO - 1e-6);
+    const reveals = (await chain.commitments(NETUID, block)).map((c) => `${c.hotkey} ${c.revealedAtBlock}`);
+    expect(new Set(reveals).size).toBe(reveals.length);
+    for (const sum of [neurons.map((n) => n.incentive), neurons.map((n) => n.dividends)]) {
+      expect(sum.reduce((a, b) => a + b, 0)).toBeLessThan(1 + 1e-9);
+    }
+  }
 });

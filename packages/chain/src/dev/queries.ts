@@ -6,16 +6,14 @@
 import type Database from 'libsql';
 import type { Commitment, Head, Metagraph, Neuron, WeightRow } from '../port.ts';
 import { toTao } from './amounts.ts';
-import { permitted } from './ledger.ts';
-import { type NeuronRow, type NeuronState, neuronOf, SubnetState } from './state.ts';
-import { fractions, stakeWeightedIncentive, U16_MAX } from './weights.ts';
+import type { NeuronState } from './state.ts';
+import { type NeuronRow, neuronOf } from './state-tables.ts';
+import { fractions, U16_MAX } from './weights.ts';
 
 export class Queries {
-  readonly #maxValidators: number;
   readonly #statements;
 
-  constructor(sql: Database.Database, maxValidators: number) {
-    this.#maxValidators = maxValidators;
+  constructor(sql: Database.Database) {
     this.#statements = {
       lastHead: sql.prepare('SELECT number, hash FROM blocks ORDER BY number DESC LIMIT 1'),
       hash: sql.prepare('SELECT hash FROM blocks WHERE number = ?'),
@@ -34,7 +32,7 @@ export class Queries {
         `SELECT validator_uid AS validatorUid, hotkey, set_at AS setAtBlock, uids, u16_values AS u16Values
          FROM weights t WHERE netuid = ?1 AND from_block = (SELECT max(from_block) FROM weights
            WHERE netuid = t.netuid AND validator_uid = t.validator_uid AND from_block <= ?2)
-         ORDER BY validator_uid`,
+ AND uids <> '[]' ORDER BY validator_uid`,
       ),
     };
   }
@@ -75,21 +73,7 @@ export class Queries {
 
   metagraph(netuid: number, atBlock: number): Metagraph {
     const rows = this.#statements.neurons.all([netuid, atBlock]) as NeuronRow[];
-    const subnet = new SubnetState(netuid, 0);
-    for (const row of rows) {
-      subnet.neurons.push(neuronOf(row));
-      subnet.stakes.set(row.hotkey, row.stake_rao);
-    }
-    const permits = permitted(subnet, this.#maxValidators);
-    const voting = this.weights(netuid, atBlock)
-      .filter((row) => permits.has(row.validatorUid))
-      .map((row) => ({ stake: toTao(subnet.stakeOf(row.hotkey)), weights: row.weights }));
-    const incentive = stakeWeightedIncentive(voting, rows.length);
-    const neurons = subnet.neurons.map((neuron, uid) => ({
-      ...portNeuron(neuron, uid, subnet.stakeOf(neuron.hotkey)),
-      validatorPermit: permits.has(uid),
-      incentive: incentive[uid] as number,
-    }));
+    const neurons = rows.map((row, uid) => portNeuron(neuronOf(row), uid, row.stake_rao));
     return { netuid, atBlock, neurons };
   }
 }

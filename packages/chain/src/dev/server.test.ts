@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Head, Wallet } from '../port.ts';
-import { expectCode } from '../testing/contract.ts';
+import { expectCode } from '../testing/expect-code.ts';
 import { droppingProxy, listen } from '../testing/proxy.ts';
 import { walletFromSeed } from '../wallet/index.ts';
 import { connectChain } from './client.ts';

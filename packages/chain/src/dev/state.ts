@@ -6,11 +6,13 @@
  * (`from_block`), so that every past block can be read.
  */
 import type Database from 'libsql';
+import { StateTables } from './state-tables.ts';
 
 export interface NeuronState {
   hotkey: string;
   coldkey: string;
   registeredAt: number;
+  /** Block of the last accepted or committed weights, or of the registration. */
   lastUpdate: number;
   active: boolean;
   permit: boolean;
@@ -23,6 +25,7 @@ export interface NeuronState {
   emission: bigint;
 }
 
+/** Empty when cleared. */
 export interface WeightState {
   setAt: number;
   uids: number[];
@@ -30,8 +33,22 @@ export interface WeightState {
   values: number[];
 }
 
+/** Pairs [uid, u16]. */
+export type BondRow = [number, number][];
+
+export interface Schedule {
+  /** Block of the last epoch, or of the subnet's first registration. */
+  lastEpoch: number;
+  /** Epochs since then. */
+  epochIndex: number;
+  /** Rao that a registration burned right after the last one, in block `burnAt`; it decays from there. */
+  burn: number;
+  burnAt: number;
+}
+
 export class SubnetState {
   readonly netuid: number;
+  readonly schedule: Schedule;
   /** By uid. */
   readonly neurons: NeuronState[] = [];
   readonly uids = new Map<string, number>();
@@ -39,11 +56,12 @@ export class SubnetState {
   readonly stakes = new Map<string, bigint>();
   /** By validator uid. */
   readonly weights = new Map<number, WeightState>();
-  readonly createdAt: number;
+  /** By validator uid. */
+  bonds: BondRow[] = [];
 
-  constructor(netuid: number, createdAt: number) {
+  constructor(netuid: number, schedule: Schedule) {
     this.netuid = netuid;
-    this.createdAt = createdAt;
+    this.schedule = schedule;
   }
 
   stakeOf(hotkey: string): bigint {
@@ -53,29 +71,24 @@ export class SubnetState {
 
 export class State {
   readonly subnets = new Map<number, SubnetState>();
-  readonly #sql: Database.Database;
+  readonly #tables: StateTables;
   readonly #initialBalance: bigint;
   readonly #balances = new Map<string, bigint>();
   readonly #owners = new Map<string, string>();
-  readonly #statements;
-  readonly #dirtyNeurons = new Set<string>();
-  readonly #dirtyWeights = new Set<string>();
-  readonly #dirtyStakes = new Set<string>();
-  readonly #dirtyBalances = new Set<string>();
-  readonly #dirtyOwners = new Set<string>();
+  readonly #dirty = {
+    subnets: new Set<SubnetState>(),
+    bonds: new Set<SubnetState>(),
+    neurons: new Map<SubnetState, Set<number>>(),
+    weights: new Map<SubnetState, Set<number>>(),
+    stakes: new Map<SubnetState, Set<string>>(),
+    balances: new Set<string>(),
+    owners: new Set<string>(),
+  };
 
   /** @param initialBalance rao that an account has before it is first used */
   constructor(sql: Database.Database, initialBalance: bigint) {
-    this.#sql = sql;
+    this.#tables = new StateTables(sql);
     this.#initialBalance = initialBalance;
-    this.#statements = {
-      subnet: sql.prepare('INSERT OR IGNORE INTO subnets VALUES (?, ?)'),
-      neuron: sql.prepare('INSERT OR REPLACE INTO neurons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-      weights: sql.prepare('INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?, ?, ?, ?)'),
-      stake: sql.prepare('INSERT OR REPLACE INTO stakes VALUES (?, ?, ?)'),
-      balance: sql.prepare('INSERT OR REPLACE INTO balances VALUES (?, ?)'),
-      owner: sql.prepare('INSERT OR REPLACE INTO owners VALUES (?, ?)'),
-    };
     this.load();
   }
 
@@ -83,11 +96,15 @@ export class State {
     return this.subnets.get(netuid) ?? null;
   }
 
-  /** Subnets of the dev chain begin with their first registration. */
-  createSubnet(netuid: number, block: number): SubnetState {
-    const subnet = new SubnetState(netuid, block);
+  createSubnet(netuid: number, schedule: Schedule): SubnetState {
+    const subnet = new SubnetState(netuid, schedule);
     this.subnets.set(netuid, subnet);
+    this.#dirty.subnets.add(subnet);
     return subnet;
+  }
+
+  touchSchedule(subnet: SubnetState): void {
+    this.#dirty.subnets.add(subnet);
   }
 
   balanceOf(address: string): bigint {
@@ -96,7 +113,7 @@ export class State {
 
   setBalance(address: string, rao: bigint): void {
     this.#balances.set(address, rao);
-    this.#dirtyBalances.add(address);
+    this.#dirty.balances.add(address);
   }
 
   ownerOf(hotkey: string): string | null {
@@ -105,16 +122,17 @@ export class State {
 
   setOwner(hotkey: string, coldkey: string): void {
     this.#owners.set(hotkey, coldkey);
-    this.#dirtyOwners.add(hotkey);
+    this.#dirty.owners.add(hotkey);
   }
 
   setStake(subnet: SubnetState, hotkey: string, rao: bigint): void {
     subnet.stakes.set(hotkey, rao);
-    this.#dirtyStakes.add(`${subnet.netuid}/${hotkey}`);
+    entry(this.#dirty.stakes, subnet).add(hotkey);
     const uid = subnet.uids.get(hotkey);
     if (uid !== undefined) this.touchNeuron(subnet, uid);
   }
 
+  /** Puts a neuron at a uid, in place of the one that may be there. */
   setNeuron(subnet: SubnetState, uid: number, neuron: NeuronState): void {
     const old = subnet.neurons[uid];
     if (old) subnet.uids.delete(old.hotkey);
@@ -124,39 +142,29 @@ export class State {
   }
 
   touchNeuron(subnet: SubnetState, uid: number): void {
-    this.#dirtyNeurons.add(`${subnet.netuid}/${uid}`);
+    entry(this.#dirty.neurons, subnet).add(uid);
   }
 
   setWeights(subnet: SubnetState, uid: number, weights: WeightState): void {
     subnet.weights.set(uid, weights);
-    this.#dirtyWeights.add(`${subnet.netuid}/${uid}`);
+    entry(this.#dirty.weights, subnet).add(uid);
+  }
+
+  setBonds(subnet: SubnetState, bonds: BondRow[]): void {
+    subnet.bonds = bonds;
+    this.#dirty.bonds.add(subnet);
   }
 
   /** Writes what was touched as of `block`. Call inside its transaction. */
   flush(block: number): void {
-    for (const key of this.#dirtyNeurons) {
-      const [subnet, uid] = this.#find(key);
-      const n = subnet.neurons[uid] as NeuronState;
-      this.#statements.subnet.run([subnet.netuid, subnet.createdAt]);
-      this.#statements.neuron.run([
-        ...[subnet.netuid, uid, block, n.hotkey, n.coldkey, n.registeredAt, n.lastUpdate, subnet.stakeOf(n.hotkey)],
-        ...[n.active ? 1 : 0, n.permit ? 1 : 0, n.incentive, n.dividends, n.consensus, n.validatorTrust, n.emission],
-      ]);
-    }
-    for (const key of this.#dirtyWeights) {
-      const [subnet, uid] = this.#find(key);
-      const { setAt, uids, values } = subnet.weights.get(uid) as WeightState;
-      const { hotkey } = subnet.neurons[uid] as NeuronState;
-      const row = [subnet.netuid, uid, block, hotkey, setAt, JSON.stringify(uids), JSON.stringify(values)];
-      this.#statements.weights.run(row);
-    }
-    for (const key of this.#dirtyStakes) {
-      const [netuid, hotkey] = key.split('/') as [string, string];
-      const subnet = this.subnets.get(Number(netuid)) as SubnetState;
-      this.#statements.stake.run([subnet.netuid, hotkey, subnet.stakeOf(hotkey)]);
-    }
-    for (const address of this.#dirtyBalances) this.#statements.balance.run([address, this.balanceOf(address)]);
-    for (const hotkey of this.#dirtyOwners) this.#statements.owner.run([hotkey, this.ownerOf(hotkey)]);
+    const { subnets, bonds, neurons, weights, stakes, balances, owners } = this.#dirty;
+    for (const subnet of subnets) this.#tables.writeSubnet(subnet);
+    for (const subnet of bonds) this.#tables.writeBonds(subnet);
+    for (const [subnet, uids] of neurons) for (const uid of uids) this.#tables.writeNeuron(subnet, uid, block);
+    for (const [subnet, uids] of weights) for (const uid of uids) this.#tables.writeWeights(subnet, uid, block);
+    for (const [subnet, hotkeys] of stakes) for (const hotkey of hotkeys) this.#tables.writeStake(subnet, hotkey);
+    for (const address of balances) this.#tables.writeBalance(address, this.balanceOf(address));
+    for (const hotkey of owners) this.#tables.writeOwner(hotkey, this.ownerOf(hotkey) as string);
     this.#clean();
   }
 
@@ -166,87 +174,33 @@ export class State {
     this.subnets.clear();
     this.#balances.clear();
     this.#owners.clear();
-    const rows = <T>(query: string) => this.#sql.prepare(query).safeIntegers(true).all([]) as T[];
-    for (const { netuid, created_at } of rows<{ netuid: bigint; created_at: bigint }>('SELECT * FROM subnets')) {
-      this.subnets.set(Number(netuid), new SubnetState(Number(netuid), Number(created_at)));
-    }
-    for (const row of rows<NeuronRow>(newest('neurons', 'uid'))) {
-      const subnet = this.subnets.get(Number(row.netuid)) as SubnetState;
-      subnet.neurons[Number(row.uid)] = neuronOf(row);
-      subnet.uids.set(row.hotkey, Number(row.uid));
-    }
-    for (const row of rows<WeightsRow>(newest('weights', 'validator_uid'))) {
-      this.subnets.get(Number(row.netuid))?.weights.set(Number(row.validator_uid), {
-        setAt: Number(row.set_at),
-        uids: JSON.parse(row.uids),
-        values: JSON.parse(row.u16_values),
-      });
-    }
-    for (const row of rows<{ netuid: bigint; hotkey: string; rao: bigint }>('SELECT * FROM stakes')) {
-      this.subnets.get(Number(row.netuid))?.stakes.set(row.hotkey, row.rao);
-    }
-    for (const row of rows<{ address: string; rao: bigint }>('SELECT * FROM balances')) {
-      this.#balances.set(row.address, row.rao);
-    }
-    for (const row of rows<{ hotkey: string; coldkey: string }>('SELECT * FROM owners')) {
-      this.#owners.set(row.hotkey, row.coldkey);
-    }
+    for (const subnet of this.#tables.readSubnets()) this.subnets.set(subnet.netuid, subnet);
+    for (const [address, rao] of this.#tables.readBalances()) this.#balances.set(address, rao);
+    for (const [hotkey, coldkey] of this.#tables.readOwners()) this.#owners.set(hotkey, coldkey);
   }
 
-  #find(key: string): [SubnetState, number] {
-    const [netuid, uid] = key.split('/').map(Number) as [number, number];
-    return [this.subnets.get(netuid) as SubnetState, uid];
+  /** Rao: what accounts hold that were used, and what is staked. */
+  issuance(): { accounts: number; free: bigint; staked: bigint } {
+    const sum = (amounts: Iterable<bigint>) => [...amounts].reduce((total, rao) => total + rao, 0n);
+    const staked = [...this.subnets.values()].map(({ stakes }) => sum(stakes.values()));
+    return { accounts: this.#balances.size, free: sum(this.#balances.values()), staked: sum(staked) };
+  }
+
+  /** Whether something waits to be written. */
+  get isDirty(): boolean {
+    return Object.values(this.#dirty).some((touched) => touched.size > 0);
   }
 
   #clean(): void {
-    for (const dirty of [this.#dirtyNeurons, this.#dirtyWeights, this.#dirtyStakes]) dirty.clear();
-    for (const dirty of [this.#dirtyBalances, this.#dirtyOwners]) dirty.clear();
+    for (const touched of Object.values(this.#dirty)) touched.clear();
   }
 }
 
-/** A row of `neurons` read with safe integers. */
-export interface NeuronRow {
-  netuid: bigint;
-  uid: bigint;
-  hotkey: string;
-  coldkey: string;
-  registered_at: bigint;
-  last_update: bigint;
-  stake_rao: bigint;
-  active: bigint;
-  permit: bigint;
-  incentive: bigint;
-  dividends: bigint;
-  consensus: bigint;
-  validator_trust: bigint;
-  emission_rao: bigint;
-}
-
-interface WeightsRow {
-  netuid: bigint;
-  validator_uid: bigint;
-  set_at: bigint;
-  uids: string;
-  u16_values: string;
-}
-
-export function neuronOf(row: NeuronRow): NeuronState {
-  return {
-    hotkey: row.hotkey,
-    coldkey: row.coldkey,
-    registeredAt: Number(row.registered_at),
-    lastUpdate: Number(row.last_update),
-    active: row.active === 1n,
-    permit: row.permit === 1n,
-    incentive: Number(row.incentive),
-    dividends: Number(row.dividends),
-    consensus: Number(row.consensus),
-    validatorTrust: Number(row.validator_trust),
-    emission: row.emission_rao,
-  };
-}
-
-function newest(table: string, key: string): string {
-  return `SELECT * FROM ${table} t WHERE from_block = (SELECT max(from_block) FROM ${table}
-    WHERE netuid = t.netuid AND ${key} = t.${key})`;
+function entry<K, V>(map: Map<K, Set<V>>, key: K): Set<V> {
+  let set = map.get(key);
+  if (!set) {
+    set = new Set();
+    map.set(key, set);
+  }
+  return set;
 }

@@ -3,7 +3,7 @@ import { DevChain, walletFromSeed } from '../../dist/index.js';
 
 const [path, run] = process.argv.slice(2);
 const wallet = walletFromSeed(new Uint8Array(32).fill(Number(run)));
-const chain = DevChain.open({ path, blockTimeMs: 2 });
+const chain = DevChain.open({ path, blockTimeMs: 2, tempo: 1_000_000 });
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 say({ kind: 'opened', head: await chain.head() });

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Chain, Head, Wallet } from '../port.ts';
-import { expectCode } from './contract.ts';
+import { expectCode } from './expect-code.ts';
 
 export interface SubnetUnderTest {
   chain: Chain;

@@ -10,11 +10,13 @@ const DEFAULT_BLOCK_TIME_MS = 500;
 
 /** As on subtensor. */
 const DEFAULT_WEIGHTS_RATE_BLOCKS = 100;
+const DEFAULT_TEMPO_BLOCKS = 360;
 
 interface RunOptions {
   port: number;
   blockTimeMs: number;
   weightsRateBlocks: number;
+  tempo: number;
 }
 
 export function chain(): Command {
@@ -28,6 +30,7 @@ export function chain(): Command {
       wholeNumber(0),
       DEFAULT_WEIGHTS_RATE_BLOCKS,
     )
+    .option('--tempo <number>', 'blocks from epoch to epoch', wholeNumber(1), DEFAULT_TEMPO_BLOCKS)
     .action(async (options: RunOptions, command: Command) => {
       const context = contextOf(command);
       const { DevChain, serveChain } = await import('@quasar/chain');
@@ -39,6 +42,7 @@ export function chain(): Command {
             path: chainFile,
             blockTimeMs: options.blockTimeMs,
             weightsRateLimitBlocks: options.weightsRateBlocks,
+            tempo: options.tempo,
           });
           const server = await serveChain(ledger, { port: options.port });
           return {

@@ -17,6 +17,9 @@ export type MinerName = (typeof MINERS)[number];
 /** A validator may set weights this often; below the length of a round, so that each verdict reaches the chain. */
 const WEIGHTS_RATE_BLOCKS = 10;
 
+/** Permits, incentive and emission come with the epoch: often enough to watch. */
+const TEMPO_BLOCKS = 10;
+
 /** With text of their own, students need more steps to improve on the world as well. */
 const STEPS_WITH_TEXT = 120;
 
@@ -36,7 +39,7 @@ export function planNet(home: Home, settings: NetSettings): Plan {
   const services: Record<ServiceName, string[]> = {
     chain: [
       ...['chain', 'run', ...where, '--port', `${ports.chain}`, '--block-time-ms', `${blockTimeMs}`],
-      ...['--weights-rate-blocks', `${WEIGHTS_RATE_BLOCKS}`],
+      ...['--weights-rate-blocks', `${WEIGHTS_RATE_BLOCKS}`, '--tempo', `${TEMPO_BLOCKS}`],
     ],
     hub: ['hub', 'run', ...where, '--port', `${ports.hub}`],
     validator: ['validator', 'run', ...net],

@@ -26,7 +26,9 @@ export function chainKing(rows: readonly WeightRow[], metagraph: Metagraph): Cha
     if (!validator?.validatorPermit || validator.hotkey !== row.hotkey || validator.stake <= 0) continue;
     votingStake += validator.stake;
     for (const { uid, weight } of row.weights) {
-      if (weight <= 0 || !neurons.has(uid)) continue;
+      const target = neurons.get(uid);
+      // A weight older than the registration was meant for the hotkey before.
+      if (weight <= 0 || !target || row.setAtBlock < target.registeredAtBlock) continue;
       const known = support.get(uid);
       support.set(uid, {
         stake: (known?.stake ?? 0) + validator.stake * weight,

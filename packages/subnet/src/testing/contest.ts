@@ -61,7 +61,8 @@ export class TestContest {
   static async start(): Promise<TestContest> {
     const root = mkdtempSync(join(tmpdir(), 'contest-'));
     const server = await serveHub({ directory: join(root, 'hub'), port: 0 });
-    const chain = DevChain.open({ path: join(root, 'chain.db'), blockTimeMs: 0, weightsRateLimitBlocks: 1 });
+    const path = join(root, 'chain.db');
+    const chain = DevChain.open({ path, blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 3 });
     return new TestContest(root, chain, server);
   }
 
@@ -75,7 +76,12 @@ export class TestContest {
   async wallet(name: string, stake = 0): Promise<Wallet> {
     const wallet = openWallet(join(this.root, 'wallets', name));
     await this.chain.register(wallet, TEST_CONFIG.netuid);
-    if (stake > 0) await this.chain.addStake(wallet, TEST_CONFIG.netuid, stake);
+    if (stake > 0) {
+      await this.chain.addStake(wallet, TEST_CONFIG.netuid, stake);
+      // The permit comes with the epoch.
+      const { number } = await this.#devChain.head();
+      await this.#devChain.advance((await this.chain.nextEpochBlock(TEST_CONFIG.netuid)) - number);
+    }
     return wallet;
   }
 

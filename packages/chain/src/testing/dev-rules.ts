@@ -1,13 +1,13 @@
 /**
- * @file The chain contract: what every implementation of the chain port must do. Run it with a factory per implementation.
+ * @file The rules of the dev chain, block by block, in process and served. What every chain does alike is in port-contract.ts.
  *
- * The factory opens a fresh, empty chain that makes blocks on demand, with the given rules.
+ * The factory opens a fresh, empty chain that makes blocks on demand, with the given options.
  */
-import { QuasarError } from '@quasar/base';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { DevChainOptions } from '../dev/options.ts';
 import type { Chain, Commitment, Head, Wallet, Weight } from '../port.ts';
 import { walletFromSeed } from '../wallet/index.ts';
+import { expectCode } from './expect-code.ts';
 
 export interface ChainUnderTest {
   chain: Chain;
@@ -16,23 +16,24 @@ export interface ChainUnderTest {
   close(): Promise<void>;
 }
 
-export type ContractRules = Partial<Omit<DevChainOptions, 'path' | 'blockTimeMs'>>;
+export type DevRules = Partial<Omit<DevChainOptions, 'path' | 'blockTimeMs'>>;
 
 const NETUID = 24;
-const [alice, bob, carol] = [1, 2, 3].map((n) => walletFromSeed(new Uint8Array(32).fill(n))) as [
+const [alice, bob, carol, dave] = [1, 2, 3, 4].map((n) => walletFromSeed(new Uint8Array(32).fill(n))) as [
+  Wallet,
   Wallet,
   Wallet,
   Wallet,
 ];
 
-export function describeChainContract(name: string, factory: (rules: ContractRules) => Promise<ChainUnderTest>): void {
-  async function open(rules: ContractRules = {}): Promise<ChainUnderTest> {
+export function describeDevRules(name: string, factory: (rules: DevRules) => Promise<ChainUnderTest>): void {
+  async function open(rules: DevRules = {}): Promise<ChainUnderTest> {
     const opened = await factory(rules);
     onTestFinished(() => opened.close());
     return opened;
   }
 
-  describe(`chain contract: ${name}`, () => {
+  describe(`rules of the dev chain: ${name}`, () => {
     describe('blocks', () => {
       it('numbers blocks densely and gives each a hash that stays', async () => {
         const { chain, advance } = await open();
@@ -103,11 +104,106 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         expect((await chain.metagraph(99)).neurons).toEqual([]);
       });
 
-      it('refuses to register beyond the uids of a netuid', async () => {
-        const { chain } = await open({ maxUids: 1 });
+      it('asks more after each registration and less with every block', async () => {
+        const { chain, advance } = await open({
+          initialBurn: 1,
+          burnIncrease: 2,
+          burnHalfLifeBlocks: 10,
+          minBurn: 0.5,
+        });
+        const before = await chain.balance(alice.address);
+        expect(await chain.registrationCost(NETUID)).toBe(1);
         await chain.register(alice, NETUID);
-        await expectCode(chain.register(bob, NETUID), 'chain.subnet_full');
-        expect(await chain.register(alice, NETUID)).toEqual({ uid: 0 });
+        expect(await chain.balance(alice.address)).toBe(before - 1);
+        const cost = await chain.registrationCost(NETUID);
+        expect(cost).toBeGreaterThan(1.8);
+        expect(cost).toBeLessThan(2);
+        const error = await expectCode(chain.register(bob, NETUID, { maxCost: 1.5 }), 'chain.cost_above_limit');
+        expect(error).toMatchObject({ retry: 'later', data: { cost } });
+        await advance(9);
+        expect(await chain.registrationCost(NETUID)).toBeCloseTo(1, 6);
+        await chain.register(bob, NETUID, { maxCost: 1.5 });
+        expect(await chain.balance(bob.address)).toBeCloseTo(before - 1, 6);
+        await chain.register(alice, NETUID, { maxCost: 0 });
+        await advance(100);
+        expect(await chain.registrationCost(NETUID)).toBe(0.5);
+      });
+
+      it('registers nobody who cannot pay, and nobody while closed', async () => {
+        const poor = await open({ initialBalance: 1, initialBurn: 2 });
+        await expectCode(poor.chain.register(alice, NETUID), 'chain.insufficient_balance');
+        const closed = await open({ registrationAllowed: false });
+        await expectCode(closed.chain.register(alice, NETUID), 'chain.registration_closed');
+        expect((await closed.chain.hyperparameters(NETUID)).registrationAllowed).toBe(false);
+      });
+
+      it('gives the uid of the neuron that earned least to the next hotkey when all are taken', async () => {
+        const rules = { maxUids: 3, tempo: 5, immunityPeriodBlocks: 1, weightsRateLimitBlocks: 0 };
+        const { chain, advance } = await open(rules);
+        for (const wallet of [alice, bob, carol]) await chain.register(wallet, NETUID);
+        await chain.addStake(alice, NETUID, 10);
+        await epoch(chain, advance);
+        await chain.setWeights(alice, NETUID, [
+          { uid: 1, weight: 1 },
+          { uid: 2, weight: 3 },
+        ]);
+        await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 1 }]);
+        await epoch(chain, advance);
+        const before = (await chain.head()).number;
+        expect(await chain.register(dave, NETUID)).toEqual({ uid: 1 });
+        const { neurons, atBlock } = await chain.metagraph(NETUID);
+        expect(neurons.map((n) => n.hotkey)).toEqual([alice.hotkey, dave.hotkey, carol.hotkey]);
+        expect(neurons[1]).toMatchObject({
+          registeredAtBlock: atBlock,
+          lastUpdateBlock: atBlock,
+          stake: 0,
+          emission: 0,
+        });
+        expect((await chain.metagraph(NETUID, before)).neurons[1]?.hotkey).toBe(bob.hotkey);
+        await expectCode(chain.commit(bob, NETUID, 'x'), 'chain.not_registered');
+      });
+
+      it('leaves nothing of a replaced neuron to its successor: no weights, no weights for it, no stake, no commitment', async () => {
+        const rules = {
+          maxUids: 2,
+          tempo: 5,
+          immunityPeriodBlocks: 0,
+          weightsRateLimitBlocks: 0,
+          blocksUntilReveal: 3,
+        };
+        const { chain, advance } = await open(rules);
+        await chain.register(alice, NETUID);
+        await chain.register(bob, NETUID);
+        await chain.addStake(alice, NETUID, 10);
+        await chain.addStake(bob, NETUID, 20);
+        await epoch(chain, advance);
+        await chain.setWeights(alice, NETUID, [
+          { uid: 0, weight: 1 },
+          { uid: 1, weight: 1 },
+        ]);
+        await chain.setWeights(bob, NETUID, [{ uid: 1, weight: 1 }]);
+        const set = (await chain.head()).number;
+        await chain.register(dave, NETUID);
+        const { neurons } = await chain.metagraph(NETUID);
+        const uid = neurons.findIndex((n) => n.hotkey === dave.hotkey);
+        expect(neurons[uid]).toMatchObject({ stake: 0, validatorPermit: false });
+        const rows = await chain.weights(NETUID, set + 1);
+        expect(rows.filter((row) => row.validatorUid === uid)).toEqual([]);
+        for (const row of rows) expect(row.weights.find((weight) => weight.uid === uid)?.weight ?? 0).toBe(0);
+        expect((await chain.weights(NETUID, set)).length).toBe(2);
+      });
+
+      it('replaces a neuron within its immunity only when there is no other, and the owner never', async () => {
+        const { chain, advance } = await open({ maxUids: 2, immunityPeriodBlocks: 10, subnetOwner: alice.hotkey });
+        await chain.register(alice, NETUID);
+        await chain.register(bob, NETUID);
+        expect(await chain.register(carol, NETUID)).toEqual({ uid: 1 });
+        await advance(20);
+        expect(await chain.register(dave, NETUID)).toEqual({ uid: 1 });
+        const alone = await open({ maxUids: 1, subnetOwner: alice.hotkey });
+        await alone.chain.register(alice, NETUID);
+        await expectCode(alone.chain.register(bob, NETUID), 'chain.subnet_full');
+        expect(await alone.chain.register(alice, NETUID)).toEqual({ uid: 0 });
       });
 
       it('adds stake up', async () => {
@@ -123,18 +219,25 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         expect((await chain.metagraph(NETUID)).neurons[0]?.stake).toBe(6.5);
       });
 
-      it('permits the top validators by stake, the lower uid on a tie, nobody without stake', async () => {
-        const { chain } = await open({ maxValidators: 2 });
+      it('permits the top validators by stake at the next epoch, nobody without stake', async () => {
+        const { chain, advance } = await open({ maxValidators: 2, tempo: 5, stakeThreshold: 2 });
         for (const wallet of [alice, bob, carol]) await chain.register(wallet, NETUID);
         const permits = async () => (await chain.metagraph(NETUID)).neurons.map((n) => n.validatorPermit);
-        expect(await permits()).toEqual([false, false, false]);
         await chain.addStake(carol, NETUID, 5);
+        expect(await permits()).toEqual([false, false, false]);
+        await epoch(chain, advance);
         expect(await permits()).toEqual([false, false, true]);
-        await chain.addStake(bob, NETUID, 5);
-        await chain.addStake(alice, NETUID, 5);
+        await chain.addStake(bob, NETUID, 60);
+        await chain.addStake(alice, NETUID, 50);
+        expect(await permits()).toEqual([false, false, true]);
+        const before = (await chain.head()).number;
+        await epoch(chain, advance);
         expect(await permits()).toEqual([true, true, false]);
-        await chain.addStake(carol, NETUID, 1);
-        expect(await permits()).toEqual([true, false, true]);
+        expect((await chain.metagraph(NETUID, before)).neurons.map((n) => n.validatorPermit)).toEqual([
+          false,
+          false,
+          true,
+        ]);
       });
     });
 
@@ -228,10 +331,11 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
     });
 
     describe('weights', () => {
-      async function openWithValidator(rules: ContractRules = {}): Promise<ChainUnderTest> {
-        const opened = await open({ weightsRateLimitBlocks: 0, ...rules });
+      async function openWithValidator(rules: DevRules = {}): Promise<ChainUnderTest> {
+        const opened = await open({ weightsRateLimitBlocks: 0, tempo: 10, ...rules });
         for (const wallet of [alice, bob, carol]) await opened.chain.register(wallet, NETUID);
         await opened.chain.addStake(alice, NETUID, 10);
+        await epoch(opened.chain, opened.advance);
         return opened;
       }
 
@@ -254,6 +358,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       it('remembers the rows of past blocks', async () => {
         const { chain, advance } = await openWithValidator();
         await chain.addStake(bob, NETUID, 1);
+        await epoch(chain, advance);
         const first = await setWeights(chain, alice, NETUID, [{ uid: 1, weight: 1 }]);
         await advance(4);
         const second = await setWeights(chain, alice, NETUID, [{ uid: 2, weight: 7 }]);
@@ -269,18 +374,41 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         ]);
       });
 
-      it('weighs incentive by the stake of permitted validators', async () => {
-        const { chain } = await openWithValidator({ maxValidators: 2 });
+      it('pays by Yuma at the epoch: the king all incentive, validators by stake, miners and validators alike', async () => {
+        const { chain, advance } = await openWithValidator();
         await chain.addStake(bob, NETUID, 30);
+        await epoch(chain, advance);
+        for (const wallet of [alice, bob]) await chain.setWeights(wallet, NETUID, [{ uid: 2, weight: 1 }]);
+        const before = (await chain.metagraph(NETUID)).neurons;
+        expect(before.map((n) => n.incentive)).toEqual([0, 0, 0]);
+        await epoch(chain, advance);
+        const after = (await chain.metagraph(NETUID)).neurons;
+        expect(after.map((n) => n.incentive)).toEqual([0, 0, 1]);
+        expect(after.map((n) => n.consensus)).toEqual([0, 0, 1]);
+        expect(after.map((n) => n.validatorTrust)).toEqual([1, 1, 0]);
+        const [a, b, c] = after.map((n, uid) => n.stake - (before[uid]?.stake as number)) as [number, number, number];
+        const minted = 10 * 0.82;
+        expect(a + b + c).toBeCloseTo(minted, 2);
+        expect(c).toBeCloseTo(minted / 2, 2);
+        const share = (before[0]?.stake as number) / ((before[0]?.stake as number) + (before[1]?.stake as number));
+        expect(a / (a + b)).toBeCloseTo(share, 3);
+        expect(after[0]?.dividends).toBeCloseTo(share, 3);
+        expect(after[2]?.emission).toBeCloseTo(minted / 2, 2);
+      });
+
+      it('gives the owner its cut and pays it nothing for mining', async () => {
+        const { chain, advance } = await open({ tempo: 10, weightsRateLimitBlocks: 0, subnetOwner: carol.hotkey });
+        for (const wallet of [alice, bob, carol]) await chain.register(wallet, NETUID);
+        await chain.addStake(alice, NETUID, 10);
+        await epoch(chain, advance);
+        const before = (await chain.metagraph(NETUID)).neurons[2]?.stake as number;
         await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 1 }]);
-        await chain.setWeights(bob, NETUID, [
-          { uid: 0, weight: 1 },
-          { uid: 2, weight: 0 },
-        ]);
-        const incentive = async () => (await chain.metagraph(NETUID)).neurons.map((n) => n.incentive);
-        expect(await incentive()).toEqual([0.75, 0, 0.25]);
-        await chain.addStake(carol, NETUID, 20);
-        expect(await incentive()).toEqual([1, 0, 0]);
+        await chain.setWeights(carol, NETUID, [{ uid: 1, weight: 1 }]);
+        await epoch(chain, advance);
+        const owner = (await chain.metagraph(NETUID)).neurons[2];
+        expect(owner).toMatchObject({ validatorPermit: true });
+        expect(owner?.incentive).toBeGreaterThan(0);
+        expect((owner?.stake as number) - before).toBeGreaterThan(10 * 0.18 - 0.01);
       });
 
       it('wants a registered hotkey with a permit', async () => {
@@ -289,17 +417,35 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
         await expectCode(chain.setWeights(stranger, NETUID, [{ uid: 0, weight: 1 }]), 'chain.not_registered');
         await expectCode(chain.setWeights(bob, NETUID, [{ uid: 0, weight: 1 }]), 'chain.no_permit');
         expect(await chain.weights(NETUID, 100)).toEqual([]);
+        await chain.setWeights(bob, NETUID, [{ uid: 1, weight: 1 }]);
+        expect((await chain.weights(NETUID, 100)).map((row) => row.validatorUid)).toEqual([1]);
+      });
+
+      it('wants the version key of the subnet, enough stake, and enough uids', async () => {
+        const rules = { weightsVersionKey: 7, stakeThreshold: 5, minAllowedWeights: 2 };
+        const { chain } = await openWithValidator(rules);
+        const row = [
+          { uid: 1, weight: 1 },
+          { uid: 2, weight: 0 },
+        ];
+        const error = await expectCode(chain.setWeights(alice, NETUID, row, { versionKey: 6 }), 'chain.version_key');
+        expect(error.data).toEqual({ versionKey: 7 });
+        await expectCode(chain.setWeights(bob, NETUID, row), 'chain.stake_too_low');
+        await expectCode(chain.setWeights(alice, NETUID, row.slice(0, 1)), 'chain.weights_invalid');
+        await chain.setWeights(alice, NETUID, row);
+        await chain.setWeights(alice, NETUID, row, { versionKey: 8 });
+        expect(await chain.hyperparameters(NETUID)).toMatchObject({ weightsVersionKey: 7, minAllowedWeights: 2 });
       });
 
       it('limits the rate, the registration counting as the first update', async () => {
-        const { chain, advance } = await openWithValidator({ weightsRateLimitBlocks: 10 });
+        const { chain, advance } = await openWithValidator({ weightsRateLimitBlocks: 20 });
         const one = [{ uid: 1, weight: 1 }];
         const early = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
-        expect(early.data).toEqual({ retryAtBlock: 11 });
-        await advance(10 - (await chain.head()).number);
-        expect(await chain.setWeights(alice, NETUID, one)).toEqual({ kind: 'plain', setAtBlock: 11 });
+        expect(early.data).toEqual({ retryAtBlock: 21 });
+        await advance(20 - (await chain.head()).number);
+        expect(await chain.setWeights(alice, NETUID, one)).toEqual({ kind: 'plain', setAtBlock: 21 });
         const again = await expectCode(chain.setWeights(alice, NETUID, one), 'chain.too_soon');
-        expect(again).toMatchObject({ retry: 'later', data: { retryAtBlock: 21 } });
+        expect(again).toMatchObject({ retry: 'later', data: { retryAtBlock: 41 } });
       });
 
       it('refuses malformed weights with every issue', async () => {
@@ -341,9 +487,10 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       it('lets a coldkey pay for and own a hotkey', async () => {
         const { chain } = await open();
         const before = await chain.balance(coldkey.address);
+        const cost = await chain.registrationCost(NETUID);
         await chain.register(alice, NETUID, { coldkey });
         await chain.addStake(alice, NETUID, 2.5, { coldkey });
-        expect(await chain.balance(coldkey.address)).toBe(before - 2.5);
+        expect(await chain.balance(coldkey.address)).toBeCloseTo(before - 2.5 - cost, 6);
         expect(await chain.balance(alice.address)).toBe(before);
         expect((await chain.metagraph(NETUID)).neurons[0]).toMatchObject({ coldkey: coldkey.address, stake: 2.5 });
         await expectCode(chain.register(alice, 7), 'chain.refused');
@@ -351,7 +498,7 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
       });
 
       it('never spends more than an account has', async () => {
-        const { chain } = await open({ initialBalance: 10 });
+        const { chain } = await open({ initialBalance: 10, initialBurn: 0, minBurn: 0 });
         await chain.register(alice, NETUID);
         await chain.addStake(alice, NETUID, 6);
         const error = await expectCode(chain.addStake(alice, NETUID, 6), 'chain.insufficient_balance');
@@ -414,19 +561,13 @@ export function describeChainContract(name: string, factory: (rules: ContractRul
   });
 }
 
+/** Makes blocks up to the next epoch. */
+async function epoch(chain: Chain, advance: (blocks: number) => Promise<unknown>): Promise<void> {
+  await advance((await chain.nextEpochBlock(NETUID)) - (await chain.head()).number);
+}
+
 async function setWeights(chain: Chain, wallet: Wallet, netuid: number, weights: Weight[]): Promise<number> {
   const receipt = await chain.setWeights(wallet, netuid, weights);
   if (receipt.kind !== 'plain') return expect.unreachable(`expected plain weights, got ${receipt.kind}`);
   return receipt.setAtBlock;
-}
-
-/** The error of a call that must fail with `code`. */
-export async function expectCode(call: Promise<unknown>, code: string): Promise<QuasarError> {
-  const error = await call.then(
-    () => expect.unreachable(`expected ${code}, but the call succeeded`),
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(QuasarError);
-  expect((error as QuasarError).code, (error as QuasarError).message).toBe(code);
-  return error as QuasarError;
 }

@@ -1,16 +1,16 @@
-/** @file The chain contract, in process and over WebSocket. */
+/** @file The rules of the dev chain, in process and over WebSocket. */
 
-import { describeChainContract } from '../testing/contract.ts';
+import { describeDevRules } from '../testing/dev-rules.ts';
 import { connectChain } from './client.ts';
 import { DevChain } from './dev-chain.ts';
 import { serveChain } from './server.ts';
 
-describeChainContract('DevChain in process', async (rules) => {
+describeDevRules('DevChain in process', async (rules) => {
   const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });
   return { chain, advance: (blocks) => chain.advance(blocks), close: async () => chain.close() };
 });
 
-describeChainContract('DevChain over WebSocket', async (rules) => {
+describeDevRules('DevChain over WebSocket', async (rules) => {
   const chain = DevChain.open({ path: ':memory:', blockTimeMs: 0, ...rules });
   const server = await serveChain(chain, { port: 0 });
   return {

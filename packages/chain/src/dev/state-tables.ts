@@ -1,0 +1,157 @@
+/** @file The rows of the state in SQLite: one writer per thing, and reading it all back. Integers are read as bigint. */
+import type Database from 'libsql';
+import { type BondRow, type NeuronState, SubnetState, type WeightState } from './state.ts';
+
+export interface NeuronRow {
+  netuid: bigint;
+  uid: bigint;
+  hotkey: string;
+  coldkey: string;
+  registered_at: bigint;
+  last_update: bigint;
+  stake_rao: bigint;
+  active: bigint;
+  permit: bigint;
+  incentive: bigint;
+  dividends: bigint;
+  consensus: bigint;
+  validator_trust: bigint;
+  emission_rao: bigint;
+}
+
+interface SubnetRow {
+  netuid: bigint;
+  last_epoch: bigint;
+  epoch_index: bigint;
+  burn_rao: number;
+  burn_at: bigint;
+}
+
+interface WeightsRow {
+  netuid: bigint;
+  validator_uid: bigint;
+  set_at: bigint;
+  uids: string;
+  u16_values: string;
+}
+
+export class StateTables {
+  readonly #sql: Database.Database;
+  readonly #write;
+
+  constructor(sql: Database.Database) {
+    this.#sql = sql;
+    this.#write = {
+      subnet: sql.prepare('INSERT OR REPLACE INTO subnets VALUES (?, ?, ?, ?, ?)'),
+      bonds: sql.prepare('INSERT OR REPLACE INTO bonds VALUES (?, ?)'),
+      neuron: sql.prepare('INSERT OR REPLACE INTO neurons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+      weights: sql.prepare('INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?, ?, ?, ?)'),
+      stake: sql.prepare('INSERT OR REPLACE INTO stakes VALUES (?, ?, ?)'),
+      balance: sql.prepare('INSERT OR REPLACE INTO balances VALUES (?, ?)'),
+      owner: sql.prepare('INSERT OR REPLACE INTO owners VALUES (?, ?)'),
+    };
+  }
+
+  writeSubnet({ netuid, schedule }: SubnetState): void {
+    this.#write.subnet.run([netuid, schedule.lastEpoch, schedule.epochIndex, schedule.burn, schedule.burnAt]);
+  }
+
+  writeBonds({ netuid, bonds }: SubnetState): void {
+    this.#write.bonds.run([netuid, JSON.stringify(bonds)]);
+  }
+
+  writeNeuron(subnet: SubnetState, uid: number, block: number): void {
+    const n = subnet.neurons[uid] as NeuronState;
+    this.#write.neuron.run([
+      ...[subnet.netuid, uid, block, n.hotkey, n.coldkey, n.registeredAt, n.lastUpdate, subnet.stakeOf(n.hotkey)],
+      ...[n.active ? 1 : 0, n.permit ? 1 : 0, n.incentive, n.dividends, n.consensus, n.validatorTrust, n.emission],
+    ]);
+  }
+
+  writeWeights(subnet: SubnetState, uid: number, block: number): void {
+    const { setAt, uids, values } = subnet.weights.get(uid) as WeightState;
+    const { hotkey } = subnet.neurons[uid] as NeuronState;
+    this.#write.weights.run([subnet.netuid, uid, block, hotkey, setAt, JSON.stringify(uids), JSON.stringify(values)]);
+  }
+
+  writeStake(subnet: SubnetState, hotkey: string): void {
+    this.#write.stake.run([subnet.netuid, hotkey, subnet.stakeOf(hotkey)]);
+  }
+
+  writeBalance(address: string, rao: bigint): void {
+    this.#write.balance.run([address, rao]);
+  }
+
+  writeOwner(hotkey: string, coldkey: string): void {
+    this.#write.owner.run([hotkey, coldkey]);
+  }
+
+  readSubnets(): SubnetState[] {
+    const subnets = new Map<bigint, SubnetState>();
+    for (const { netuid, last_epoch, epoch_index, burn_rao, burn_at } of this.#rows<SubnetRow>(
+      'SELECT * FROM subnets',
+    )) {
+      const schedule = {
+        lastEpoch: Number(last_epoch),
+        epochIndex: Number(epoch_index),
+        burn: burn_rao,
+        burnAt: Number(burn_at),
+      };
+      subnets.set(netuid, new SubnetState(Number(netuid), schedule));
+    }
+    const of = (netuid: bigint) => subnets.get(netuid) as SubnetState;
+    for (const row of this.#rows<NeuronRow>(newest('neurons', 'uid'))) {
+      of(row.netuid).neurons[Number(row.uid)] = neuronOf(row);
+      of(row.netuid).uids.set(row.hotkey, Number(row.uid));
+    }
+    for (const row of this.#rows<WeightsRow>(newest('weights', 'validator_uid'))) {
+      of(row.netuid).weights.set(Number(row.validator_uid), {
+        setAt: Number(row.set_at),
+        uids: JSON.parse(row.uids),
+        values: JSON.parse(row.u16_values),
+      });
+    }
+    for (const row of this.#rows<{ netuid: bigint; hotkey: string; rao: bigint }>('SELECT * FROM stakes')) {
+      of(row.netuid).stakes.set(row.hotkey, row.rao);
+    }
+    for (const row of this.#rows<{ netuid: bigint; bond_rows: string }>('SELECT * FROM bonds')) {
+      of(row.netuid).bonds = JSON.parse(row.bond_rows) as BondRow[];
+    }
+    return [...subnets.values()];
+  }
+
+  readBalances(): [string, bigint][] {
+    const rows = this.#rows<{ address: string; rao: bigint }>('SELECT * FROM balances');
+    return rows.map(({ address, rao }) => [address, rao]);
+  }
+
+  readOwners(): [string, string][] {
+    const rows = this.#rows<{ hotkey: string; coldkey: string }>('SELECT * FROM owners');
+    return rows.map(({ hotkey, coldkey }) => [hotkey, coldkey]);
+  }
+
+  #rows<T>(query: string): T[] {
+    return this.#sql.prepare(query).safeIntegers(true).all([]) as T[];
+  }
+}
+
+export function neuronOf(row: NeuronRow): NeuronState {
+  return {
+    hotkey: row.hotkey,
+    coldkey: row.coldkey,
+    registeredAt: Number(row.registered_at),
+    lastUpdate: Number(row.last_update),
+    active: row.active === 1n,
+    permit: row.permit === 1n,
+    incentive: Number(row.incentive),
+    dividends: Number(row.dividends),
+    consensus: Number(row.consensus),
+    validatorTrust: Number(row.validator_trust),
+    emission: row.emission_rao,
+  };
+}
+
+function newest(table: string, key: string): string {
+  return `SELECT * FROM ${table} t WHERE from_block = (SELECT max(from_block) FROM ${table}
+    WHERE netuid = t.netuid AND ${key} = t.${key})`;
+}
