@@ -48,7 +48,7 @@ function subnet(validators, version) {
   const uids = Array.from({ length: NEURONS }, (_, uid) => uid);
   return {
     stake: uids.map((uid) => (uid < validators ? 1_000_000_000n * BigInt(1 + below(1_000_000)) : 0n)),
-    weights: uids.map((uid) => (uid < validators ? uids.map((to) => [to, below(65536)]) : [])),
+    weights: uids.map((uid) => (uid < validators ? [...Uint16Array.from(uids, () => below(65536)).entries()] : [])),
     bonds: [],
     permits: uids.map((uid) => uid < validators),
     lastUpdate: uids.map(() => 9999),
