@@ -3,7 +3,7 @@
  * proportions of Quasar-3B by depth are another thing (`ofDepth` of the quasar family): those are for weeks on many machines.
  *
  *   width 32·depth, heads of 64 channels, feed-forward 8/3 of the width, all layers dense, kinds of layers as in the family;
- *   rows of 256 tokens, 4·depth of them a batch; 2 tokens per parameter; Muon; a learning rate that falls with the width.
+ *   rows of 512 tokens, 2·depth of them a batch; 2 tokens per parameter; Muon; a learning rate that falls with the width.
  */
 import { countParameters, type ModelConfig, type QuasarConfig, type Qwen35Config, SIZES } from '@quasar/model';
 import { TRAIN_DEFAULTS, type TrainSettings } from './trainer.ts';
@@ -15,8 +15,8 @@ export interface Recipe<C extends ModelConfig = ModelConfig> {
 
 const WIDTH_PER_LAYER = 32;
 const HEAD = 64;
-const ROW = 256;
-const ROWS_PER_LAYER = 4;
+const ROW = 512;
+const ROWS_PER_LAYER = 2;
 /** Twenty would make the most of the arithmetic (Hoffmann et al. 2022) where text is plenty; here minutes count. */
 const TOKENS_PER_PARAMETER = 2;
 /** Peak at a width of 128, for Quasar and transformer alike: the best of 2, 4 and 12e-3 in trials of 200 to 300 steps. */
