@@ -5,7 +5,7 @@
  * an extrinsic looks for it in the blocks first. A node of another network is never used.
  */
 import { QuasarError } from '@quasar/base';
-import { protocol, type RequestOptions, RpcRefusal, RpcSocket, unreachable } from './socket.ts';
+import { blockNumberOf, protocol, type RequestOptions, RpcRefusal, RpcSocket, unreachable } from './socket.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
@@ -151,8 +151,8 @@ export class Endpoints {
       const socket = own ? inUse : await RpcSocket.connect(endpoint.url, { signal: this.closing });
       try {
         if (!own) await this.#verify(socket);
-        const header = (await socket.request('chain_getHeader', [])) as { number?: string } | null;
-        this.sawBlock(endpoint.url, Number(header?.number ?? -1));
+        const header = (await socket.request('chain_getHeader', [])) as { number?: unknown } | null;
+        this.sawBlock(endpoint.url, blockNumberOf(header?.number) ?? -1);
       } finally {
         if (!own) socket.close();
       }

@@ -2,6 +2,7 @@
 import type { Commitment, Metagraph, Neuron, PendingWeights, WeightRow } from '../port.ts';
 import { decodeTimelockedText } from '../timelock/index.ts';
 import { revealBlocks, revealBlocksByDivision } from '../timelock/reveal.ts';
+import { garbled } from './socket.ts';
 import type { BlockState } from './state.ts';
 import { type EpochClock, epochClock } from './subnets.ts';
 import { fractionOf, taoOf } from './units.ts';
@@ -87,7 +88,11 @@ async function identitiesFromStorage(state: BlockState, netuid: number): Promise
 async function hotkeysByUid(state: BlockState, netuid: number): Promise<string[]> {
   const entries = await state.entries<string>(PALLET, 'Keys', netuid);
   const hotkeys: string[] = [];
-  for (const { keys, value } of entries) hotkeys[Number((keys as unknown[])[1])] = value;
+  for (const { keys, value } of entries) {
+    const uid = Number(keys[1]);
+    if (!(uid < entries.length) || hotkeys[uid] !== undefined) throw garbled(`the hotkeys of netuid ${netuid}`);
+    hotkeys[uid] = value;
+  }
   return hotkeys;
 }
 

@@ -4,11 +4,10 @@
  * "Final" is what the nodes have finalised and will never replace; everything the port reads is of a final block.
  */
 import { blake2b } from '@noble/hashes/blake2.js';
-import { QuasarError } from '@quasar/base';
 import type { Head } from '../port.ts';
 import { type Endpoints, pause } from './endpoints.ts';
 import { Runtime } from './runtime.ts';
-import { RpcRefusal, type RpcSocket } from './socket.ts';
+import { blockNumberOf, garbled, isHex, RpcRefusal, type RpcSocket } from './socket.ts';
 import { BlockState, stateRefused, toHex } from './state.ts';
 
 /** Metadata version 15 as the argument of the runtime API: the first that describes runtime APIs. */
@@ -52,8 +51,8 @@ export class Node {
   async header(hash: string): Promise<Head & { parentHash: string }> {
     const header = (await this.#ask('chain_getHeader', [hash])) as { number?: unknown; parentHash?: unknown } | null;
     if (header === null) throw stateRefused(new RpcRefusal('chain_getHeader', 0, 'unknown block', null), -1);
-    const number = Number(header.number);
-    if (!Number.isSafeInteger(number) || number < 0 || typeof header.parentHash !== 'string') {
+    const number = blockNumberOf(header.number);
+    if (number === null || !isHash(header.parentHash)) {
       throw garbled('a block header');
     }
     return { number, hash, parentHash: header.parentHash };
@@ -74,8 +73,8 @@ export class Node {
     } | null;
     const header = answer?.block?.header as { number?: unknown; parentHash?: unknown } | undefined;
     const extrinsics = answer?.block?.extrinsics;
-    const number = Number(header?.number);
-    if (!Number.isSafeInteger(number) || !isHash(header?.parentHash) || !Array.isArray(extrinsics)) {
+    const number = blockNumberOf(header?.number);
+    if (number === null || !isHash(header?.parentHash) || !Array.isArray(extrinsics)) {
       throw answer === null
         ? stateRefused(new RpcRefusal('chain_getBlock', 0, 'unknown block', null), -1)
         : garbled('a block');
@@ -85,7 +84,7 @@ export class Node {
       hash,
       parentHash: header.parentHash,
       extrinsics: extrinsics.map((bytes) => {
-        if (typeof bytes !== 'string' || !/^0x([0-9a-f]{2})*$/i.test(bytes)) throw garbled('an extrinsic of a block');
+        if (!isHex(bytes)) throw garbled('an extrinsic of a block');
         return extrinsicHash(Buffer.from(bytes.slice(2), 'hex'));
       }),
     };
@@ -125,8 +124,8 @@ export class Node {
   /** Notifications only shorten the wait; what they say is read from the node again. */
   async #listen(socket: RpcSocket): Promise<void> {
     const saw = (item: unknown) => {
-      const number = Number((item as { number?: unknown } | null)?.number);
-      if (Number.isSafeInteger(number)) this.endpoints.sawBlock(socket.url, number);
+      const number = blockNumberOf((item as { number?: unknown } | null)?.number);
+      if (number !== null) this.endpoints.sawBlock(socket.url, number);
       this.#wake();
     };
     socket.onEnd(() => this.#wake());
@@ -197,12 +196,6 @@ export function extrinsicHash(bytes: Uint8Array): string {
 
 function isHash(value: unknown): value is string {
   return typeof value === 'string' && /^0x[0-9a-f]{64}$/.test(value);
-}
-
-function garbled(what: string): QuasarError {
-  return new QuasarError('chain.protocol', `the node's answer for ${what} is malformed`, {
-    hint: 'another node of the same network may answer better',
-  });
 }
 
 function remember<K, V>(map: Map<K, V>, key: K, value: V, limit: number): void {

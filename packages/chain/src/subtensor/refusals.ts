@@ -137,7 +137,7 @@ function nameOf(error: unknown): string {
 }
 
 function named(name: string, call: string): QuasarError {
-  const meaning = BY_NAME[name] ?? {
+  const meaning = (Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : undefined) ?? {
     code: 'chain.refused',
     hint: 'the name is that of the runtime; its documentation says more',
   };

@@ -140,7 +140,7 @@ export class RpcSocket {
   /** Calls `listener` with every notification of the subscription that `method` opens, until the connection ends. */
   async subscribe(method: string, listener: (item: unknown) => void): Promise<void> {
     const id = await this.request(method, []);
-    if (typeof id !== 'string' && typeof id !== 'number') throw protocol(this.url, `${method}: no subscription id`);
+    if (!isScalar(id)) throw protocol(this.url, `${method}: no subscription id`);
     this.#listeners.set(String(id), listener);
   }
 
@@ -164,7 +164,7 @@ export class RpcSocket {
     const { id, result, error, params } = message;
     if (id === undefined || id === null) {
       const { subscription, result: item } = (params ?? {}) as Record<string, unknown>;
-      this.#listeners.get(String(subscription))?.(item);
+      if (isScalar(subscription)) this.#listeners.get(String(subscription))?.(item);
       return;
     }
     const waiting = typeof id === 'number' ? this.#waiting.get(id) : undefined;
@@ -184,6 +184,28 @@ export class RpcSocket {
     for (const listener of this.#ended) listener();
     this.#ended.clear();
   }
+}
+
+/** Only these turn into text and numbers without running what the other side sent. */
+function isScalar(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number';
+}
+
+/** A block number as nodes write it, hex or decimal; null: none. */
+export function blockNumberOf(value: unknown): number | null {
+  const number = isScalar(value) && value !== '' ? Number(value) : -1;
+  return Number.isSafeInteger(number) && number >= 0 ? number : null;
+}
+
+export function isHex(value: unknown): value is string {
+  return typeof value === 'string' && value.length % 2 === 0 && /^0x[0-9a-f]*$/i.test(value);
+}
+
+/** An answer that is not what was asked for. */
+export function garbled(what: string): QuasarError {
+  return new QuasarError('chain.protocol', `the node's answer for ${what} is malformed`, {
+    hint: 'another node of the same network may answer better',
+  });
 }
 
 function parsed(data: WebSocket.RawData): Record<string, unknown> | null {

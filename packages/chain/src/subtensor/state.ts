@@ -2,7 +2,7 @@
 import { QuasarError } from '@quasar/base';
 import type { Endpoints } from './endpoints.ts';
 import type { Runtime } from './runtime.ts';
-import { RpcRefusal } from './socket.ts';
+import { garbled, isHex, RpcRefusal } from './socket.ts';
 
 const KEYS_PER_PAGE = 500;
 const VALUES_PER_REQUEST = 500;
@@ -76,13 +76,17 @@ export class BlockState {
     const keys: string[] = [];
     for (;;) {
       const answer = await this.#ask('state_getKeysPaged', [prefix, KEYS_PER_PAGE, keys.at(-1) ?? null, this.hash]);
-      if (!Array.isArray(answer) || !answer.every((key) => typeof key === 'string' && key.startsWith(prefix))) {
-        throw this.#garbled(`the keys of ${name}`);
+      if (
+        !Array.isArray(answer) ||
+        answer.length > KEYS_PER_PAGE ||
+        !answer.every((key) => typeof key === 'string' && key.startsWith(prefix))
+      ) {
+        throw garbled(`the keys of ${name}`);
       }
-      if (answer.length > 0 && answer[0] <= (keys.at(-1) ?? '')) throw this.#garbled(`the keys of ${name}`);
+      if (answer.length > 0 && answer[0] <= (keys.at(-1) ?? '')) throw garbled(`the keys of ${name}`);
       keys.push(...answer);
       if (answer.length < KEYS_PER_PAGE) return keys;
-      if (keys.length > MAX_ENTRIES) throw this.#garbled(`${name} with more than ${MAX_ENTRIES} entries`);
+      if (keys.length > MAX_ENTRIES) throw garbled(`${name} with more than ${MAX_ENTRIES} entries`);
     }
   }
 
@@ -92,9 +96,9 @@ export class BlockState {
       const wanted = keys.slice(first, first + VALUES_PER_REQUEST);
       const answer = await this.#ask('state_queryStorageAt', [wanted, this.hash]);
       const changes = (Array.isArray(answer) ? answer[0] : null) as { changes?: unknown } | null | undefined;
-      if (!Array.isArray(changes?.changes)) throw this.#garbled('a set of stored values');
+      if (!Array.isArray(changes?.changes)) throw garbled('a set of stored values');
       for (const change of changes.changes) {
-        if (!Array.isArray(change) || typeof change[0] !== 'string') throw this.#garbled('a set of stored values');
+        if (!Array.isArray(change) || typeof change[0] !== 'string') throw garbled('a set of stored values');
         values.set(change[0], change[1]);
       }
     }
@@ -107,8 +111,8 @@ export class BlockState {
   }
 
   #hex(answer: unknown, what: string): string {
-    if (typeof answer === 'string' && /^0x([0-9a-f]{2})*$/i.test(answer)) return answer;
-    throw this.#garbled(what);
+    if (isHex(answer)) return answer;
+    throw garbled(what);
   }
 
   async #ask(method: string, params: unknown[]): Promise<unknown> {
@@ -118,12 +122,6 @@ export class BlockState {
       if (error instanceof RpcRefusal) throw stateRefused(error, this.block);
       throw error;
     }
-  }
-
-  #garbled(what: string): QuasarError {
-    return new QuasarError('chain.protocol', `the node's answer for ${what} is malformed`, {
-      hint: 'another node of the same network may answer better',
-    });
   }
 }
 

@@ -194,8 +194,9 @@ export class Transactions {
 
   /** Whether a block after the final one holds it. */
   async #isOnBestChain(pending: Pending, best: Head, final: Head): Promise<boolean> {
-    let hash = best.hash;
-    for (let number = best.number; number > final.number; number--) {
+    let number = Math.min(best.number, lastBlockOf(pending.birth.number));
+    let hash = number === best.number ? best.hash : await this.#node.hashOf(number);
+    for (; hash !== null && number > final.number; number--) {
       const block = await this.#node.block(hash);
       if (block.extrinsics.includes(pending.hash)) {
         pending.seenIn = { number, hash };

@@ -46,7 +46,7 @@ export function revealBlocksByDivision(
 }
 
 export interface CountedSchedule {
-  /** Any block that is known to run an epoch if the tempo stays, normally the next. */
+  /** Any block that runs an epoch with this tempo, before or after the commit. */
   nextEpochBlock: number;
   tempo: number;
   revealPeriodEpochs: number;
@@ -58,7 +58,7 @@ export function revealBlocks(
   { nextEpochBlock, tempo, revealPeriodEpochs }: CountedSchedule,
 ): RevealBlocks {
   requireEpochs(tempo);
-  const passed = Math.max(0, Math.floor((commitBlock - nextEpochBlock) / tempo) + 1);
+  const passed = Math.floor((commitBlock - nextEpochBlock) / tempo) + 1;
   const first = nextEpochBlock + (passed + revealPeriodEpochs - 1) * tempo;
   return { first, last: first + tempo - 1 };
 }
