@@ -1,26 +1,48 @@
 /** @file Which chain and hub a verb talks to: the flags, else the net of the home, else the default ports. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Home } from './home.ts';
+import { wholeNumber } from './options.ts';
 import { DEFAULT_PORTS, HOST } from './ports.ts';
 
-export interface NetOptions {
+/** The subnet of the contest. */
+export const NETUID = 24;
+
+/** `dev` is the local net; the others are names that `connectChain` knows. */
+const NETWORKS = ['dev', 'finney', 'test', 'local'] as const;
+
+export interface ChainOptions {
+  network?: (typeof NETWORKS)[number];
   chain?: string;
+}
+
+export interface NetOptions extends ChainOptions {
   hub?: string;
 }
 
-export function withNetOptions(command: Command): Command {
+export function withChainOptions(command: Command): Command {
   return command
-    .option('--chain <url>', 'URL of the chain (default: the net of the home)')
-    .option('--hub <url>', 'URL of the hub (default: the net of the home)');
+    .addOption(new Option('--network <name>', 'network (default: dev, the local net)').choices(NETWORKS))
+    .option('--chain <url>', 'address of a chain, in place of a network');
+}
+
+export function withNetOptions(command: Command): Command {
+  return withChainOptions(command).option('--hub <url>', 'URL of the hub (default: the net of the home)');
+}
+
+export function withNetuid(command: Command): Command {
+  return command.option('--netuid <number>', 'subnet', wholeNumber(0, 65_535), NETUID);
 }
 
 export function netUrls(options: NetOptions, home: Home): { chain: string; hub: string } {
   const ports = home.readNet()?.ports ?? DEFAULT_PORTS;
+  const isNamed = options.network !== undefined && options.network !== 'dev';
   return {
-    chain: options.chain ?? `ws://${HOST}:${ports.chain}`,
+    chain: options.chain ?? (isNamed ? String(options.network) : `ws://${HOST}:${ports.chain}`),
     hub: options.hub ?? `http://${HOST}:${ports.hub}`,
   };
 }
 
-/** The subnet of the contest. */
-export const NETUID = 24;
+/** Whether the verb talks to the local net of the home: nothing else was asked for. */
+export function isLocalNet({ network, chain }: ChainOptions): boolean {
+  return chain === undefined && (network === undefined || network === 'dev');
+}

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { chain } from './commands/chain.ts';
 import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
+import { commitments } from './commands/commitments.ts';
 import { data } from './commands/data.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
@@ -10,9 +11,11 @@ import { drope } from './commands/drope.ts';
 import { extend } from './commands/extend.ts';
 import { graft } from './commands/graft.ts';
 import { hub } from './commands/hub.ts';
+import { metagraph } from './commands/metagraph.ts';
 import { miner } from './commands/miner.ts';
 import { model } from './commands/model.ts';
 import { pretrain } from './commands/pretrain.ts';
+import { register } from './commands/register.ts';
 import { runs } from './commands/runs.ts';
 import { serve } from './commands/serve.ts';
 import { speedrun } from './commands/speedrun.ts';
@@ -21,6 +24,7 @@ import { traces } from './commands/traces.ts';
 import { up } from './commands/up.ts';
 import { validator } from './commands/validator.ts';
 import { wallet } from './commands/wallet.ts';
+import { weights } from './commands/weights.ts';
 import { applyConfig } from './config.ts';
 
 /** A fresh tree per call, so that tests never share parsed values. */
@@ -44,6 +48,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   const verbs = [
     ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
+    ...[register(), weights(), commitments(), metagraph()],
     ...[
       speedrun(),
       model(),

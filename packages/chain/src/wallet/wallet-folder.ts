@@ -60,17 +60,34 @@ export class WalletFolder {
     return entries(this.root)
       .filter((entry) => entry.isDirectory() && NAME.test(entry.name))
       .map(({ name }) => {
-        const path = this.coldkey(name);
-        const hasColdkey = existsSync(path) || existsSync(this.coldkeyPublic(name));
         return {
           name,
-          coldkey: hasColdkey ? describe('coldkey', path, this.coldkeyPublic(name)) : null,
+          coldkey: this.hasColdkey(name) ? describe('coldkey', this.coldkey(name), this.coldkeyPublic(name)) : null,
           hotkeys: entries(join(this.root, name, 'hotkeys'))
             .filter((entry) => NAME.test(entry.name) && !/pub\.txt$|\.tmp$/.test(entry.name))
             .map((entry) => describe(entry.name, this.hotkey(name, entry.name), this.hotkeyPublic(name, entry.name))),
         };
       })
       .filter(({ coldkey, hotkeys }) => coldkey !== null || hotkeys.length > 0);
+  }
+
+  hasColdkey(name: string): boolean {
+    return existsSync(this.coldkey(name)) || existsSync(this.coldkeyPublic(name));
+  }
+
+  /** Refuses when a key that would be made is there already; `hotkey` null: the coldkey. @throws chain.wallet_exists */
+  requireFree(name: string, hotkey: string | null): void {
+    refuseExisting(
+      hotkey === null
+        ? [this.coldkey(name), this.coldkeyPublic(name)]
+        : [this.hotkey(name, hotkey), this.hotkeyPublic(name, hotkey)],
+    );
+  }
+
+  /** As `coldkeyAddress`, of a hotkey. */
+  hotkeyAddress(name: string, hotkey = 'default'): string {
+    const path = this.hotkey(name, hotkey);
+    return addressOf(this.hotkeyPublic(name, hotkey)) ?? addressOf(path) ?? missing(path);
   }
 
   /** The address of the coldkey, from its public file or a plain secret one. @throws chain.wallet_missing and others */
@@ -80,16 +97,19 @@ export class WalletFolder {
 
   /** Writes the coldkey encrypted. Takes seconds. @throws chain.wallet_exists, before any work */
   async createColdkey(name: string, keyPair: KeyPair, password: string): Promise<void> {
-    const paths = [this.coldkey(name), this.coldkeyPublic(name)];
-    refuseExisting(paths);
+    this.requireFree(name, null);
     checkPassword(password);
-    createPair(paths, await encryptKeyFile(keyPair.secretFile(), password), keyPair);
+    createPair(
+      [this.coldkey(name), this.coldkeyPublic(name)],
+      await encryptKeyFile(keyPair.secretFile(), password),
+      keyPair,
+    );
   }
 
   /** Writes the hotkey plain, as programs that sign on their own need it, or encrypted under a password. */
   async createHotkey(name: string, hotkey: string, keyPair: KeyPair, password?: string): Promise<void> {
+    this.requireFree(name, hotkey);
     const paths = [this.hotkey(name, hotkey), this.hotkeyPublic(name, hotkey)];
-    refuseExisting(paths);
     if (password !== undefined) checkPassword(password);
     const text = keyPair.secretFile();
     createPair(paths, password === undefined ? text : await encryptKeyFile(text, password), keyPair);

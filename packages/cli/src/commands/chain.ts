@@ -1,10 +1,11 @@
-/** @file `quasar chain run`: a development chain on this machine, kept in one SQLite file. */
+/** @file `quasar chain`: a development chain on this machine, kept in one SQLite file (`run`), and looking at any chain. */
 import { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
 import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
 import { runService } from '../service.ts';
+import { explorerVerbs } from './chain-explorer.ts';
 
 const DEFAULT_BLOCK_TIME_MS = 500;
 
@@ -56,7 +57,9 @@ export function chain(): Command {
         (facts) => context.result(facts, `chain at ${facts.url}; Ctrl-C stops it`),
       );
     });
-  return new Command('chain')
-    .description('The chain: who is registered, what was committed, which weights.')
+  const verb = new Command('chain')
+    .description('The chain: blocks, events, rules; and a chain of your own.')
     .addCommand(run);
+  for (const look of explorerVerbs()) verb.addCommand(look);
+  return verb;
 }

@@ -1,18 +1,38 @@
-/** @file `quasar doctor`: what this machine offers and what is missing. */
+/** @file `quasar doctor`: what this machine offers and what is missing, and whether the chain is there. */
 import { Command } from 'commander';
-import { contextOf } from '../context.ts';
+import { type ChainReport, type ChainState, examineChain } from '../chain-doctor.ts';
 import type { DoctorReport } from '../doctor.ts';
+import { withChainOptions, withNetuid } from '../net-options.ts';
+import { walletName } from '../options.ts';
 import { record } from '../ui/table.ts';
+import { keysOf, type WalletOptions, withFolderOption } from '../wallet-options.ts';
+import { withChain } from '../with-chain.ts';
+import { waitText } from './chain-explorer.ts';
+
+type Flags = Omit<WalletOptions, 'name'> & { name?: string; netuid: number };
 
 export function doctor(): Command {
-  return new Command('doctor')
-    .description('Say which device, compiler and services this machine has, and what is missing.')
-    .action(async (_options, command: Command) => {
-      const context = contextOf(command);
-      const { examine } = await import('../doctor.ts');
-      const report = await examine(context.home);
-      context.result(report, () => describe(report));
-    });
+  return withNetuid(withFolderOption(withChainOptions(new Command('doctor'))))
+    .description('Say which device, compiler, services and chain this machine has, and what is missing.')
+    .option('--name <name>', 'wallet to look for on the chain', walletName)
+    .option('--hotkey <name>', 'which hotkey of the wallet', walletName, 'default')
+    .action((options: Flags, command: Command) =>
+      withChain(options, command, async ({ chain, address, context, home }) => {
+        const { examine } = await import('../doctor.ts');
+        const { networkIsolation } = await import('@quasar/chain');
+        const { name } = options;
+        const hotkeyOf =
+          name === undefined ? null : async () => (await keysOf(chain, { ...options, name }, context, home)).hotkey;
+        const [machine, chainReport] = await Promise.all([
+          examine(context.home),
+          examineChain(chain, address, options.netuid, networkIsolation(), hotkeyOf),
+        ]);
+        context.result(
+          { ...machine, chain: chainReport },
+          () => `${describe(machine)}\n\n${describeChain(chainReport)}`,
+        );
+      }),
+    );
 }
 
 function describe(report: DoctorReport): string {
@@ -31,4 +51,33 @@ function describe(report: DoctorReport): string {
   });
   const missing = report.missing.map((line) => `missing: ${line}`);
   return [fields, ...(missing.length > 0 ? missing : ['nothing is missing'])].join('\n');
+}
+
+function describeChain({ address, state, error, signer }: ChainReport): string {
+  return record({
+    chain:
+      state === null
+        ? `${address} does not answer: ${error?.message} [${error?.code}]`
+        : `${address}, answers in ${state.latencyMs} ms`,
+    ...(state === null ? {} : describeState(state)),
+    signer: signer.isIsolated ? `no network: ${signer.why}` : `not cut off from the network: ${signer.why}`,
+  });
+}
+
+function describeState(state: ChainState): Record<string, string> {
+  const { hotkey, head, nextEpochBlock, blockTimeMs, netuid } = state;
+  const uid = hotkey?.uid ?? null;
+  return {
+    network: `${state.network}, ${state.specName} ${state.specVersion}, block ${head}`,
+    subnet: `${netuid}, next epoch ${waitText(nextEpochBlock - head, blockTimeMs)}; weights ${state.commitRevealEnabled ? 'are committed first' : 'count at once'}`,
+    pending: `${state.pendingWeights} committed weights${hotkey === null ? '' : ' of this hotkey'}`,
+    ...(hotkey === null
+      ? {}
+      : {
+          hotkey:
+            uid === null
+              ? `${hotkey.address} is not registered: quasar register`
+              : `${hotkey.address} is uid ${uid}, ${hotkey.validatorPermit ? 'may set weights' : 'has no validator permit'}, stake ${hotkey.stake}, last update in block ${hotkey.lastUpdateBlock}`,
+        }),
+  };
 }

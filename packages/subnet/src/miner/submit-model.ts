@@ -138,7 +138,7 @@ async function checkStanding(options: SubmitModelOptions): Promise<Issue[]> {
     issues.push({
       code: 'miner.not_registered',
       message: `hotkey ${wallet.hotkey} is not registered on netuid ${config.netuid}`,
-      hint: 'Register it first: quasar wallet register.',
+      hint: 'Register it first: quasar register --name <name>.',
     });
   const newest = await newestCommitment(chain, config.netuid, wallet.hotkey);
   const payload = newest && parseCommitment(newest.data);
