@@ -21,11 +21,15 @@ export class ByteReader {
     return this.#fail(`${why}, at byte ${this.#at} of ${this.#bytes.length}`);
   }
 
+  skip(length: number): void {
+    if (!(length <= this.remaining)) throw this.error(`${length} bytes expected, ${this.remaining} left`);
+    this.#at += length;
+  }
+
   /** A copy of the next `length` bytes. */
   take(length: number): Uint8Array {
-    if (!(length <= this.remaining)) throw this.error(`${length} bytes expected, ${this.remaining} left`);
     const start = this.#at;
-    this.#at += length;
+    this.skip(length);
     return new Uint8Array(this.#bytes.subarray(start, this.#at));
   }
 

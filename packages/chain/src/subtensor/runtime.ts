@@ -7,6 +7,7 @@
 import { getDynamicBuilder, getLookupFn, type MetadataLookup } from '@polkadot-api/metadata-builders';
 import { decAnyMetadata, unifyMetadata } from '@polkadot-api/substrate-bindings';
 import { QuasarError } from '@quasar/base';
+import { requireShape } from './shape.ts';
 
 /** The parts of a codec that are used here. */
 export interface ValueCodec {
@@ -107,11 +108,12 @@ export class Runtime {
     if (known) return known;
     if (!this.hasStorage(pallet, entry)) throw this.missing(`the storage ${name}`);
     const { keys, value, len, fallback } = this.#builder.buildStorage(pallet, entry);
+    const type = this.#pallet(pallet)?.storage?.items.find((item) => item.name === entry)?.type;
     const found: StorageEntry = {
       keyCount: len,
       key: (...parts) => keys.enc(...parts),
       keysOf: (key) => keys.dec(key),
-      value: value as ValueCodec,
+      value: this.#checked(type?.tag === 'map' ? type.value.value : type?.value, value as ValueCodec),
       fallback,
     };
     this.#storage.set(name, found);
@@ -122,7 +124,13 @@ export class Runtime {
   api(api: string, method: string): { args: ValueCodec; value: ValueCodec } {
     if (!this.hasApi(api, method)) throw this.missing(`the runtime API ${api}.${method}`);
     const { args, value } = this.#builder.buildRuntimeCall(api, method);
-    return { args: { enc: (v) => args.enc(v as unknown[]), dec: (v) => args.dec(v) }, value: value as ValueCodec };
+    const output = this.#lookup.metadata.apis
+      .find((a) => a.name === api)
+      ?.methods.find((m) => m.name === method)?.output;
+    return {
+      args: { enc: (v) => args.enc(v as unknown[]), dec: (v) => args.dec(v) },
+      value: this.#checked(output, value as ValueCodec),
+    };
   }
 
   /** Undefined when the runtime has no such constant. */
@@ -162,6 +170,19 @@ export class Runtime {
         cause,
       });
     }
+  }
+
+  /** `codec`, which reads nothing but exactly one value of its type. */
+  #checked(type: number | undefined, codec: ValueCodec): ValueCodec {
+    if (type === undefined) return codec;
+    return {
+      enc: (value) => codec.enc(value),
+      dec: (answer) => {
+        const bytes = typeof answer === 'string' ? new Uint8Array(Buffer.from(answer.slice(2), 'hex')) : answer;
+        requireShape(this.#lookup(type), bytes);
+        return codec.dec(bytes);
+      },
+    };
   }
 
   missing(what: string): QuasarError {
