@@ -21,7 +21,7 @@ await stageBench('drope', async ({ directory, isQuick, progress, trainText, held
   const tokenizer = trainBpe(trainText.match(/.{1,4000}/gs), { vocabSize: VOCABULARY });
   const heldOut = tokenizer.encode(heldOutText);
   const source = textSource('text', tokenizer.encode(trainText), T);
-  const [steps, stageSteps, documents] = isQuick ? [4, 2, 2] : [300, 120, 20];
+  const [steps, stageSteps, documents] = isQuick ? [4, 2, 2] : [300, 200, 20];
   const rows = [];
   const lines = [];
   const notes = [];
