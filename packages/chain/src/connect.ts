@@ -34,7 +34,7 @@ export function connectChain(address: string, options: ConnectOptions = {}): Cha
   if (network) return new SubtensorChain({ ...network, ...options, network: address });
   const urls = address.split(',').map((url) => url.trim());
   if (urls.length > 1) return new SubtensorChain({ ...options, urls });
-  return new AskedChain(address, connectDevChain(address), options);
+  return new AskedChain(address, connectDevChain(address, options), options);
 }
 
 /** A dev chain or a node: whichever answers when it is first used. */

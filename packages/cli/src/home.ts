@@ -12,10 +12,16 @@ import { QuasarError, writeFileAtomic } from '@quasar/base';
 const OWN_ENTRIES = ['net.json', 'chain', 'hub', 'validator', 'miners', 'wallets', 'cache', 'logs'];
 const NET_VERSION = 1;
 
+/** How a chain takes weights: at once, or hidden for an epoch. */
+export const COMMIT_REVEAL = ['off', 'hash', 'timelocked'] as const;
+export type CommitReveal = (typeof COMMIT_REVEAL)[number];
+
 export interface NetSettings {
   version: typeof NET_VERSION;
   ports: { server: number; hub: number; chain: number };
   blockTimeMs: number;
+  /** How the chain takes weights. Absent in older homes: plain. */
+  commitReveal?: CommitReveal;
   /** What the miners read besides the world, as `--data` takes it, or null. */
   data: string[] | null;
 }

@@ -29,7 +29,8 @@ export class Blocks {
   readonly #sql: Database.Database;
   readonly #state: State;
   readonly #ledger: Ledger;
-  readonly #secret: string;
+  /** 32 bytes, hex. Whoever has it knows every hash and every pulse in advance. */
+  readonly secret: string;
   readonly #statements;
   #head: Head;
 
@@ -38,7 +39,7 @@ export class Blocks {
     this.#state = state;
     this.#ledger = ledger;
     if (queries.lastHead() === null) createGenesis(sql);
-    this.#secret = (sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string }).value;
+    this.secret = (sql.prepare("SELECT value FROM meta WHERE key = 'secret'").get([]) as { value: string }).value;
     this.genesis = queries.hash(0) as string;
     this.#head = Object.freeze(queries.lastHead() as Head);
     this.#statements = {
@@ -83,7 +84,7 @@ export class Blocks {
           return { head: null, outcomes };
         }
         this.#state.flush(number);
-        const hash = hashOf({ secret: this.#secret, parent: head.hash, number, extrinsics: accepted });
+        const hash = hashOf({ secret: this.secret, parent: head.hash, number, extrinsics: accepted });
         this.#statements.block.run([number, hash]);
         head = Object.freeze({ number, hash });
       }

@@ -1,5 +1,5 @@
 /**
- * @file The four writes of the chain and the shape rules for their parameters.
+ * @file The writes of the dev chain and the shape rules for their parameters.
  *
  * Shape only: what can be judged without the state of the chain. Both ends check, so a bad call fails with the same code
  * in process and over the wire. The state rules (registered, permit, rate) are in ledger.ts.
@@ -7,18 +7,25 @@
 import { type Issue, QuasarError } from '@quasar/base';
 import { z } from 'zod';
 import type { CommitReceipt, WeightsReceipt } from '../port.ts';
+import { TIMELOCK_MAX_BYTES, TIMELOCKED_TEXT_MAX_BYTES } from '../timelock/index.ts';
 
-/** Limit of one commitment, UTF-8 (subtensor: 1024 bytes timelocked). */
-export const COMMITMENT_MAX_BYTES = 1024;
+/** Limit of one commitment, UTF-8: what a timelocked one of subtensor (1024 bytes) holds. */
+export const COMMITMENT_MAX_BYTES = TIMELOCKED_TEXT_MAX_BYTES;
 
 /** TAO: all that will ever exist. */
 const MAX_AMOUNT = 21e6;
-const MAX_REVEAL_DELAY_BLOCKS = 1_000_000;
 
 const u16 = z.int().min(0).max(65535);
 const amount = z.number().min(1e-9, 'at least 1 rao, 1e-9 TAO').max(MAX_AMOUNT);
 const address = z.string().max(64);
-const delay = z.int().min(0).max(MAX_REVEAL_DELAY_BLOCKS);
+const round = z.int().min(1);
+const versionKey = z.int().min(0);
+const bytes = (max: number) =>
+  z
+    .string()
+    .max(2 + 2 * max)
+    .regex(/^0x([0-9a-f]{2})+$/, 'expected 0x and hex digits');
+const row = z.array(u16).max(4096);
 const weight = z.strictObject({ uid: u16, weight: z.number().min(0) });
 
 const callSchema = z.discriminatedUnion('method', [
@@ -32,15 +39,31 @@ const callSchema = z.discriminatedUnion('method', [
   }),
   z.strictObject({
     method: z.literal('commit'),
-    params: z.strictObject({ netuid: u16, data: z.string().min(1), blocksUntilReveal: delay.optional() }),
+    params: z.strictObject({ netuid: u16, data: z.string().min(1) }),
+  }),
+  z.strictObject({
+    method: z.literal('commitTimelocked'),
+    params: z.strictObject({ netuid: u16, ciphertext: bytes(1024), round }),
   }),
   z.strictObject({
     method: z.literal('setWeights'),
     params: z.strictObject({
       netuid: u16,
       weights: z.array(weight).min(1).max(65536),
-      versionKey: z.int().min(0).optional(),
+      versionKey: versionKey.optional(),
     }),
+  }),
+  z.strictObject({
+    method: z.literal('commitWeights'),
+    params: z.strictObject({ netuid: u16, hash: z.string().regex(/^0x[0-9a-f]{64}$/) }),
+  }),
+  z.strictObject({
+    method: z.literal('revealWeights'),
+    params: z.strictObject({ netuid: u16, uids: row, values: row, salt: row, versionKey }),
+  }),
+  z.strictObject({
+    method: z.literal('commitTimelockedWeights'),
+    params: z.strictObject({ netuid: u16, ciphertext: bytes(TIMELOCK_MAX_BYTES), round }),
   }),
 ]);
 
@@ -52,7 +75,11 @@ export interface CallResults {
   register: { uid: number };
   addStake: Record<string, never>;
   commit: CommitReceipt;
-  setWeights: WeightsReceipt;
+  commitTimelocked: CommitReceipt;
+  setWeights: Extract<WeightsReceipt, { kind: 'plain' }>;
+  commitWeights: Extract<WeightsReceipt, { kind: 'hash' }>;
+  revealWeights: { setAtBlock: number };
+  commitTimelockedWeights: Extract<WeightsReceipt, { kind: 'timelocked' }>;
 }
 
 /**

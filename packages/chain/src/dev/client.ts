@@ -7,6 +7,7 @@
  */
 import { canonicalJson, QuasarError } from '@quasar/base';
 import type { Chain, Head, Signer } from '../port.ts';
+import { Salts } from '../salts.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { DevPort } from './dev-port.ts';
 import { type Extrinsic, signExtrinsic } from './extrinsic.ts';
@@ -19,9 +20,10 @@ const MAX_SIGNINGS = 3;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
-/** @param url as `serveChain` returned it. Connects on first use; throws `chain.invalid_options` for a malformed URL. */
-export function connectChain(url: string): Chain {
-  return new ChainClient(new Transport(url));
+/** @param url as `serveChain` returned it. Connects on first use; throws `chain.invalid_options` for a malformed URL. `stateDirectory`: where salts of weights
+ *   committed by hash are kept; without one they are lost with the process */
+export function connectChain(url: string, options: { stateDirectory?: string | undefined } = {}): Chain {
+  return new ChainClient(new Transport(url), new Salts(options.stateDirectory ?? null));
 }
 
 class ChainClient extends DevPort {
@@ -30,8 +32,8 @@ class ChainClient extends DevPort {
   /** Extrinsics sent without an answer, by signer and call. */
   readonly #unresolved = new Map<string, Extrinsic>();
 
-  constructor(transport: Transport) {
-    super();
+  constructor(transport: Transport, salts: Salts) {
+    super(salts);
     this.#transport = transport;
   }
 

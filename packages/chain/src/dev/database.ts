@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import Database from 'libsql';
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -21,6 +21,11 @@ const SCHEMA = `
     netuid INTEGER PRIMARY KEY, last_epoch INTEGER NOT NULL, epoch_index INTEGER NOT NULL, burn_rao REAL NOT NULL,
     burn_at INTEGER NOT NULL) STRICT;
   CREATE TABLE bonds (netuid INTEGER PRIMARY KEY, bond_rows TEXT NOT NULL) STRICT;
+  CREATE TABLE hidden (
+    netuid INTEGER PRIMARY KEY, weight_commits TEXT NOT NULL, timelocks TEXT NOT NULL, space TEXT NOT NULL) STRICT;
+  CREATE TABLE events (
+    block INTEGER NOT NULL, netuid INTEGER NOT NULL, kind TEXT NOT NULL, hotkey TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+  CREATE INDEX events_of ON events (netuid, block);
   CREATE TABLE balances (address TEXT PRIMARY KEY, rao INTEGER NOT NULL) STRICT;
   CREATE TABLE owners (hotkey TEXT PRIMARY KEY, coldkey TEXT NOT NULL) STRICT;
   CREATE TABLE stakes (netuid INTEGER NOT NULL, hotkey TEXT NOT NULL, rao INTEGER NOT NULL, PRIMARY KEY (netuid, hotkey)) STRICT;
@@ -32,7 +37,6 @@ const SCHEMA = `
   CREATE TABLE commitments (
     netuid INTEGER NOT NULL, revealed_at INTEGER NOT NULL, committed_at INTEGER NOT NULL, hotkey TEXT NOT NULL,
     uid INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (netuid, revealed_at, hotkey)) STRICT;
-  CREATE INDEX commitments_of ON commitments (netuid, hotkey, committed_at);
   CREATE TABLE weights (
     netuid INTEGER NOT NULL, validator_uid INTEGER NOT NULL, from_block INTEGER NOT NULL, hotkey TEXT NOT NULL,
     set_at INTEGER NOT NULL, uids TEXT NOT NULL, u16_values TEXT NOT NULL,

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '@quasar/base';
 import Database from 'libsql';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Wallet } from '../port.ts';
 import { expectCode } from '../testing/expect-code.ts';
 import { walletFromSeed } from '../wallet/index.ts';
+import type { Call } from './call.ts';
 import { DevChain } from './dev-chain.ts';
+import { signExtrinsic } from './extrinsic.ts';
 import type { DevChainOptions } from './options.ts';
 
 const NETUID = 24;
@@ -151,6 +154,97 @@ describe('block hashes', () => {
   it('differ between chains', async () => {
     const [a, b] = [await open().advance(1), await open().advance(1)];
     expect(a.hash).not.toBe(b.hash);
+  });
+});
+
+describe('what was hidden', () => {
+  async function submit(chain: DevChain, wallet: Wallet, call: Call): Promise<void> {
+    const at = { genesis: chain.genesis, atBlock: (await chain.head()).number };
+    await chain.submit(await signExtrinsic(wallet, call, at));
+  }
+  const junk = `0x${'5a'.repeat(300)}`;
+
+  it('opens after a restart as well', async () => {
+    const path = freshPath();
+    const options = { path, commitReveal: 'timelocked', tempo: 5 } as const;
+    const first = open(options);
+    await first.register(alice, NETUID);
+    await first.setWeights(alice, NETUID, [{ uid: 0, weight: 1 }]);
+    await first.commit(alice, NETUID, 'still hidden', { blocksUntilReveal: 9 });
+    const pending = await first.pendingWeights(NETUID);
+    expect(pending).toHaveLength(1);
+    first.close();
+    const second = open(options);
+    expect(await second.pendingWeights(NETUID)).toEqual(pending);
+    await second.advance(20);
+    expect((await second.weights(NETUID, 100)).map((row) => row.setAtBlock)).toEqual([6]);
+    expect(await second.commitments(NETUID, 100)).toMatchObject([{ data: 'still hidden', revealedAtBlock: 12 }]);
+    expect(second.events(NETUID)).toEqual([]);
+  });
+
+  it('and cannot be opened is dropped with a record, and the chain goes on', async () => {
+    const chain = open({ commitReveal: 'timelocked', tempo: 5 });
+    await chain.register(alice, NETUID);
+    await chain.register(bob, NETUID);
+    await submit(chain, alice, {
+      method: 'commitTimelocked',
+      params: { netuid: NETUID, ciphertext: junk, round: 4 },
+    });
+    await submit(chain, alice, {
+      method: 'commitTimelockedWeights',
+      params: { netuid: NETUID, ciphertext: junk, round: 6 },
+    });
+    await chain.advance(10);
+    expect(await chain.commitments(NETUID, 100)).toEqual([]);
+    expect(await chain.weights(NETUID, 100)).toEqual([]);
+    expect(await chain.pendingWeights(NETUID)).toEqual([]);
+    const events = chain.events(NETUID);
+    expect(events.map(({ block, kind, hotkey }) => [block, kind, hotkey])).toEqual([
+      [4, 'commitment dropped', alice.hotkey],
+      [6, 'weights dropped', alice.hotkey],
+    ]);
+    for (const { detail } of events) expect(detail).toMatch(/^chain\.timelock_invalid: /);
+  });
+
+  it("is dropped when it is another's, locked to a round that comes too late, or fails the gates", async () => {
+    const chain = open({ commitReveal: 'timelocked', tempo: 5 });
+    await chain.register(alice, NETUID);
+    await chain.register(bob, NETUID);
+    const weights = [{ uid: 0, weight: 1 }];
+    const self = { method: 'setWeights', params: { netuid: NETUID, weights } } as const;
+    const { arguments: stolen } = await chain.preview(alice.address, self);
+    await submit(chain, bob, { method: 'commitTimelockedWeights', params: stolen } as Call);
+    await submit(chain, bob, {
+      method: 'commitTimelockedWeights',
+      params: { netuid: NETUID, ciphertext: junk, round: 1000 },
+    });
+    await chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]);
+    await chain.advance(20);
+    expect(await chain.weights(NETUID, 100)).toEqual([]);
+    const details = chain.events(NETUID).map(({ hotkey, detail }) => [hotkey, detail.split(/[:,]/)[0]]);
+    expect(details).toEqual([
+      [bob.hotkey, 'chain.refused'],
+      [alice.hotkey, 'chain.no_permit'],
+      [bob.hotkey, 'not revealed within their epoch'],
+    ]);
+  });
+
+  it('by hash is kept from a wrong salt, and plain weights are refused', async () => {
+    const chain = open({ commitReveal: 'hash', tempo: 5 });
+    await chain.register(alice, NETUID);
+    await chain.setWeights(alice, NETUID, [{ uid: 0, weight: 1 }]);
+    await chain.advance(5);
+    const reveal = (salt: number[]): Call => ({
+      method: 'revealWeights',
+      params: { netuid: NETUID, uids: [0], values: [65535], salt, versionKey: 0 },
+    });
+    const wrong = await expectCode(submit(chain, alice, reveal([1, 2])), 'chain.refused');
+    expect(wrong.data).toEqual({ name: 'InvalidRevealCommitHashNotMatch' });
+    const plain: Call = { method: 'setWeights', params: { netuid: NETUID, weights: [{ uid: 0, weight: 1 }] } };
+    expect((await expectCode(submit(chain, alice, plain), 'chain.refused')).data).toEqual({
+      name: 'CommitRevealEnabled',
+    });
+    expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 1 });
   });
 });
 

@@ -7,21 +7,32 @@
  */
 import { canonicalJson, QuasarError } from '@quasar/base';
 import type { Head, Preview, Signer } from '../port.ts';
+import { Salts } from '../salts.ts';
+import { type LocalBeacon, localBeacon } from '../timelock/index.ts';
 import { toRao, toTao } from './amounts.ts';
 import { Blocks, type CallResult, nonceReused } from './blocks.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { type ChainDatabase, openDatabase } from './database.ts';
 import { closedError, DevPort } from './dev-port.ts';
 import { EXTRINSIC_LIFETIME_BLOCKS, type Extrinsic, signExtrinsic, verifyExtrinsic } from './extrinsic.ts';
+import { toHex } from './hex.ts';
 import { Ledger } from './ledger.ts';
 import { type DevChainOptions, hyperparametersOf, type ResolvedOptions, resolveOptions } from './options.ts';
 import { PendingPool } from './pending.ts';
 import { Queries } from './queries.ts';
-import { checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
+import {
+  type ChainEvent,
+  checkParams,
+  type Request,
+  type RequestParams,
+  type RequestResults,
+  type WeightsPlan,
+} from './requests.ts';
 import { State } from './state.ts';
 
 const EXTRINSICS_PER_BLOCK = 1024;
 const HEADS_PER_READ = 256;
+const EVENTS_PER_READ = 1000;
 /** Of `advance`: fewer waits for the disk, and the process still answers in between. */
 const BLOCKS_PER_TRANSACTION = 256;
 
@@ -37,6 +48,7 @@ export class DevChain extends DevPort {
   readonly #blocks: Blocks;
   readonly #pending = new PendingPool();
   readonly #waiters = new Set<() => void>();
+  #localBeacon: LocalBeacon | null = null;
   #timer: NodeJS.Timeout | null = null;
   #nextBlockAtMs: number;
   #sealScheduled = false;
@@ -44,12 +56,12 @@ export class DevChain extends DevPort {
   #closed = false;
 
   private constructor(database: ChainDatabase, rules: ResolvedOptions) {
-    super();
+    super(new Salts(null));
     this.#database = database;
     this.#rules = rules;
     this.#queries = new Queries(database.sql);
     this.#state = new State(database.sql, toRao(rules.initialBalance));
-    this.#ledger = new Ledger(database.sql, this.#state, rules);
+    this.#ledger = new Ledger(this.#state, rules, () => this.#beacon());
     this.#blocks = new Blocks(database.sql, this.#queries, this.#state, this.#ledger);
     this.#nextBlockAtMs = performance.now();
     if (rules.blockTimeMs > 0) this.#schedule();
@@ -74,6 +86,11 @@ export class DevChain extends DevPort {
   /** Hash of block 0: the identity of this chain. */
   get genesis(): string {
     return this.#blocks.genesis;
+  }
+
+  /** What happened on a subnet after a block and left no other trace, oldest first, at most 1000. */
+  events(netuid: number, afterBlock = 0): ChainEvent[] {
+    return this.#queries.events(netuid, afterBlock, EVENTS_PER_READ);
   }
 
   /** TAO and alpha that exist: free on the accounts that were used, each of which began with `initialBalance`, and staked. */
@@ -138,7 +155,12 @@ export class DevChain extends DevPort {
     balance: ({ address }) => toTao(this.#state.balanceOf(address)),
     commitments: ({ netuid, atBlock }) => this.#queries.commitments(netuid, this.#upToHead(atBlock)),
     weights: ({ netuid, atBlock }) => this.#queries.weights(netuid, this.#upToHead(atBlock)),
-    pendingWeights: () => [],
+    pendingWeights: ({ netuid }) => this.#ledger.pendingWeights(netuid),
+    weightsPlan: ({ netuid }) => this.#weightsPlan(netuid),
+    beacon: () => ({
+      publicKey: toHex(this.#beacon().publicKey),
+      blocksUntilReveal: this.#rules.blocksUntilReveal,
+    }),
     preview: ({ address, call }) => this.#preview(address, call),
   };
 
@@ -196,6 +218,26 @@ export class DevChain extends DevPort {
   #upToHead(block: number | undefined): number {
     const head = this.#blocks.head.number;
     return Math.min(block ?? head, head);
+  }
+
+  #weightsPlan(netuid: number): WeightsPlan {
+    const { commitReveal, weightsVersionKey, tempo, revealPeriodEpochs } = this.#rules;
+    const head = this.#blocks.head.number;
+    return {
+      kind: commitReveal === 'off' ? 'plain' : commitReveal,
+      versionKey: weightsVersionKey,
+      size: this.#state.subnet(netuid)?.neurons.length ?? 0,
+      head,
+      nextEpochBlock: this.#ledger.nextEpochBlock(netuid, head),
+      tempo,
+      revealPeriodEpochs,
+    };
+  }
+
+  /** Its key follows from the secret of the file, so that a chain signs on after a restart. */
+  #beacon(): LocalBeacon {
+    this.#localBeacon ??= localBeacon(new TextEncoder().encode(`beacon/${this.#blocks.secret}`));
+    return this.#localBeacon;
   }
 
   #preview(address: string, untrusted: unknown): Preview {

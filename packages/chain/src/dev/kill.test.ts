@@ -80,6 +80,6 @@ function expectWholeBlocks(): void {
   expect(one('SELECT count(*) AS n FROM extrinsics WHERE block NOT IN (SELECT number FROM blocks)')).toBe(0);
   const calls = (method: string) => `SELECT count(*) AS n FROM extrinsics WHERE call ->> '$.method' = '${method}'`;
   expect(one('SELECT count(*) AS n FROM owners')).toBe(one(calls('register')));
-  expect(one('SELECT count(*) AS n FROM commitments')).toBe(one(calls('commit')));
+  expect(one('SELECT count(*) AS n FROM commitments')).toBe(one(calls('commitTimelocked')));
   expect(one('SELECT sum(rao) / 1000000000 AS n FROM stakes')).toBe(one(calls('addStake')));
 }

@@ -57,6 +57,14 @@ const schema = z.strictObject({
   /** Blocks between two weight updates of a validator; the registration counts as the first. */
   weightsRateLimitBlocks: blocks(0).default(100),
 
+  /**
+   * How weights are set: at once, or committed in one epoch and counted from a later one on. `hash`: the validator reveals
+   * them; `timelocked`: the chain does. The network has commit-reveal on; off shows every step at once.
+   */
+  commitReveal: z.enum(['off', 'hash', 'timelocked']).default('off'),
+  /** Epochs from a commit of weights to their reveal. */
+  revealPeriodEpochs: z.int().min(1).max(100).default(1),
+
   /** Blocks between a commitment and its reveal, where the call does not say. */
   blocksUntilReveal: blocks(0).default(1),
 });
@@ -89,8 +97,8 @@ export function hyperparametersOf(options: ResolvedOptions): Hyperparameters {
     activityCutoffBlocks: options.activityCutoffBlocks,
     weightsVersionKey: options.weightsVersionKey,
     weightsRateLimitBlocks: options.weightsRateLimitBlocks,
-    commitRevealEnabled: false,
-    revealPeriodEpochs: 1,
+    commitRevealEnabled: options.commitReveal !== 'off',
+    revealPeriodEpochs: options.revealPeriodEpochs,
     bondsMovingAverage: options.bondsMovingAverage,
     bondsPenalty: options.bondsPenalty,
     yumaVersion: options.yumaVersion,

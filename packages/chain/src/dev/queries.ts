@@ -6,6 +6,7 @@
 import type Database from 'libsql';
 import type { Commitment, Head, Metagraph, Neuron, WeightRow } from '../port.ts';
 import { toTao } from './amounts.ts';
+import type { ChainEvent } from './requests.ts';
 import type { NeuronState } from './state.ts';
 import { type NeuronRow, neuronOf } from './state-tables.ts';
 import { fractions, U16_MAX } from './weights.ts';
@@ -24,6 +25,9 @@ export class Queries {
              WHERE netuid = t.netuid AND uid = t.uid AND from_block <= ?2) ORDER BY uid`,
         )
         .safeIntegers(true),
+      events: sql.prepare(
+        'SELECT block, kind, hotkey, detail FROM events WHERE netuid = ? AND block > ? ORDER BY block, rowid LIMIT ?',
+      ),
       commitments: sql.prepare(
         `SELECT uid, hotkey, revealed_at AS revealedAtBlock, data FROM commitments
          WHERE netuid = ? AND revealed_at <= ? ORDER BY revealed_at, committed_at, rowid`,
@@ -47,6 +51,11 @@ export class Queries {
 
   headsAfter(block: number, limit: number): Head[] {
     return this.#statements.headsAfter.all([block, limit]) as Head[];
+  }
+
+  /** Oldest first. */
+  events(netuid: number, afterBlock: number, limit: number): ChainEvent[] {
+    return this.#statements.events.all([netuid, afterBlock, limit]) as ChainEvent[];
   }
 
   commitments(netuid: number, atBlock: number): Commitment[] {

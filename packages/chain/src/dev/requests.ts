@@ -10,6 +10,7 @@ import type {
   PendingWeights,
   Preview,
   WeightRow,
+  WeightsReceipt,
 } from '../port.ts';
 import { ss58Decode } from '../ss58.ts';
 
@@ -31,11 +32,33 @@ const schemas = {
   commitments: z.strictObject({ netuid, atBlock: block }),
   weights: z.strictObject({ netuid, atBlock: block }),
   pendingWeights: z.strictObject({ netuid }),
+  weightsPlan: z.strictObject({ netuid }),
+  beacon: none,
   preview: z.strictObject({ address, call: z.unknown() }),
 };
 
 export type Request = keyof typeof schemas;
 export type RequestParams = { [R in Request]: z.infer<(typeof schemas)[R]> };
+
+/** What a validator must know to send weights in the form that the chain takes. */
+export interface WeightsPlan {
+  kind: WeightsReceipt['kind'];
+  versionKey: number;
+  /** Number of neurons. */
+  size: number;
+  head: number;
+  nextEpochBlock: number;
+  tempo: number;
+  revealPeriodEpochs: number;
+}
+
+/** Something that happened on a subnet and left no other trace. */
+export interface ChainEvent {
+  block: number;
+  kind: string;
+  hotkey: string;
+  detail: string;
+}
 
 export interface RequestResults {
   identity: ChainIdentity;
@@ -50,6 +73,9 @@ export interface RequestResults {
   commitments: Commitment[];
   weights: WeightRow[];
   pendingWeights: PendingWeights[];
+  weightsPlan: WeightsPlan;
+  /** The chain's beacon signs round n in block n. Blocks that a commitment stays locked where its call does not say. */
+  beacon: { publicKey: string; blocksUntilReveal: number };
   preview: Preview;
 }
 

@@ -1,6 +1,15 @@
 /** @file The rows of the state in SQLite: one writer per thing, and reading it all back. Integers are read as bigint. */
 import type Database from 'libsql';
-import { type BondRow, type NeuronState, SubnetState, type WeightState } from './state.ts';
+import {
+  type BondRow,
+  type EventRow,
+  type NeuronState,
+  type Reveal,
+  SubnetState,
+  type Timelock,
+  type WeightCommit,
+  type WeightState,
+} from './state.ts';
 
 export interface NeuronRow {
   netuid: bigint;
@@ -27,6 +36,13 @@ interface SubnetRow {
   burn_at: bigint;
 }
 
+interface HiddenRow {
+  netuid: bigint;
+  weight_commits: string;
+  timelocks: string;
+  space: string;
+}
+
 interface WeightsRow {
   netuid: bigint;
   validator_uid: bigint;
@@ -43,6 +59,9 @@ export class StateTables {
     this.#sql = sql;
     this.#write = {
       subnet: sql.prepare('INSERT OR REPLACE INTO subnets VALUES (?, ?, ?, ?, ?)'),
+      hidden: sql.prepare('INSERT OR REPLACE INTO hidden VALUES (?, ?, ?, ?)'),
+      reveal: sql.prepare('INSERT INTO commitments VALUES (?, ?, ?, ?, ?, ?)'),
+      event: sql.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?)'),
       bonds: sql.prepare('INSERT OR REPLACE INTO bonds VALUES (?, ?)'),
       neuron: sql.prepare('INSERT OR REPLACE INTO neurons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
       weights: sql.prepare('INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?, ?, ?, ?)'),
@@ -58,6 +77,19 @@ export class StateTables {
 
   writeBonds({ netuid, bonds }: SubnetState): void {
     this.#write.bonds.run([netuid, JSON.stringify(bonds)]);
+  }
+
+  writeHidden({ netuid, weightCommits, timelocks, space }: SubnetState): void {
+    const rows = [weightCommits, [...timelocks], [...space]].map((value) => JSON.stringify(value));
+    this.#write.hidden.run([netuid, ...rows]);
+  }
+
+  writeReveal({ netuid }: SubnetState, { hotkey, uid, committedAt, data }: Reveal, block: number): void {
+    this.#write.reveal.run([netuid, block, committedAt, hotkey, uid, Buffer.from(data)]);
+  }
+
+  writeEvent(block: number, event: EventRow): void {
+    this.#write.event.run([block, ...event]);
   }
 
   writeNeuron(subnet: SubnetState, uid: number, block: number): void {
@@ -116,6 +148,16 @@ export class StateTables {
     }
     for (const row of this.#rows<{ netuid: bigint; bond_rows: string }>('SELECT * FROM bonds')) {
       of(row.netuid).bonds = JSON.parse(row.bond_rows) as BondRow[];
+    }
+    for (const row of this.#rows<HiddenRow>('SELECT * FROM hidden')) {
+      const subnet = of(row.netuid);
+      subnet.weightCommits = JSON.parse(row.weight_commits) as WeightCommit[];
+      for (const [hotkey, timelock] of JSON.parse(row.timelocks) as [string, Timelock][]) {
+        subnet.timelocks.set(hotkey, timelock);
+      }
+      for (const [hotkey, used] of JSON.parse(row.space) as [string, { epoch: number; used: number }][]) {
+        subnet.space.set(hotkey, used);
+      }
     }
     return [...subnets.values()];
   }

@@ -33,6 +33,33 @@ export interface WeightState {
   values: number[];
 }
 
+/** Weights that were committed and are not revealed. */
+export interface WeightCommit {
+  hotkey: string;
+  committedAt: number;
+  /** Index of the epoch in which it was committed. */
+  epoch: number;
+  /** Hash of what will be revealed, or a ciphertext that opens with the beacon's round. */
+  sealed: { kind: 'hash'; hash: string } | { kind: 'timelocked'; ciphertext: string; round: number };
+}
+
+/** A commitment that nobody can read yet. */
+export interface Timelock {
+  committedAt: number;
+  ciphertext: string;
+  round: number;
+}
+
+/** A commitment in the block that reveals it. */
+export interface Reveal {
+  hotkey: string;
+  uid: number;
+  committedAt: number;
+  data: string;
+}
+
+export type EventRow = [netuid: number, kind: string, hotkey: string, detail: string];
+
 /** Pairs [uid, u16]. */
 export type BondRow = [number, number][];
 
@@ -58,6 +85,14 @@ export class SubnetState {
   readonly weights = new Map<number, WeightState>();
   /** By validator uid. */
   bonds: BondRow[] = [];
+  /** Oldest first. */
+  weightCommits: WeightCommit[] = [];
+  /** By hotkey: one live commitment each. */
+  readonly timelocks = new Map<string, Timelock>();
+  /** Block of the newest reveal of a hotkey. Not stored: only the present block matters. */
+  readonly lastReveals = new Map<string, number>();
+  /** Bytes that a hotkey committed in an epoch. */
+  readonly space = new Map<string, { epoch: number; used: number }>();
 
   constructor(netuid: number, schedule: Schedule) {
     this.netuid = netuid;
@@ -78,12 +113,16 @@ export class State {
   readonly #dirty = {
     subnets: new Set<SubnetState>(),
     bonds: new Set<SubnetState>(),
+    hidden: new Set<SubnetState>(),
     neurons: new Map<SubnetState, Set<number>>(),
     weights: new Map<SubnetState, Set<number>>(),
     stakes: new Map<SubnetState, Set<string>>(),
     balances: new Set<string>(),
     owners: new Set<string>(),
   };
+
+  #reveals: [SubnetState, Reveal][] = [];
+  #events: EventRow[] = [];
 
   /** @param initialBalance rao that an account has before it is first used */
   constructor(sql: Database.Database, initialBalance: bigint) {
@@ -155,16 +194,33 @@ export class State {
     this.#dirty.bonds.add(subnet);
   }
 
+  /** After a change of weight commits, timelocks or space. */
+  touchHidden(subnet: SubnetState): void {
+    this.#dirty.hidden.add(subnet);
+  }
+
+  addReveal(subnet: SubnetState, reveal: Reveal): void {
+    this.#reveals.push([subnet, reveal]);
+  }
+
+  /** Something that happened to a hotkey and changed nothing that can be read elsewhere. */
+  addEvent(subnet: SubnetState, kind: string, hotkey: string, detail: string): void {
+    this.#events.push([subnet.netuid, kind, hotkey, detail]);
+  }
+
   /** Writes what was touched as of `block`. Call inside its transaction. */
   flush(block: number): void {
-    const { subnets, bonds, neurons, weights, stakes, balances, owners } = this.#dirty;
+    const { subnets, bonds, hidden, neurons, weights, stakes, balances, owners } = this.#dirty;
     for (const subnet of subnets) this.#tables.writeSubnet(subnet);
     for (const subnet of bonds) this.#tables.writeBonds(subnet);
+    for (const subnet of hidden) this.#tables.writeHidden(subnet);
     for (const [subnet, uids] of neurons) for (const uid of uids) this.#tables.writeNeuron(subnet, uid, block);
     for (const [subnet, uids] of weights) for (const uid of uids) this.#tables.writeWeights(subnet, uid, block);
     for (const [subnet, hotkeys] of stakes) for (const hotkey of hotkeys) this.#tables.writeStake(subnet, hotkey);
     for (const address of balances) this.#tables.writeBalance(address, this.balanceOf(address));
     for (const hotkey of owners) this.#tables.writeOwner(hotkey, this.ownerOf(hotkey) as string);
+    for (const [subnet, reveal] of this.#reveals) this.#tables.writeReveal(subnet, reveal, block);
+    for (const event of this.#events) this.#tables.writeEvent(block, event);
     this.#clean();
   }
 
@@ -188,11 +244,14 @@ export class State {
 
   /** Whether something waits to be written. */
   get isDirty(): boolean {
-    return Object.values(this.#dirty).some((touched) => touched.size > 0);
+    const pending = this.#reveals.length + this.#events.length;
+    return pending > 0 || Object.values(this.#dirty).some((touched) => touched.size > 0);
   }
 
   #clean(): void {
     for (const touched of Object.values(this.#dirty)) touched.clear();
+    this.#reveals = [];
+    this.#events = [];
   }
 }
 

@@ -13,6 +13,11 @@ export function upscaleToU16(weights: readonly number[]): number[] {
   return weights.map((w) => Math.round((w / max) * U16_MAX));
 }
 
+/** The same for u16 values; all zero stay so. */
+export function upscaleU16(values: readonly number[]): number[] {
+  return values.some((value) => value > 0) ? upscaleToU16(values) : [...values];
+}
+
 /** @param values u16; all zero gives zeros */
 export function fractions(values: readonly number[]): number[] {
   const total = values.reduce((sum, v) => sum + v, 0);

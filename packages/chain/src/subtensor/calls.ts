@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { QuasarError } from '@quasar/base';
 import type { Call, Weight } from '../port.ts';
+import type { SaltRecord } from '../salts.ts';
 import {
   type Beacon,
   CRV3_MARGIN_BLOCKS,
@@ -15,7 +16,6 @@ import {
 } from '../timelock/index.ts';
 import { commitmentField } from './commitment-field.ts';
 import { pendingWeights, revealsFrom } from './neurons.ts';
-import type { SaltRecord } from './salts.ts';
 import type { BlockState } from './state.ts';
 import { toHex } from './state.ts';
 import { blockTimeMs, epochClock, registrationCost, requireSubnet } from './subnets.ts';

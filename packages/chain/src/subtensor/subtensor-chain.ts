@@ -24,6 +24,7 @@ import type {
   WeightRow,
   WeightsReceipt,
 } from '../port.ts';
+import { Salts } from '../salts.ts';
 import { ss58Decode } from '../ss58.ts';
 import { type Beacon, QUICKNET } from '../timelock/index.ts';
 import { revealBlocks, revealBlocksByDivision } from '../timelock/reveal.ts';
@@ -43,7 +44,6 @@ import { unsignedLength } from './extrinsic.ts';
 import { followHeads } from './heads.ts';
 import { commitments, metagraph, pendingWeights, revealsFrom, weightRows } from './neurons.ts';
 import { Node } from './node.ts';
-import { Salts } from './salts.ts';
 import { type BlockState, toHex } from './state.ts';
 import { balance, blockTimeMs, epochClock, hyperparameters, registrationCost } from './subnets.ts';
 import { type Included, Transactions } from './transactions.ts';

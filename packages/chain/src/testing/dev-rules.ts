@@ -4,6 +4,7 @@
  * The factory opens a fresh, empty chain that makes blocks on demand, with the given options.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { COMMITMENT_MAX_BYTES } from '../dev/call.ts';
 import type { DevChainOptions } from '../dev/options.ts';
 import type { Chain, Commitment, Head, Wallet, Weight } from '../port.ts';
 import { walletFromSeed } from '../wallet/index.ts';
@@ -279,25 +280,35 @@ export function describeDevRules(name: string, factory: (rules: DevRules) => Pro
         expect(await chain.commitments(NETUID, 5)).toEqual(all.slice(0, 2));
       });
 
-      it('never reveals two commitments of one hotkey in the same block', async () => {
+      it('a newer one replaces one that is not revealed yet, and a hotkey is revealed once per block', async () => {
         const { chain, advance } = await open();
         await chain.register(alice, NETUID);
-        const answers = await Promise.allSettled(['x', 'y', 'z'].map((data) => chain.commit(alice, NETUID, data)));
-        const accepted = answers.filter((a) => a.status === 'fulfilled').map((a) => a.value.expectedRevealBlock);
-        for (const answer of answers) {
-          if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'chain.too_soon' });
-        }
+        await chain.commit(alice, NETUID, 'hidden', { blocksUntilReveal: 5 });
+        await chain.commit(alice, NETUID, 'newer', { blocksUntilReveal: 2 });
+        await advance(10);
+        const seen = async () => (await chain.commitments(NETUID, 100)).map((c) => [c.revealedAtBlock, c.data]);
+        expect(await seen()).toEqual([[5, 'newer']]);
+        await chain.commit(alice, NETUID, 'locked', { blocksUntilReveal: 1 });
+        const due = (await chain.head()).number + 1;
+        const early = await expectCode(chain.commit(alice, NETUID, 'open', { blocksUntilReveal: 0 }), 'chain.too_soon');
+        expect(early.data).toEqual({ retryAtBlock: due + 1 });
         await advance(1);
-        const revealed = (await chain.commitments(NETUID, 100)).map((c) => c.revealedAtBlock);
-        expect(revealed).toEqual(accepted.sort((a, b) => a - b));
-        expect(new Set(revealed).size).toBe(revealed.length);
-        expect(revealed.length).toBeGreaterThan(0);
+        expect(await chain.commit(alice, NETUID, 'open', { blocksUntilReveal: 0 })).toEqual({
+          committedAtBlock: due + 1,
+          expectedRevealBlock: due + 1,
+        });
+        expect(await seen()).toEqual([
+          [5, 'newer'],
+          [due, 'locked'],
+          [due + 1, 'open'],
+        ]);
       });
 
-      it('takes 1 to 1024 bytes of text', async () => {
+      it('takes as much text as a timelocked commitment of subtensor holds', async () => {
         const { chain, advance } = await open();
         await chain.register(alice, NETUID);
-        const largest = `${'é'.repeat(511)}\u0000\n`;
+        const largest = `${'é'.repeat(COMMITMENT_MAX_BYTES / 2 - 1)}\u0000\n`;
+        expect(Buffer.byteLength(largest)).toBe(COMMITMENT_MAX_BYTES);
         await chain.commit(alice, NETUID, largest);
         await expectCode(chain.commit(alice, NETUID, `${largest}a`), 'chain.commitment_too_large');
         await expectCode(chain.commit(alice, NETUID, ''), 'chain.commitment_invalid');
@@ -312,21 +323,21 @@ export function describeDevRules(name: string, factory: (rules: DevRules) => Pro
         expect((await chain.head()).number).toBe(0);
       });
 
-      it('allows 31 commitments per hotkey in 360 blocks and says when the next is accepted', async () => {
-        const { chain, advance } = await open();
+      it('takes 3100 bytes per hotkey and epoch, at least 100 each, and says when there is room again', async () => {
+        const { chain, advance } = await open({ blocksUntilReveal: 0, tempo: 50 });
         await chain.register(alice, NETUID);
         await chain.register(bob, NETUID);
         for (let i = 0; i < 31; i++) await chain.commit(alice, NETUID, `n${i}`);
-        const error = await expectCode(chain.commit(alice, NETUID, 'too many'), 'chain.too_soon');
-        expect(error).toMatchObject({ retry: 'later', data: { retryAtBlock: 3 + 360 } });
-        await chain.commit(bob, NETUID, 'unaffected');
-        await advance(3 + 360 - 2 - (await chain.head()).number);
-        await expectCode(chain.commit(alice, NETUID, 'one block early'), 'chain.too_soon');
+        const error = await expectCode(chain.commit(alice, NETUID, 'too many'), 'chain.space_full');
+        expect(error).toMatchObject({ retry: 'later', data: { retryAtBlock: 51 } });
+        await chain.commit(bob, NETUID, 'x'.repeat(700));
+        await advance(49 - (await chain.head()).number);
+        await expectCode(chain.commit(alice, NETUID, 'one block early'), 'chain.space_full');
         await advance(1);
-        expect(await chain.commit(alice, NETUID, 'in time')).toEqual({
-          committedAtBlock: 3 + 360,
-          expectedRevealBlock: 3 + 360 + 1,
-        });
+        expect((await chain.commit(alice, NETUID, 'in time')).committedAtBlock).toBe(51);
+        for (let i = 0; i < 4; i++) await chain.commit(bob, NETUID, 'x'.repeat(700));
+        await expectCode(chain.commit(bob, NETUID, 'x'.repeat(700)), 'chain.space_full');
+        await chain.commit(bob, NETUID, 'x'.repeat(300));
       });
     });
 
@@ -470,6 +481,101 @@ export function describeDevRules(name: string, factory: (rules: DevRules) => Pro
         const paths = (error.data as { issues: { path: string }[] }).issues.map((issue) => issue.path);
         expect(paths).toEqual(['params/weights/0/uid', 'params/weights/2/uid']);
         expect(await chain.weights(NETUID, 100)).toEqual([]);
+      });
+    });
+
+    describe('hidden weights', () => {
+      const TEMPO = 10;
+      async function openHidden(commitReveal: 'hash' | 'timelocked', rules: DevRules = {}) {
+        const opened = await open({ tempo: TEMPO, weightsRateLimitBlocks: 0, commitReveal, ...rules });
+        for (const wallet of [alice, bob, carol]) await opened.chain.register(wallet, NETUID);
+        await opened.chain.addStake(alice, NETUID, 10);
+        await epoch(opened.chain, opened.advance);
+        return opened;
+      }
+      const targets = async (chain: Chain, block = 1_000_000) =>
+        (await chain.weights(NETUID, block)).map((row) => [row.validatorUid, row.setAtBlock, row.weights]);
+      const two = [
+        { uid: 2, weight: 3 },
+        { uid: 1, weight: 1 },
+      ];
+
+      it('timelocked: nobody reads them before their epoch, then the chain reveals and pays by them', async () => {
+        const { chain, advance } = await openHidden('timelocked');
+        expect((await chain.hyperparameters(NETUID)).commitRevealEnabled).toBe(true);
+        const receipt = await chain.setWeights(alice, NETUID, [{ uid: 2, weight: 1 }]);
+        const next = await chain.nextEpochBlock(NETUID);
+        expect(receipt).toEqual({
+          kind: 'timelocked',
+          committedAtBlock: next - TEMPO + 1,
+          revealRound: next,
+          expectedRevealBlock: next,
+        });
+        const pending = { hotkey: alice.hotkey, kind: 'timelocked', committedAtBlock: next - TEMPO + 1 };
+        expect(await chain.pendingWeights(NETUID)).toEqual([{ ...pending, expectedRevealBlock: next }]);
+        expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 0 });
+        await advance(TEMPO - 2);
+        expect((await chain.head()).number).toBe(next - 1);
+        expect(await targets(chain)).toEqual([]);
+        await advance(1);
+        expect(await targets(chain)).toEqual([[0, next, [{ uid: 2, weight: 1 }]]]);
+        expect(await targets(chain, next - 1)).toEqual([]);
+        expect(await chain.pendingWeights(NETUID)).toEqual([]);
+        const { neurons } = await chain.metagraph(NETUID);
+        expect(neurons.map((n) => n.incentive)).toEqual([0, 0, 1]);
+        expect(neurons[0]?.lastUpdateBlock).toBe(next - TEMPO + 1);
+      });
+
+      it('by hash: their validator reveals them in the epoch after, neither sooner nor later', async () => {
+        const { chain, advance } = await openHidden('hash', { weightsVersionKey: 3 });
+        const receipt = await chain.setWeights(alice, NETUID, two);
+        const next = await chain.nextEpochBlock(NETUID);
+        expect(receipt).toMatchObject({ kind: 'hash', revealFromBlock: next, revealUntilBlock: next + TEMPO - 1 });
+        expect(await chain.pendingWeights(NETUID)).toMatchObject([{ kind: 'hash', expectedRevealBlock: next }]);
+        expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 0 });
+        await epoch(chain, advance);
+        expect(await chain.revealWeights(bob, NETUID)).toEqual({ revealed: 0 });
+        expect(await targets(chain)).toEqual([]);
+        expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 1 });
+        expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 0 });
+        const [row] = await chain.weights(NETUID, 1_000_000);
+        expect(row).toMatchObject({ validatorUid: 0, setAtBlock: next + 1 });
+        expect(row?.weights.map((w) => Math.round(w.weight * 100))).toEqual([75, 25]);
+        expect(await chain.pendingWeights(NETUID)).toEqual([]);
+
+        await chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]);
+        await epoch(chain, advance);
+        await epoch(chain, advance);
+        expect(await chain.pendingWeights(NETUID)).toEqual([]);
+        expect(await chain.revealWeights(alice, NETUID)).toEqual({ revealed: 0 });
+        expect((await chain.weights(NETUID, 1_000_000))[0]?.weights).toHaveLength(2);
+      });
+
+      it('wait as many epochs as the subnet says', async () => {
+        const { chain, advance } = await openHidden('timelocked', { revealPeriodEpochs: 2 });
+        await chain.setWeights(alice, NETUID, two);
+        const due = (await chain.nextEpochBlock(NETUID)) + TEMPO;
+        await epoch(chain, advance);
+        expect(await targets(chain)).toEqual([]);
+        await epoch(chain, advance);
+        expect((await targets(chain)).map(([, at]) => at)).toEqual([due]);
+      });
+
+      it('at most ten wait per hotkey', async () => {
+        const { chain } = await openHidden('hash', { tempo: 40 });
+        for (let i = 0; i < 10; i++) await chain.setWeights(alice, NETUID, two);
+        const error = await expectCode(chain.setWeights(alice, NETUID, two), 'chain.too_many_commits');
+        expect(error).toMatchObject({ retry: 'later', data: { retryAtBlock: await chain.nextEpochBlock(NETUID) } });
+      });
+
+      it('limit the rate of commits, and refuse unknown uids and other malformed weights before anything is hidden', async () => {
+        const { chain } = await openHidden('timelocked', { weightsRateLimitBlocks: 20 });
+        await expectCode(chain.setWeights(alice, NETUID, two), 'chain.too_soon');
+        await expectCode(chain.setWeights(alice, NETUID, [{ uid: 3, weight: 1 }]), 'chain.weights_invalid');
+        await expectCode(chain.setWeights(alice, NETUID, [{ uid: 1, weight: 0 }]), 'chain.weights_invalid');
+        const call = { method: 'setWeights', params: { netuid: NETUID, weights: two } } as const;
+        await expectCode(chain.preview(alice.address, call), 'chain.too_soon');
+        expect(await chain.pendingWeights(NETUID)).toEqual([]);
       });
     });
 

@@ -10,7 +10,7 @@ say({ kind: 'opened', head: await chain.head() });
 say({ kind: 'registered', ...(await chain.register(wallet, 24)) });
 for (let i = 1; ; i++) {
   const data = `run ${run} commitment ${i}`;
-  if (i <= 31) say({ kind: 'committed', data, ...(await chain.commit(wallet, 24, data)) });
+  if (i <= 8) say({ kind: 'committed', data, ...(await chain.commit(wallet, 24, data)) });
   await chain.addStake(wallet, 24, 1);
   say({ kind: 'staked', total: i, head: await chain.head() });
 }

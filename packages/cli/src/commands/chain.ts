@@ -1,7 +1,7 @@
 /** @file `quasar chain`: a development chain on this machine, kept in one SQLite file (`run`), and looking at any chain. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
-import { Home } from '../home.ts';
+import { COMMIT_REVEAL, type CommitReveal, Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
 import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
 import { runService } from '../service.ts';
@@ -18,6 +18,7 @@ interface RunOptions {
   blockTimeMs: number;
   weightsRateBlocks: number;
   tempo: number;
+  commitReveal: CommitReveal;
 }
 
 export function chain(): Command {
@@ -32,6 +33,14 @@ export function chain(): Command {
       DEFAULT_WEIGHTS_RATE_BLOCKS,
     )
     .option('--tempo <number>', 'blocks from epoch to epoch', wholeNumber(1), DEFAULT_TEMPO_BLOCKS)
+    .addOption(
+      new Option(
+        '--commit-reveal <how>',
+        'how weights are set: at once, or hidden for an epoch (by hash, or timelocked as on the network)',
+      )
+        .choices(COMMIT_REVEAL)
+        .default('off'),
+    )
     .action(async (options: RunOptions, command: Command) => {
       const context = contextOf(command);
       const { DevChain, serveChain } = await import('@quasar/chain');
@@ -44,6 +53,7 @@ export function chain(): Command {
             blockTimeMs: options.blockTimeMs,
             weightsRateLimitBlocks: options.weightsRateBlocks,
             tempo: options.tempo,
+            commitReveal: options.commitReveal,
           });
           const server = await serveChain(ledger, { port: options.port });
           return {

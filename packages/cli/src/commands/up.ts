@@ -1,11 +1,11 @@
 /** @file `quasar up`: a whole net on this machine: chain, hub, validator, server and four scripted miners. */
 import { existsSync, mkdirSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { requireAssets } from '../assets.ts';
 import { contextOf } from '../context.ts';
 import { DATA_HELP, readSpecs } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
-import { Home } from '../home.ts';
+import { COMMIT_REVEAL, Home } from '../home.ts';
 import { port, wholeNumber } from '../options.ts';
 import type { AskedSettings } from '../up/settings.ts';
 
@@ -30,6 +30,12 @@ export function up(): Command {
     .option('--hub-port <number>', 'port of the hub (default: 2425 or the next free one)', port)
     .option('--chain-port <number>', 'port of the chain (default: 2426 or the next free one)', port)
     .option('--block-time-ms <number>', 'milliseconds from block to block (default: 500)', wholeNumber(50))
+    .addOption(
+      new Option(
+        '--commit-reveal <how>',
+        'how weights are set: at once, or hidden for an epoch (by hash, or timelocked as on the network) (default: off)',
+      ).choices(COMMIT_REVEAL),
+    )
     .option('--no-open', 'do not open the dashboard in a browser')
     .addHelpText('after', '\nStarting again on the same home resumes. A second Ctrl-C does not wait for a clean stop.')
     .action(async (options: UpOptions, command: Command) => run(options, command));

@@ -38,7 +38,7 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const { LOCAL, runValidator } = await import('@quasar/subnet');
   const urls = netUrls(options, home);
   const rules = options.rules === undefined ? LOCAL : await readRules(options.rules);
-  const chain = connectChain(urls.chain);
+  const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
   const wallet = openWallet(home.wallet(options.name));
   const stopping = listenForStop();
   const store = openStore({ path: home.contestFile });

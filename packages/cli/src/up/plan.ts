@@ -31,7 +31,7 @@ export interface Plan {
 }
 
 export function planNet(home: Home, settings: NetSettings): Plan {
-  const { ports, blockTimeMs, data } = settings;
+  const { ports, blockTimeMs, commitReveal = 'off', data } = settings;
   const url = (port: number) => `http://${HOST}:${port}`;
   const urls = { chain: `ws://${HOST}:${ports.chain}`, hub: url(ports.hub), server: url(ports.server) };
   const where = ['--home', home.root];
@@ -40,6 +40,7 @@ export function planNet(home: Home, settings: NetSettings): Plan {
     chain: [
       ...['chain', 'run', ...where, '--port', `${ports.chain}`, '--block-time-ms', `${blockTimeMs}`],
       ...['--weights-rate-blocks', `${WEIGHTS_RATE_BLOCKS}`, '--tempo', `${TEMPO_BLOCKS}`],
+      ...['--commit-reveal', commitReveal],
     ],
     hub: ['hub', 'run', ...where, '--port', `${ports.hub}`],
     validator: ['validator', 'run', ...net],

@@ -1,6 +1,6 @@
 /** @file The ports and other settings of a net: what was asked for, else what the home remembers, else free defaults. */
 import { QuasarError } from '@quasar/base';
-import type { Home, NetSettings } from '../home.ts';
+import type { CommitReveal, Home, NetSettings } from '../home.ts';
 import { DEFAULT_PORTS, isPortFree, nextFreePort, requireFreePort } from '../ports.ts';
 
 export interface AskedSettings {
@@ -8,6 +8,7 @@ export interface AskedSettings {
   hubPort?: number;
   chainPort?: number;
   blockTimeMs?: number;
+  commitReveal?: CommitReveal;
   /** As `--data` takes it, paths absolute. */
   data?: string[] | undefined;
 }
@@ -57,6 +58,8 @@ export async function settle(home: Home, asked: AskedSettings, note: (line: stri
   const settings = {
     ports,
     blockTimeMs: asked.blockTimeMs ?? remembered?.blockTimeMs ?? DEFAULT_BLOCK_TIME_MS,
+    // At once by default: a crown is seen on the chain in the same minute.
+    commitReveal: asked.commitReveal ?? remembered?.commitReveal ?? ('off' as const),
     data: asked.data ?? remembered?.data ?? null,
   };
   home.writeNet(settings);

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Chain, DevChain, openWallet, type Wallet, type WeightRow } from '@quasar/chain';
+import { type Chain, DevChain, type DevChainOptions, openWallet, type Wallet, type WeightRow } from '@quasar/chain';
 import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
 import { openStore, type Store } from '@quasar/store';
 import { type Contest, rebuildContest } from '../projection.ts';
@@ -58,11 +58,11 @@ export class TestContest {
     writeCheckpoint(join(root, 'teacher'), TEACHER);
   }
 
-  static async start(): Promise<TestContest> {
+  static async start(rules: Partial<DevChainOptions> = {}): Promise<TestContest> {
     const root = mkdtempSync(join(tmpdir(), 'contest-'));
     const server = await serveHub({ directory: join(root, 'hub'), port: 0 });
     const path = join(root, 'chain.db');
-    const chain = DevChain.open({ path, blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 3 });
+    const chain = DevChain.open({ blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 3, ...rules, path });
     return new TestContest(root, chain, server);
   }
 

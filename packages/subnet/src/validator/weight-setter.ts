@@ -47,7 +47,15 @@ export class WeightSetter {
     const wanted = buildWeights({ kingUid, uids, ownUid }, config.weights);
     if (!wanted) return true;
 
-    const rows = await chain.weights(config.netuid, atBlock);
+    const { commitRevealEnabled } = await chain.hyperparameters(config.netuid);
+    if (commitRevealEnabled) {
+      const { revealed } = await chain.revealWeights(wallet, config.netuid);
+      if (revealed > 0) return this.#hold(atBlock + 1);
+      const hidden = (await chain.pendingWeights(config.netuid)).filter(({ hotkey }) => hotkey === wallet.hotkey);
+      if (hidden.length > 0) return this.#hold(Math.min(...hidden.map((one) => one.expectedRevealBlock)));
+    }
+    // What was hidden a moment ago may be a row by now, in a block after the last look.
+    const rows = await chain.weights(config.netuid, commitRevealEnabled ? (await chain.head()).number : atBlock);
     const row = rows.find(({ hotkey }) => hotkey === wallet.hotkey);
     if (row && isEqual(row, wanted) && atBlock - row.setAtBlock <= config.weights.refreshBlocks) {
       this.#remember(wanted, row.setAtBlock);
@@ -59,12 +67,17 @@ export class WeightSetter {
         this.#remember(wanted, receipt.setAtBlock);
         return true;
       }
-      // Hidden for now: the row of the chain says when they count.
-      this.#notBefore = receipt.kind === 'hash' ? receipt.revealFromBlock : receipt.expectedRevealBlock;
-      return false;
+      this.#context.log(`weights committed in block ${receipt.committedAtBlock}, hidden for now`);
+      return this.#hold(receipt.kind === 'hash' ? receipt.revealFromBlock : receipt.expectedRevealBlock);
     } catch (error) {
       return this.#wait(error);
     }
+  }
+
+  /** Hidden weights: the row of the chain says when they count. */
+  #hold(untilBlock: number): false {
+    this.#notBefore = Math.max(untilBlock, this.#context.atBlock + 1);
+    return false;
   }
 
   #remember(weights: UidWeight[], setAtBlock: number): void {

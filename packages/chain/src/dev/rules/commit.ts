@@ -1,49 +1,95 @@
-/** @file Commitments: at most 31 in 360 blocks, revealed after a delay, never two of one hotkey in the same block. */
-import type Database from 'libsql';
-import { type Deed, type RuleContext, registered, tooSoon } from './context.ts';
+/**
+ * @file Commitments: plain ones, readable at once, and timelocked ones that the chain reveals when its beacon allows.
+ *
+ * One live commitment per hotkey, as on subtensor: a newer one replaces one that is not revealed yet. Each takes its bytes,
+ * at least 100, of 3100 per epoch. Source: `pallets/commitments`, spec 425. Simplified: every reveal is kept, not the newest ten.
+ */
+import { QuasarError } from '@quasar/base';
+import { decodeTimelockedText, timelockDecrypt } from '../../timelock/index.ts';
+import { fromHex } from '../hex.ts';
+import type { SubnetState } from '../state.ts';
+import { type Deed, type Registered, type RuleContext, registered, tooSoon } from './context.ts';
 
-const COMMITS_PER_WINDOW = 31;
-const COMMIT_WINDOW_BLOCKS = 360;
+const SPACE_PER_EPOCH_BYTES = 3100;
+const LEAST_CHARGE_BYTES = 100;
 
-interface Params {
-  netuid: number;
-  data: string;
-  blocksUntilReveal?: number | undefined;
+export function commit(
+  context: RuleContext,
+  hotkey: string,
+  params: { netuid: number; data: string },
+  block: number,
+): Deed<'commit'> {
+  const at = registered(context, params.netuid, hotkey);
+  requireNoReveal(at, block);
+  const charge = requireSpace(context, at, Buffer.byteLength(params.data), block);
+  return () => {
+    charge();
+    at.subnet.timelocks.delete(hotkey);
+    at.subnet.lastReveals.set(hotkey, block);
+    context.state.addReveal(at.subnet, { hotkey, uid: at.uid, committedAt: block, data: params.data });
+    return { committedAtBlock: block, expectedRevealBlock: block };
+  };
 }
 
-export class CommitRules {
-  readonly #context: RuleContext;
-  readonly #statements;
+export function commitTimelocked(
+  context: RuleContext,
+  hotkey: string,
+  params: { netuid: number; ciphertext: string; round: number },
+  block: number,
+): Deed<'commitTimelocked'> {
+  const { ciphertext, round } = params;
+  const at = registered(context, params.netuid, hotkey);
+  const charge = requireSpace(context, at, (ciphertext.length - 2) / 2, block);
+  return () => {
+    charge();
+    at.subnet.timelocks.set(hotkey, { committedAt: block, ciphertext, round });
+    return { committedAtBlock: block, expectedRevealBlock: Math.max(round, block + 1) };
+  };
+}
 
-  constructor(sql: Database.Database, context: RuleContext) {
-    this.#context = context;
-    this.#statements = {
-      lastReveal: sql.prepare('SELECT max(revealed_at) AS block FROM commitments WHERE netuid = ? AND hotkey = ?'),
-      recentCommits: sql.prepare(
-        'SELECT committed_at AS block FROM commitments WHERE netuid = ? AND hotkey = ? ORDER BY committed_at DESC LIMIT ?',
-      ),
-      commit: sql.prepare('INSERT INTO commitments VALUES (?, ?, ?, ?, ?, ?)'),
-    };
+/** At the start of a block: opens what the beacon has signed by now; drops, with a record, what cannot be opened. */
+export function revealCommitments({ state, beacon }: RuleContext, subnet: SubnetState, block: number): void {
+  for (const [hotkey, { committedAt, ciphertext, round }] of subnet.timelocks) {
+    if (round > block) continue;
+    subnet.timelocks.delete(hotkey);
+    state.touchHidden(subnet);
+    const uid = subnet.uids.get(hotkey);
+    try {
+      if (uid === undefined) throw new QuasarError('chain.not_registered', `hotkey ${hotkey} is gone`);
+      const data = decodeTimelockedText(timelockDecrypt(fromHex(ciphertext), beacon().signature(round)));
+      subnet.lastReveals.set(hotkey, block);
+      state.addReveal(subnet, { hotkey, uid, committedAt, data });
+    } catch (error) {
+      if (!(error instanceof QuasarError)) throw error;
+      state.addEvent(subnet, 'commitment dropped', hotkey, `${error.code}: ${error.message}`);
+    }
   }
+}
 
-  commit(hotkey: string, params: Params, block: number): Deed<'commit'> {
-    const { netuid, data, blocksUntilReveal = this.#context.options.blocksUntilReveal } = params;
-    const { uid } = registered(this.#context, netuid, hotkey);
-    const revealedAt = block + blocksUntilReveal;
-    const last = this.#statements.lastReveal.get([netuid, hotkey]) as { block: number | null };
-    if (last.block !== null && last.block >= revealedAt) {
-      const retryAtBlock = last.block + 1 - blocksUntilReveal;
-      throw tooSoon(`hotkey ${hotkey} already has a commitment that is revealed at block ${last.block}`, retryAtBlock);
-    }
-    const recent = this.#statements.recentCommits.all([netuid, hotkey, COMMITS_PER_WINDOW]) as { block: number }[];
-    const oldest = recent[COMMITS_PER_WINDOW - 1];
-    if (oldest && block - oldest.block < COMMIT_WINDOW_BLOCKS) {
-      const limit = `${COMMITS_PER_WINDOW} commitments within ${COMMIT_WINDOW_BLOCKS} blocks`;
-      throw tooSoon(`hotkey ${hotkey} already made ${limit}`, oldest.block + COMMIT_WINDOW_BLOCKS);
-    }
-    return () => {
-      this.#statements.commit.run([netuid, revealedAt, block, hotkey, uid, Buffer.from(data)]);
-      return { committedAtBlock: block, expectedRevealBlock: revealedAt };
-    };
+/** Throws `chain.space_full`. Returns what takes the space. */
+function requireSpace({ state, options }: RuleContext, at: Registered, bytes: number, block: number): () => void {
+  const { subnet, neuron } = at;
+  const { epochIndex, lastEpoch } = subnet.schedule;
+  const usage = subnet.space.get(neuron.hotkey);
+  const used = usage?.epoch === epochIndex ? usage.used : 0;
+  const charge = Math.max(LEAST_CHARGE_BYTES, bytes);
+  if (used + charge > SPACE_PER_EPOCH_BYTES) {
+    const retryAtBlock = Math.max(lastEpoch + options.tempo, block + 1);
+    const message = `hotkey ${neuron.hotkey} used ${used} of ${SPACE_PER_EPOCH_BYTES} bytes in this epoch, ${charge} more do not fit`;
+    throw new QuasarError('chain.space_full', message, {
+      hint: `wait for block ${retryAtBlock}, the next epoch`,
+      retry: 'later',
+      data: { retryAtBlock },
+    });
   }
+  return () => {
+    subnet.space.set(neuron.hotkey, { epoch: epochIndex, used: used + charge });
+    state.touchHidden(subnet);
+  };
+}
+
+/** A hotkey is revealed at most once per block: the block is the only order there is. */
+function requireNoReveal({ subnet, neuron }: Registered, block: number): void {
+  if (subnet.lastReveals.get(neuron.hotkey) !== block) return;
+  throw tooSoon(`hotkey ${neuron.hotkey} already has a commitment that is revealed at block ${block}`, block + 1);
 }

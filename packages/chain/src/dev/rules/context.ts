@@ -1,5 +1,6 @@
 /** @file What every rule of the ledger has at hand: the state, the options, and the refusals that several rules share. */
 import { QuasarError } from '@quasar/base';
+import type { LocalBeacon } from '../../timelock/index.ts';
 import { toTao } from '../amounts.ts';
 import type { Call, CallResults } from '../call.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -8,6 +9,8 @@ import type { NeuronState, State, SubnetState } from '../state.ts';
 export interface RuleContext {
   state: State;
   options: ResolvedOptions;
+  /** Signs round n in block n. */
+  beacon(): LocalBeacon;
 }
 
 /** What an accepted call does. Runs at once after its checks. */

@@ -33,6 +33,7 @@ export function runSubnetEpoch(context: RuleContext, subnet: SubnetState, block:
     permits: neurons.map(({ permit }) => permit),
     lastUpdate: neurons.map(({ lastUpdate }) => lastUpdate),
     registeredAt: neurons.map(({ registeredAt }) => registeredAt),
+    pendingCommit: neurons.map(({ hotkey }) => earliestCommit(subnet, hotkey)),
     block,
     lastEpochBlock: schedule.epochIndex === 0 ? 0 : schedule.lastEpoch,
     kappa: u16(options.kappa),
@@ -81,6 +82,11 @@ function effectiveStakes({ options }: RuleContext, subnet: SubnetState): bigint[
     const stake = subnet.stakeOf(hotkey);
     return stake >= threshold || hotkey === options.subnetOwner ? stake : 0n;
   });
+}
+
+/** Commits are kept oldest first. */
+function earliestCommit({ weightCommits }: SubnetState, hotkey: string): number | null {
+  return weightCommits.find((commit) => commit.hotkey === hotkey)?.committedAt ?? null;
 }
 
 function weightPairs(subnet: SubnetState, uid: number): [number, number][] {

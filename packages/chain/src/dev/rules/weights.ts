@@ -3,7 +3,7 @@ import { type Issue, QuasarError } from '@quasar/base';
 import { toTao } from '../amounts.ts';
 import { stakeThresholdRao } from '../options.ts';
 import { upscaleToU16 } from '../weights.ts';
-import { type Deed, type Registered, type RuleContext, registered, tooSoon } from './context.ts';
+import { type Deed, type Registered, type RuleContext, refused, registered, tooSoon } from './context.ts';
 
 interface Params {
   netuid: number;
@@ -13,6 +13,13 @@ interface Params {
 
 export function setWeights(context: RuleContext, hotkey: string, params: Params, block: number): Deed<'setWeights'> {
   const at = registered(context, params.netuid, hotkey);
+  if (context.options.commitReveal !== 'off') {
+    throw refused(
+      'CommitRevealEnabled',
+      'this subnet takes committed weights only',
+      'commit them, as `setWeights` does',
+    );
+  }
   requireStake(context, at);
   requireVersion(context, params.versionKey);
   requireRate(context, at, block);
