@@ -8,7 +8,7 @@ const beacon = localBeacon(new Uint8Array(32).fill(5));
 
 describePortContract('subtensor', async () => {
   const harness = new Harness({ beacon: { ...QUICKNET, publicKey: beacon.publicKey } });
-  const { netuid } = await harness.subnet({ tempo: 10, max_allowed_validators: 64 });
+  const { netuid } = await harness.subnet({ Tempo: 10, MaxAllowedValidators: 64 });
   return {
     chain: harness.chain,
     netuid,

@@ -7,7 +7,7 @@ import { Node } from '../../packages/chain/src/subtensor/node.ts';
 import type { Runtime } from '../../packages/chain/src/subtensor/runtime.ts';
 import { type BlockState, toHex } from '../../packages/chain/src/subtensor/state.ts';
 import { SubtensorChain, type SubtensorOptions } from '../../packages/chain/src/subtensor/subtensor-chain.ts';
-import { type Included, Transactions } from '../../packages/chain/src/subtensor/transactions.ts';
+import { type EventRecord, type Included, Transactions } from '../../packages/chain/src/subtensor/transactions.ts';
 import { walletFromSeed } from '../../packages/chain/src/wallet/index.ts';
 
 /** The public development account: sudo of the development chain, with a million TAO. */
@@ -21,6 +21,12 @@ export interface RawCall {
   args: Record<string, unknown>;
 }
 
+export type StorageItem = [pallet: string, entry: string, keys: unknown[], value: unknown];
+
+const PALLET = 'SubtensorModule';
+/** A busy machine may let the runtime wait for long. */
+const PATIENCE_MS = 300_000;
+
 export const sudoer: Wallet = walletFromSeed(Buffer.from(ALICE_SEED, 'hex'));
 
 export class Harness {
@@ -33,9 +39,9 @@ export class Harness {
 
   constructor(options: Partial<SubtensorOptions> = {}, url: string = inject('runtimeUrl')) {
     this.url = url;
-    this.node = new Node(new Endpoints([url], { genesis: null, specName: 'node-subtensor' }));
+    this.node = new Node(new Endpoints([url], { genesis: null, specName: 'node-subtensor' }, PATIENCE_MS));
     this.#transactions = new Transactions(this.node);
-    this.chain = new SubtensorChain({ urls: [url], ...options });
+    this.chain = new SubtensorChain({ urls: [url], patienceMs: PATIENCE_MS, ...options });
   }
 
   close(): void {
@@ -44,7 +50,7 @@ export class Harness {
   }
 
   rpc(method: string, ...params: unknown[]): Promise<unknown> {
-    return this.node.endpoints.once(method, params, { timeoutMs: 120_000 });
+    return this.node.endpoints.once(method, params, { timeoutMs: PATIENCE_MS });
   }
 
   state(): Promise<BlockState> {
@@ -67,7 +73,7 @@ export class Harness {
   }
 
   /** Overwrites storage of the head. Values are SCALE bytes. */
-  async write(...items: [pallet: string, entry: string, keys: unknown[], value: unknown][]): Promise<void> {
+  async write(...items: StorageItem[]): Promise<void> {
     const { runtime } = await this.state();
     const pairs = items.map(([pallet, entry, keys, value]) => {
       const storage = runtime.storage(pallet, entry);
@@ -123,31 +129,34 @@ export class Harness {
       throw new Error(`sudo: ${JSON.stringify(result, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`);
   }
 
-  /** A subnet of its own whose owner is the sudo account and whose hotkey is fresh; started, open, without limits. */
+  /** A subnet of its own, owned by the sudo account: started, open, plain weights without a rate limit. */
   async subnet(rules: Record<string, unknown> = {}): Promise<{ netuid: number; ownerHotkey: Wallet }> {
     const [ownerHotkey] = (await this.wallets(1)) as [Wallet];
-    await this.sudo({ pallet: 'AdminUtils', name: 'sudo_set_network_rate_limit', args: { rate_limit: 0n } });
-    const { events } = await this.send(sudoer, {
-      pallet: 'SubtensorModule',
+    await this.write([PALLET, 'NetworkRateLimit', [], 0n]);
+    const { events, block } = await this.send(sudoer, {
+      pallet: PALLET,
       name: 'register_network',
       args: { hotkey: ownerHotkey.address },
     });
-    const added = events.find(({ name }) => name === 'NetworkAdded')?.value;
-    const netuid = Number((added as [number, number])[0]);
-    const head = await this.node.head();
-    await this.jumpTo(head.number + 7 * 7200 + 1);
-    await this.send(sudoer, { pallet: 'SubtensorModule', name: 'start_call', args: { netuid } });
-    await this.configure(netuid, {
-      weights_set_rate_limit: 0n,
-      min_allowed_weights: 1,
-      commit_reveal_weights_enabled: false,
-      max_registrations_per_block: 100,
-      target_registrations_per_interval: 1000,
-      serving_rate_limit: 0n,
-      tempo: 360,
+    const netuid = addedNetuid(events);
+    await this.rules(netuid, {
+      FirstEmissionBlockNumber: BigInt(block),
+      SubtokenEnabled: true,
+      WeightsSetRateLimit: 0n,
+      MinAllowedWeights: 1,
+      CommitRevealWeightsEnabled: false,
+      MaxRegistrationsPerBlock: 100,
+      TargetRegistrationsPerInterval: 1000,
+      ServingRateLimit: 0n,
+      Tempo: 360,
       ...rules,
     });
     return { netuid, ownerHotkey };
+  }
+
+  /** Sets rules where the runtime keeps them, by the names of its storage. */
+  async rules(netuid: number, values: Record<string, unknown>): Promise<void> {
+    await this.write(...Object.entries(values).map(([entry, value]): StorageItem => [PALLET, entry, [netuid], value]));
   }
 
   /** Sets rules through AdminUtils, by the name after `sudo_set_`. */
@@ -185,6 +194,13 @@ function sudoCall(runtime: Runtime, calls: RawCall[]): RawCall {
       ? inner(only)
       : { type: 'Utility', value: { type: 'batch_all', value: { calls: calls.map(inner) } } };
   return { pallet: 'Sudo', name: 'sudo', args: { call } };
+}
+
+/** The netuid that `register_network` gave. */
+export function addedNetuid(events: readonly EventRecord[]): number {
+  const added = events.find(({ name }) => name === 'NetworkAdded')?.value;
+  if (!Array.isArray(added)) throw new Error('no network was added');
+  return Number(added[0]);
 }
 
 /** A random-looking account that nobody has the key of. */

@@ -15,7 +15,7 @@ import {
   timelockEncrypt,
 } from '../timelock/index.ts';
 import { commitmentField } from './commitment-field.ts';
-import { pendingWeights, revealsFrom } from './neurons.ts';
+import { pendingWeights, revealWindow } from './pending-weights.ts';
 import type { BlockState } from './state.ts';
 import { toHex } from './state.ts';
 import { blockTimeMs, epochClock, registrationCost, requireSubnet } from './subnets.ts';
@@ -166,7 +166,8 @@ export async function setWeightsCall(
   const clock = await epochClock(state, netuid);
   // In the next block at the earliest.
   const opens =
-    revealsFrom(state.block + 1, form, netuid, clock) + (form === 'crv3' ? CRV3_MARGIN_BLOCKS : REVEAL_MARGIN_BLOCKS);
+    revealWindow(state.block + 1, form, netuid, clock).first +
+    (form === 'crv3' ? CRV3_MARGIN_BLOCKS : REVEAL_MARGIN_BLOCKS);
   const revealRound = roundForBlock(Math.max(opens, state.block + 1), await clockOf(state), context.beacon);
   const payload = encodeWeightsPayload({ ...plan, hotkey: form === 'crv3' ? null : hotkey });
   const commit = timelockEncrypt(payload, revealRound, { publicKey: context.beacon.publicKey });

@@ -124,8 +124,10 @@ describe.skipIf(!isThere)('calls of the public network', () => {
         return wallet.sign(message);
       },
     };
-    const bytes = Buffer.from(await signExtrinsic(signer, call, { runtime, genesis, nonce: 70, birth }));
-    const era = Buffer.from(mortalEra(birth.number)).toString('hex');
+    const bytes = Buffer.from(
+      await signExtrinsic(signer, call, { runtime, genesis, nonce: 70, birth, lifetimeBlocks: 64 }),
+    );
+    const era = Buffer.from(mortalEra(birth.number, 64)).toString('hex');
     // Era, nonce 70 as a compact number, tip 0, metadata hash mode 0.
     const extra = `${era}19010000`;
     const hex = bytes.toString('hex');

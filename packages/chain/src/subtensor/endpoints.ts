@@ -202,8 +202,10 @@ export class Endpoints {
         throw error instanceof RpcRefusal ? protocol(socket.url, error.message) : error;
       }
     };
-    const genesis = await ask('chain_getBlockHash', [0]);
-    const version = (await ask('state_getRuntimeVersion', [])) as { specName?: unknown } | null;
+    const [genesis, version] = (await Promise.all([
+      ask('chain_getBlockHash', [0]),
+      ask('state_getRuntimeVersion', []),
+    ])) as [unknown, { specName?: unknown } | null];
     if (typeof genesis !== 'string' || typeof version?.specName !== 'string') {
       throw protocol(socket.url, 'it tells neither a genesis block nor a runtime');
     }
@@ -220,7 +222,7 @@ export class Endpoints {
   #failed(socket: RpcSocket): void {
     const endpoint = this.#endpoints.find((e) => e.url === socket.url);
     if (this.#socket === socket) this.#socket = null;
-    socket.close();
+    socket.close(unreachable(socket.url, 'left after a failure'));
     if (endpoint) this.#penalise(endpoint);
   }
 

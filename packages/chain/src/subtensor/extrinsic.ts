@@ -12,8 +12,6 @@ import { ss58Decode } from '../ss58.ts';
 import { verifySignature } from '../wallet/index.ts';
 import type { Runtime } from './runtime.ts';
 
-/** Blocks for which an extrinsic is good; a power of two from 4 to 65536. */
-export const MORTALITY_BLOCKS = 64;
 const SIGNED_V4 = 0x84;
 
 export interface ExtrinsicContext {
@@ -21,8 +19,10 @@ export interface ExtrinsicContext {
   /** `0x` hex. */
   genesis: string;
   nonce: number;
-  /** A final block: the extrinsic is good in the `MORTALITY_BLOCKS` blocks after it. */
+  /** A final block, with which the life of the extrinsic begins. */
   birth: Head;
+  /** A power of two from 4 to 4096. */
+  lifetimeBlocks: number;
 }
 
 /** The bytes to send. Throws `chain.bad_signature` when the signer's key is not that of its address. */
@@ -39,8 +39,8 @@ export async function signExtrinsic(signer: Signer, call: Uint8Array, context: E
   return assemble(signer.address, signature, extra, call);
 }
 
-/** As long as a signed extrinsic of this call, with an empty signature: for asking what it would cost. */
-export function unsignedLength(address: string, call: Uint8Array, context: ExtrinsicContext): number {
+/** How long a signed extrinsic of this call is: for asking what it would cost. */
+export function signedLength(address: string, call: Uint8Array, context: ExtrinsicContext): number {
   return assemble(address, new Uint8Array(64), extensionBytes(context).extra, call).length;
 }
 
@@ -51,14 +51,14 @@ function assemble(address: string, signature: Uint8Array, extra: Uint8Array, cal
 
 /** What the signed extensions of this runtime add. Throws `chain.call_missing` for one whose content nobody here knows. */
 function extensionBytes(context: ExtrinsicContext): { extra: Uint8Array; additional: Uint8Array } {
-  const { runtime, genesis, nonce, birth } = context;
+  const { runtime, genesis, nonce, birth, lifetimeBlocks } = context;
   if (!runtime.extrinsicVersions.includes(4)) throw runtime.missing('extrinsics of version 4');
   const none: [Uint8Array, Uint8Array] = [new Uint8Array(), new Uint8Array()];
   const pairs = runtime.signedExtensions().map((extension): [Uint8Array, Uint8Array] => {
     switch (extension.identifier) {
       case 'CheckMortality':
       case 'CheckEra':
-        return [mortalEra(birth.number), fromHex(birth.hash)];
+        return [mortalEra(birth.number, lifetimeBlocks), fromHex(birth.hash)];
       case 'CheckNonce':
         return [compact(nonce), none[1]];
       case 'ChargeTransactionPayment':
@@ -83,14 +83,9 @@ function extensionBytes(context: ExtrinsicContext): { extra: Uint8Array; additio
 }
 
 /** Two bytes: log2 of the period less one in the low four bits, the block's place in the period above. */
-export function mortalEra(birthBlock: number): Uint8Array {
-  const encoded = (Math.log2(MORTALITY_BLOCKS) - 1) | ((birthBlock % MORTALITY_BLOCKS) << 4);
+export function mortalEra(birthBlock: number, lifetimeBlocks: number): Uint8Array {
+  const encoded = (Math.log2(lifetimeBlocks) - 1) | ((birthBlock % lifetimeBlocks) << 4);
   return Uint8Array.of(encoded & 0xff, encoded >> 8);
-}
-
-/** The last block that can hold an extrinsic born in `birthBlock`. */
-export function lastBlockOf(birthBlock: number): number {
-  return birthBlock + MORTALITY_BLOCKS - 1;
 }
 
 /** SCALE compact integer below 2^32. */

@@ -1,10 +1,8 @@
-/** @file Metagraph, weights, pending weights and commitments, as one block left them. */
-import type { Commitment, Metagraph, Neuron, PendingWeights, WeightRow } from '../port.ts';
+/** @file Metagraph, weights and commitments, as one block left them. */
+import type { Commitment, Metagraph, Neuron, WeightRow } from '../port.ts';
 import { decodeTimelockedText } from '../timelock/index.ts';
-import { revealBlocks, revealBlocksByDivision } from '../timelock/reveal.ts';
 import { garbled } from './socket.ts';
 import type { BlockState } from './state.ts';
-import { type EpochClock, epochClock } from './subnets.ts';
 import { fractionOf, taoOf } from './units.ts';
 
 const PALLET = 'SubtensorModule';
@@ -113,51 +111,6 @@ export async function weightRows(state: BlockState, netuid: number): Promise<Wei
       return [{ validatorUid, hotkey, setAtBlock: Number(lastUpdate[validatorUid] ?? 0n), weights }];
     })
     .sort((a, b) => a.validatorUid - b.validatorUid);
-}
-
-/** Commits that wait for their reveal, by hash and timelocked, oldest first. */
-export async function pendingWeights(state: BlockState, netuid: number): Promise<PendingWeights[]> {
-  const clock = await epochClock(state, netuid);
-  const hashes = await state.entries<[string, bigint, bigint, bigint][]>(PALLET, 'WeightCommits', netuid);
-  const pending = hashes.flatMap(({ keys, value }) =>
-    value.map((commit): PendingWeights => {
-      // The second field was the block; where epochs are counted it is the epoch, and the third is the block.
-      const committedAtBlock = Number(clock.counted ? commit[2] : commit[1]);
-      const expectedRevealBlock = revealsFrom(committedAtBlock, 'hash', netuid, clock);
-      return { hotkey: String(keys[1]), kind: 'hash', committedAtBlock, expectedRevealBlock };
-    }),
-  );
-  for (const { entry, kind } of TIMELOCKED_ENTRIES) {
-    if (!state.runtime.hasStorage(PALLET, entry)) continue;
-    const epochs = await state.entries<unknown[][]>(PALLET, entry, netuid);
-    for (const { keys, value } of epochs) {
-      for (const commit of value) {
-        // The first form did not keep the block; its epoch tells the last one that it can be.
-        const kept = commit.length === 4 ? Number(commit[1]) : Number(keys[1]) * (clock.tempo + 1) - netuid - 1;
-        const committedAtBlock = Math.max(0, Math.min(kept, state.block));
-        const expectedRevealBlock = revealsFrom(committedAtBlock, kind, netuid, clock);
-        pending.push({ hotkey: String(commit[0]), kind: 'timelocked', committedAtBlock, expectedRevealBlock });
-      }
-    }
-  }
-  return pending.sort((a, b) => a.committedAtBlock - b.committedAtBlock);
-}
-
-const TIMELOCKED_ENTRIES = [
-  { entry: 'TimelockedWeightCommits', kind: 'timelocked' },
-  { entry: 'CRV3WeightCommitsV2', kind: 'crv3' },
-  { entry: 'CRV3WeightCommits', kind: 'crv3' },
-] as const;
-
-/** The first block in which a commit can be revealed. */
-export function revealsFrom(
-  committedAtBlock: number,
-  kind: 'hash' | 'timelocked' | 'crv3',
-  netuid: number,
-  clock: EpochClock,
-): number {
-  if (clock.counted) return revealBlocks(committedAtBlock, clock).first;
-  return revealBlocksByDivision(committedAtBlock, kind, { netuid, ...clock }).first;
 }
 
 /**

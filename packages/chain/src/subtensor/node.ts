@@ -130,8 +130,10 @@ export class Node {
     };
     socket.onEnd(() => this.#wake());
     try {
-      await socket.subscribe('chain_subscribeNewHeads', saw);
-      await socket.subscribe('chain_subscribeFinalizedHeads', () => this.#wake());
+      await Promise.all([
+        socket.subscribe('chain_subscribeNewHeads', saw),
+        socket.subscribe('chain_subscribeFinalizedHeads', () => this.#wake()),
+      ]);
     } catch {
       // Without notifications the waits run out instead.
     }

@@ -9,6 +9,7 @@ const pool = (code: number, message: string, data: unknown = null) =>
 describe('refusals of a block', () => {
   it.each([
     ['SubtensorModule', 'SettingWeightsTooFast', 'chain.too_soon', 'later'],
+    ['SubtensorModule', 'NetworkTxRateLimitExceeded', 'chain.too_soon', 'later'],
     ['SubtensorModule', 'HotKeyNotRegisteredInSubNet', 'chain.not_registered', 'never'],
     ['SubtensorModule', 'NeuronNoValidatorPermit', 'chain.no_permit', 'never'],
     ['SubtensorModule', 'TooManyUnrevealedCommits', 'chain.too_many_commits', 'later'],

@@ -42,11 +42,6 @@ const BY_NAME: Record<string, Meaning> = {
   UidNotFound: NOT_REGISTERED,
   SettingWeightsTooFast: TOO_SOON,
   CommittingWeightsTooFast: TOO_SOON,
-  TxRateLimitExceeded: TOO_SOON,
-  RateLimitExceeded: TOO_SOON,
-  ServingRateLimitExceeded: TOO_SOON,
-  StakingRateLimitExceeded: TOO_SOON,
-  StakingOperationRateLimitExceeded: TOO_SOON,
   TooManyRegistrationsThisBlock: TOO_SOON,
   TooManyRegistrationsThisInterval: TOO_SOON,
   RevealTooEarly: TOO_SOON,
@@ -137,7 +132,8 @@ function nameOf(error: unknown): string {
 }
 
 function named(name: string, call: string): QuasarError {
-  const meaning = (Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : undefined) ?? {
+  const limited = name.endsWith('RateLimitExceeded') ? TOO_SOON : undefined;
+  const meaning = (Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : limited) ?? {
     code: 'chain.refused',
     hint: 'the name is that of the runtime; its documentation says more',
   };

@@ -150,8 +150,9 @@ export class RpcSocket {
     else this.#ended.add(listener);
   }
 
-  close(): void {
-    this.#end(new QuasarError('chain.closed', `the connection to ${this.url} was closed`));
+  /** @param why what requests that still wait fail with; default `chain.closed` */
+  close(why?: QuasarError): void {
+    this.#end(why ?? new QuasarError('chain.closed', `the connection to ${this.url} was closed`));
   }
 
   #receive(data: WebSocket.RawData): void {

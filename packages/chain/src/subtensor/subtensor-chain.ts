@@ -24,10 +24,9 @@ import type {
   WeightRow,
   WeightsReceipt,
 } from '../port.ts';
-import { Salts } from '../salts.ts';
+import { type SaltRecord, Salts } from '../salts.ts';
 import { ss58Decode } from '../ss58.ts';
 import { type Beacon, QUICKNET } from '../timelock/index.ts';
-import { revealBlocks, revealBlocksByDivision } from '../timelock/reveal.ts';
 import {
   addStakeCall,
   type BuiltCall,
@@ -40,14 +39,14 @@ import {
   uidOf,
 } from './calls.ts';
 import { type EndpointHealth, Endpoints } from './endpoints.ts';
-import { unsignedLength } from './extrinsic.ts';
 import { followHeads } from './heads.ts';
-import { commitments, metagraph, pendingWeights, revealsFrom, weightRows } from './neurons.ts';
+import { commitments, metagraph, weightRows } from './neurons.ts';
 import { Node } from './node.ts';
-import { type BlockState, toHex } from './state.ts';
+import { hashCommits, pendingWeights, revealWindow } from './pending-weights.ts';
+import { previewOf } from './preview.ts';
+import type { BlockState } from './state.ts';
 import { balance, blockTimeMs, epochClock, hyperparameters, registrationCost } from './subnets.ts';
 import { type Included, Transactions } from './transactions.ts';
-import { taoOf } from './units.ts';
 import { notRegistered } from './weights-plan.ts';
 
 export interface SubtensorOptions {
@@ -229,14 +228,11 @@ export class SubtensorChain implements Chain {
   async #weightsReceipt(netuid: number, { block, memo }: Included<SetWeightsMemo>): Promise<WeightsReceipt> {
     if (memo.kind === 'plain') return { kind: 'plain', setAtBlock: block };
     const clock = await epochClock(await this.#node.state(), netuid);
-    if (memo.kind === 'timelocked') {
-      const expectedRevealBlock = revealsFrom(block, memo.form, netuid, clock);
-      return { kind: 'timelocked', committedAtBlock: block, revealRound: memo.revealRound, expectedRevealBlock };
+    const { first, last } = revealWindow(block, memo.kind === 'hash' ? 'hash' : memo.form, netuid, clock);
+    if (memo.kind === 'hash') {
+      return { kind: 'hash', committedAtBlock: block, revealFromBlock: first, revealUntilBlock: last };
     }
-    const { first, last } = clock.counted
-      ? revealBlocks(block, clock)
-      : revealBlocksByDivision(block, 'hash', { netuid, ...clock });
-    return { kind: 'hash', committedAtBlock: block, revealFromBlock: first, revealUntilBlock: last };
+    return { kind: 'timelocked', committedAtBlock: block, revealRound: memo.revealRound, expectedRevealBlock: first };
   }
 
   /** Reveals in the order of the commits: the chain drops those before the one it is shown. */
@@ -245,25 +241,30 @@ export class SubtensorChain implements Chain {
     const { hotkey } = wallet;
     const records = this.#salts.of(await this.#genesis(), hotkey, netuid);
     const state = await this.#node.state();
-    const waiting =
-      (await state.get<[string, ...unknown[]][] | undefined>('SubtensorModule', 'WeightCommits', netuid, hotkey)) ?? [];
-    const due = (await pendingWeights(state, netuid)).filter(
-      (pending) => pending.kind === 'hash' && pending.hotkey === hotkey,
-    );
+    if (records.length === 0) return { revealed: 0 };
+    const commits = await hashCommits(state, netuid, await epochClock(state, netuid));
     let revealed = 0;
-    for (const [i, [hash]] of waiting.entries()) {
+    for (const { hash, window } of commits.filter((commit) => commit.hotkey === hotkey)) {
       const record = records.find((candidate) => candidate.hash === hash);
       // The next block is the first that can hold the reveal.
-      if (!record || (due[i]?.expectedRevealBlock ?? Infinity) > state.block + 1) continue;
-      try {
-        await this.#send(wallet, { method: 'revealWeights', params: { hash } }, async () => revealCall(record));
-        revealed++;
-      } catch (error) {
-        if (!(error instanceof QuasarError && error.code === 'chain.expired')) throw error;
-      }
+      if (!record || window.first > state.block + 1) continue;
+      if (window.last > state.block && (await this.#reveal(wallet, record))) revealed++;
       this.#salts.remove([hash]);
     }
     return { revealed };
+  }
+
+  /** False: its time has passed. */
+  async #reveal(wallet: Wallet, record: SaltRecord): Promise<boolean> {
+    const asked = { method: 'revealWeights', params: { hash: record.hash } };
+    try {
+      await this.#send(wallet, asked, async () => revealCall(record));
+      return true;
+    } catch (error) {
+      // By the runtime's own word; an extrinsic that expired may be sent again.
+      if (isNamed(error, 'ExpiredWeightCommit') || isNamed(error, 'NoWeightsCommitFound')) return false;
+      throw error;
+    }
   }
 
   async preview(address: string, call: Call): Promise<Preview> {
@@ -276,15 +277,7 @@ export class SubtensorChain implements Chain {
         hint: 'nothing needs to be sent',
       });
     }
-    const encoded = state.runtime.encodeCall(built.pallet, built.name, built.args);
-    const fee = await this.#fee(state, address, encoded);
-    return {
-      call: `${built.pallet}.${built.name}`,
-      arguments: plain(built.args),
-      encoded: toHex(encoded),
-      fee,
-      signer: address,
-    };
+    return previewOf(state, address, built, await this.#genesis());
   }
 
   close(): void {
@@ -303,21 +296,6 @@ export class SubtensorChain implements Chain {
       const name = `${built.pallet}.${built.name}`;
       return { name, call: state.runtime.encodeCall(built.pallet, built.name, built.args), memo: built.memo };
     });
-  }
-
-  /** TAO; null when this runtime cannot tell. */
-  async #fee(state: BlockState, address: string, call: Uint8Array): Promise<number | null> {
-    const api = ['TransactionPaymentCallApi', 'query_call_info'] as const;
-    if (!state.runtime.hasApi(...api)) return null;
-    const context = {
-      runtime: state.runtime,
-      genesis: await this.#genesis(),
-      nonce: 0,
-      birth: { number: state.block, hash: state.hash },
-    };
-    const length = unsignedLength(address, call, context);
-    const info = await state.callRaw<{ partial_fee: bigint }>(...api, Buffer.concat([call, u32(length)]));
-    return taoOf(info.partial_fee);
   }
 
   async #context(): Promise<CallContext> {
@@ -346,22 +324,6 @@ class NothingToDo extends Error {}
 
 function isNamed(error: unknown, name: string): boolean {
   return error instanceof QuasarError && (error.data as { name?: unknown } | undefined)?.name === name;
-}
-
-/** Arguments as JSON shows them: bytes as hex, large numbers as text. */
-function plain(args: Record<string, unknown>): Record<string, unknown> {
-  return JSON.parse(
-    JSON.stringify(args, (_, value) => {
-      if (typeof value === 'bigint') return Number(value) <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
-      return value instanceof Uint8Array ? toHex(value) : value;
-    }),
-  ) as Record<string, unknown>;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }
 
 function requireNetuid(netuid: number): void {

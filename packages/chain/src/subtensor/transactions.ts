@@ -8,7 +8,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import type { Head, Signer } from '../port.ts';
-import { lastBlockOf, signExtrinsic } from './extrinsic.ts';
+import { signExtrinsic } from './extrinsic.ts';
 import { type Block, extrinsicHash, type Node } from './node.ts';
 import { dispatchRefusal, poolVerdict } from './refusals.ts';
 import { RpcRefusal } from './socket.ts';
@@ -19,6 +19,7 @@ const MAX_SIGNINGS = 3;
 /** Sent again when it is in no block after this many. */
 const RESEND_AFTER_BLOCKS = 3;
 const POLL_MS = 6_000;
+const LIFETIME_BLOCKS = 64;
 
 export interface EventRecord {
   pallet: string;
@@ -48,6 +49,8 @@ interface Pending {
   bytes: Uint8Array;
   hash: string;
   birth: Head;
+  /** The last block that can hold it. */
+  lastBlock: number;
   address: string;
   nonce: number;
   /** Final blocks up to this one do not hold it. */
@@ -59,17 +62,22 @@ interface Pending {
   wasReplaced: boolean;
   /** The pool will not take it (again); it is in a block up to `block` or in none. */
   verdict: { error: QuasarError; block: number } | null;
+  /** It is known whether a final block holds it. */
+  isSettled: boolean;
 }
 
 export class Transactions {
   readonly #node: Node;
+  readonly #lifetimeBlocks: number;
   readonly #nonces = new Map<string, Set<number>>();
   readonly #locks = new Map<string, Promise<unknown>>();
   /** Writes that ended without an answer, by what was asked. */
   readonly #unresolved = new Map<string, Pending>();
 
-  constructor(node: Node) {
+  /** @param lifetimeBlocks how long an extrinsic is good; a power of two from 4 to 4096 */
+  constructor(node: Node, lifetimeBlocks: number = LIFETIME_BLOCKS) {
     this.#node = node;
+    this.#lifetimeBlocks = lifetimeBlocks;
   }
 
   /**
@@ -85,14 +93,13 @@ export class Transactions {
       this.#unresolved.delete(name);
       try {
         pending ??= await this.#start(signer, build);
-        const included = await this.#watch(pending);
-        this.#release(pending);
-        return included as Included<Memo>;
+        return (await this.#watch(pending)) as Included<Memo>;
       } catch (error) {
+        if (pending && !pending.isSettled) this.#unresolved.set(name, pending);
         const code = error instanceof QuasarError ? error.code : '';
-        if (pending && code === 'chain.unreachable') this.#unresolved.set(name, pending);
-        else if (pending) this.#release(pending);
         if (code !== 'chain.nonce_reused' || signings >= MAX_SIGNINGS) throw error;
+      } finally {
+        if (pending?.isSettled) this.#release(pending);
       }
     }
   }
@@ -104,15 +111,23 @@ export class Transactions {
       const { runtime } = await this.#node.stateAt(birth);
       const { name, call, memo } = await build();
       const genesis = this.#node.endpoints.genesis ?? '';
+      await this.#settleOlder(signer.address, birth);
       const nonce = await this.#reserve(signer.address);
       try {
-        const bytes = await signExtrinsic(signer, call, { runtime, genesis, nonce, birth });
+        const bytes = await signExtrinsic(signer, call, {
+          runtime,
+          genesis,
+          nonce,
+          birth,
+          lifetimeBlocks: this.#lifetimeBlocks,
+        });
         const pending: Pending = {
           name,
           memo,
           bytes,
           hash: extrinsicHash(bytes),
           birth,
+          lastBlock: birth.number + this.#lifetimeBlocks - 1,
           address: signer.address,
           nonce,
           searchedBlock: birth.number,
@@ -120,6 +135,7 @@ export class Transactions {
           seenIn: null,
           wasReplaced: false,
           verdict: null,
+          isSettled: false,
         };
         await this.#offer(pending, birth.number);
         // Never in a pool: nothing to look for.
@@ -133,6 +149,15 @@ export class Transactions {
     });
   }
 
+  /** A later nonce waits for the earlier ones: those under way without an answer are offered again while they can count. */
+  async #settleOlder(address: string, final: Head): Promise<void> {
+    for (const pending of this.#unresolved.values()) {
+      if (pending.address !== address) continue;
+      if (final.number >= pending.lastBlock) this.#release(pending);
+      else await this.#offer(pending, final.number);
+    }
+  }
+
   async #watch(pending: Pending): Promise<Included<unknown>> {
     for (;;) {
       if (this.#node.endpoints.closing.aborted)
@@ -140,7 +165,7 @@ export class Transactions {
       const final = await this.#node.head();
       const found = await this.#search(pending, final);
       if (found) return await this.#outcome(pending, found);
-      this.#requirePossible(pending, final);
+      this.#requirePossible(pending);
       const best = await this.#node.bestHead();
       const seen = await this.#isOnBestChain(pending, best, final);
       const isOverdue = pending.wasReplaced || best.number >= pending.sentAtBlock + RESEND_AFTER_BLOCKS;
@@ -172,13 +197,13 @@ export class Transactions {
         pending.verdict = { error: verdict.kind === 'refused' ? verdict.error : used(), block };
         return;
       }
-      if (!(error instanceof QuasarError && error.code === 'chain.unreachable')) throw error;
+      if (!(error instanceof QuasarError) || error.code === 'chain.wrong_network') throw error;
     }
   }
 
   /** Searches the final blocks that were not searched yet. */
   async #search(pending: Pending, final: Head): Promise<{ block: Block; index: number } | null> {
-    const last = Math.min(final.number, lastBlockOf(pending.birth.number));
+    const last = Math.min(final.number, pending.lastBlock);
     while (pending.searchedBlock < last) {
       const number = pending.searchedBlock + 1;
       const hash = number === final.number ? final.hash : await this.#node.hashOf(number);
@@ -194,7 +219,7 @@ export class Transactions {
 
   /** Whether a block after the final one holds it. */
   async #isOnBestChain(pending: Pending, best: Head, final: Head): Promise<boolean> {
-    let number = Math.min(best.number, lastBlockOf(pending.birth.number));
+    let number = Math.min(best.number, pending.lastBlock);
     let hash = number === best.number ? best.hash : await this.#node.hashOf(number);
     for (; hash !== null && number > final.number; number--) {
       const block = await this.#node.block(hash);
@@ -210,23 +235,17 @@ export class Transactions {
     return false;
   }
 
-  /** Throws once no block can hold it any more. */
-  #requirePossible(pending: Pending, final: Head): void {
-    if (pending.verdict && final.number >= pending.verdict.block) throw pending.verdict.error;
-    if (final.number < lastBlockOf(pending.birth.number) || pending.searchedBlock < lastBlockOf(pending.birth.number))
-      return;
-    if (pending.wasReplaced) {
-      throw new QuasarError(
-        'chain.reorganised',
-        `the block that held ${pending.name} was replaced, and no other took it`,
-        {
-          hint: 'the write did not take effect; repeat it',
-          retry: 'later',
-          data: { hash: pending.hash },
-        },
-      );
-    }
-    throw new QuasarError('chain.expired', `no block took ${pending.name} before its era ended`, {
+  /** Throws once no block can hold it any more: every block that could was searched. */
+  #requirePossible(pending: Pending): void {
+    const { verdict, searchedBlock } = pending;
+    const isRefused = verdict !== null && searchedBlock >= verdict.block;
+    if (!isRefused && searchedBlock < pending.lastBlock) return;
+    pending.isSettled = true;
+    if (isRefused) throw verdict.error;
+    const [code, why] = pending.wasReplaced
+      ? ['chain.reorganised', `the block that held ${pending.name} was replaced, and no other took it`]
+      : ['chain.expired', `no block took ${pending.name} before its era ended`];
+    throw new QuasarError(code, why, {
       hint: 'the write did not take effect; repeat it. are blocks being made?',
       retry: 'later',
       data: { hash: pending.hash },
@@ -237,6 +256,7 @@ export class Transactions {
     const state = await this.#node.stateAt(block);
     const records = await state.get<unknown[]>('System', 'Events');
     const events = records.flatMap((record) => eventOf(record, index));
+    pending.isSettled = true;
     const failed = events.find(({ pallet, name }) => pallet === 'System' && name === 'ExtrinsicFailed');
     if (failed) {
       throw dispatchRefusal((failed.value as { dispatch_error?: unknown } | undefined)?.dispatch_error, pending.name);
