@@ -106,6 +106,8 @@ describe('a wallet of Bittensor', () => {
     expect((await chain.metagraph(24)).neurons).toHaveLength(2);
     const { code, stderr } = await quasar(register('--stake', '5', '--yes'), `${password}\n`);
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(coldkey) });
+    // Both were shown before they were signed.
+    expect(stderr.match(/^extrinsic .*$/gm)).toHaveLength(2);
     expect((await chain.metagraph(24)).neurons[2]).toMatchObject({ hotkey: plan.hotkey, coldkey });
     expect((await chain.metagraph(24)).neurons[2]?.stake).toBeGreaterThanOrEqual(5);
     expect(await chain.balance(coldkey)).toBeLessThanOrEqual(before - 5 - plan.cost / 2);

@@ -1,8 +1,10 @@
 /** @file `quasar wallet` with the real command: keys are made and imported, never shown where nobody asked, never overwritten. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QUASAR, REPOSITORY } from './support/paths.ts';
 import { run } from './support/run.ts';
 
@@ -68,4 +70,60 @@ it('wants a good password for a coldkey, before it writes anything', async () =>
   expect(code).toBe(1);
   expect(stderr).toContain('[chain.password_weak]');
   expect((await quasar(['show', '--name', 'cold'])).stderr).toContain('[chain.wallet_missing]');
+});
+
+/** A terminal of util-linux; its stdin is the keyboard. */
+const SCRIPT = '/usr/bin/script';
+
+describe.skipIf(process.platform !== 'linux' || !existsSync(SCRIPT))('at a terminal', () => {
+  /** Types each answer when its question stands there. @returns all that was on the screen */
+  async function type(args: string[], answers: [question: string, answer: string][]): Promise<string> {
+    const line = [
+      process.execPath,
+      QUASAR,
+      'wallet',
+      ...args,
+      '--wallets',
+      join(root, 'w'),
+      '--home',
+      join(root, 'home'),
+    ];
+    const child = spawn(SCRIPT, ['-qec', line.map((word) => `'${word}'`).join(' '), '/dev/null'], { cwd: REPOSITORY });
+    let screen = '';
+    const left = [...answers];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      screen += text;
+      const next = left[0];
+      if (next === undefined || !screen.endsWith(next[0])) return;
+      left.shift();
+      child.stdin.write(next[1]);
+    });
+    await once(child, 'close');
+    return screen;
+  }
+
+  it('a phrase is not echoed, and can be mended while it is typed', async () => {
+    const typed = `${phrase}x\x7f\r`;
+    const screen = await type(['import', '--name', 'typed', '--key', 'hotkey'], [['will do): ', typed]]);
+    expect(screen).toContain(address);
+    for (const word of phrase.split(' ')) expect(screen).not.toContain(word);
+  });
+
+  it('Ctrl-C at the question leaves nothing behind', async () => {
+    const screen = await type(['import', '--name', 'stopped', '--key', 'hotkey'], [['will do): ', 'bottom\x03']]);
+    expect(screen).toContain('[usage.cancelled]');
+    expect(screen).not.toContain('bottom');
+    expect(existsSync(join(root, 'w', 'stopped'))).toBe(false);
+  });
+
+  it('a new password is asked for twice', async () => {
+    const answers: [string, string][] = [
+      ['coldkey: ', 'a good password\r'],
+      ['again: ', 'another password\r'],
+    ];
+    const screen = await type(['new', '--name', 'twice', '--key', 'coldkey'], answers);
+    expect(screen).toContain('[usage.answers_differ]');
+    expect(screen).not.toContain('password\r');
+    expect(existsSync(join(root, 'w', 'twice'))).toBe(false);
+  });
 });

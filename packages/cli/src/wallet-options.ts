@@ -19,9 +19,12 @@ export interface WalletOptions extends ChainOptions {
 }
 
 export function withWalletOptions(command: Command): Command {
-  return withFolderOption(command)
-    .requiredOption('--name <name>', 'name of the wallet', walletName)
-    .option('--hotkey <name>', 'which hotkey of the wallet', walletName, 'default');
+  return withKeyOptions(command.requiredOption('--name <name>', 'name of the wallet', walletName));
+}
+
+/** Without the name, which other verbs explain in their own way. */
+export function withKeyOptions(command: Command): Command {
+  return withFolderOption(command).option('--hotkey <name>', 'which hotkey of the wallet', walletName, 'default');
 }
 
 export function withFolderOption(command: Command): Command {
@@ -46,15 +49,28 @@ export interface Keys {
 
 /** @throws chain.wallet_missing, usage.wallet_wanted and what reading a key file throws */
 export async function keysOf(chain: Chain, options: WalletOptions, context: Context, home: Home): Promise<Keys> {
-  if (options.wallets === undefined && isDevWallet(options, (await chain.identity()).network))
-    return homeKeys(options.name, home);
+  const isHome = options.wallets === undefined && isDevWallet(options, (await chain.identity()).network);
+  return isHome ? homeKeys(options.name, home) : folderKeys(options, context);
+}
+
+/** As `keysOf`, for what must start before its chain answers: at a mere address, keys are those of the home. */
+export async function keysWithoutChain(options: WalletOptions, context: Context, home: Home): Promise<Keys> {
+  const isHome = options.wallets === undefined && (options.network ?? 'dev') === 'dev';
+  return isHome ? homeKeys(options.name, home) : folderKeys(options, context);
+}
+
+async function folderKeys({ name, hotkey, wallets }: WalletOptions, context: Context): Promise<Keys> {
   const { openSigner, signatureLog, WalletFolder } = await import('@quasar/chain');
-  const folder = new WalletFolder(walletsFolder(options.wallets));
-  const { name, hotkey } = options;
+  const folder = new WalletFolder(walletsFolder(wallets));
   const opened: SignerProcess[] = [];
   const open = async (path: string, what: string) => {
+    let known: string | null = null;
     const signer = await openSigner(path, {
-      password: () => askHidden(`password of the ${what} (${path}): `),
+      async password() {
+        // Kept, so that a signer that died can be started again without anybody at the terminal.
+        known ??= await askHidden(`password of the ${what} (${path}): `);
+        return known;
+      },
       onSigned: signatureLog(join(context.home, 'signed.jsonl')),
     });
     opened.push(signer);

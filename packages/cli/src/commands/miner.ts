@@ -11,12 +11,12 @@ import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
+import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
 import { broken, copycat } from './scripted.ts';
 
 const DEFAULT_STEPS = 80;
 
-interface MinerFlags extends NetOptions, DataFlags {
-  name: string;
+interface MinerFlags extends NetOptions, WalletOptions, DataFlags {
   from: 'base' | 'king';
   steps: number;
   learningRate?: number;
@@ -35,7 +35,7 @@ export function miner(): Command {
 }
 
 function run(): Command {
-  return withDataOptions(withNetOptions(new Command('run')), 'what to train on beside the world')
+  return withDataOptions(withKeyOptions(withNetOptions(new Command('run'))), 'what to train on beside the world')
     .description('Distil a student from the teacher, check it, publish it and commit it on chain.')
     .requiredOption('--name <name>', 'name of your wallet and repository', walletName)
     .addOption(new Option('--from <model>', 'what the student starts from').choices(['base', 'king']).default('base'))
@@ -51,7 +51,7 @@ function run(): Command {
 async function enter(options: MinerFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
-  const { connectChain, openWallet } = await import('@quasar/chain');
+  const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { runMiner } = await import('../miner/run-miner.ts');
   const { checkData } = await import('@quasar/train');
@@ -59,6 +59,8 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   await checkData(specs, { textField: options.textField });
   const data = specs.length === 0 ? undefined : await stageData(context, besideWorld(specs), options);
   const urls = netUrls(options, home);
+  const keys = await keysWithoutChain(options, context, home);
+  const wallet = await keys.openHotkey();
   const stopping = listenForStop();
   const progress = startProgress(context, `${options.name}: training`);
   const training: Evaluation[] = [];
@@ -67,7 +69,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
     const submitted = await runMiner({
       chain: connectChain(urls.chain),
       hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
-      wallet: openWallet(home.wallet(options.name)),
+      wallet,
       repo: `${options.name}/quasar-nano`,
       folder: home.minerFolder(options.name),
       from: options.from,
@@ -106,6 +108,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
     if (!stopping.signal.aborted) throw error;
     process.exitCode = EXIT.interrupted;
   } finally {
+    await keys.close();
     stopping.dispose();
   }
 }

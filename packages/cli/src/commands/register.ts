@@ -28,6 +28,8 @@ interface Plan {
   uid: number | null;
   /** TAO. */
   cost: number;
+  /** More than this is not paid, whatever the price is by then. Null: no limit. */
+  limit: number | null;
   stake: number;
   balance: number;
   extrinsics: Preview[];
@@ -48,7 +50,7 @@ export function register(): Command {
           if (options.dryRun) return context.result({ dryRun: true, ...plan }, () => describe(plan));
           context.note(describe(plan));
           await requireConsent(plan, options);
-          const uid = await carryOut(chain, keys, plan, options);
+          const uid = await carryOut(chain, keys, plan, context.note);
           const { hotkey, netuid } = plan;
           context.result(
             { name: options.name, hotkey, netuid, uid },
@@ -78,14 +80,12 @@ async function makePlan(chain: Chain, keys: Keys, { netuid, stake = 0, maxCost }
       retry: 'later',
     });
   }
-  const calls: Call[] =
-    uid === null
-      ? [{ method: 'register', params: { netuid, hotkey, ...(maxCost === undefined ? {} : { maxCost }) } }]
-      : [];
-  const extrinsics = await Promise.all(calls.map((call) => chain.preview(payer, call)));
-  // A chain checks a stake against a registered hotkey, so this one can be shown in full only afterwards.
-  if (stake > 0 && uid !== null)
-    extrinsics.push(await chain.preview(payer, { method: 'addStake', params: { netuid, hotkey, amount: stake } }));
+  // What a coldkey agrees to is what was shown.
+  const limit = maxCost ?? (keys.coldkey === null ? null : cost);
+  const place: Call = { method: 'register', params: { netuid, hotkey, ...(limit === null ? {} : { maxCost: limit }) } };
+  const extrinsics = uid === null ? [await chain.preview(payer, place)] : [];
+  // A chain checks a stake against a registered hotkey, so for a new one this can be shown only afterwards.
+  if (stake > 0 && uid !== null) extrinsics.push(await chain.preview(payer, stakeCall({ netuid, hotkey, stake })));
   return {
     network,
     netuid,
@@ -94,6 +94,7 @@ async function makePlan(chain: Chain, keys: Keys, { netuid, stake = 0, maxCost }
     payerKind: keys.coldkey === null ? 'hotkey' : 'coldkey',
     uid,
     cost,
+    limit,
     stake,
     balance,
     extrinsics,
@@ -107,15 +108,22 @@ async function requireConsent(plan: Plan, { yes }: RegisterFlags): Promise<void>
   throw new QuasarError('usage.cancelled', 'cancelled', { hint: 'nothing was written or signed' });
 }
 
-async function carryOut(chain: Chain, keys: Keys, plan: Plan, { stake, maxCost }: RegisterFlags): Promise<number> {
-  const { netuid, uid } = plan;
-  if (uid !== null && stake === undefined) return uid;
+async function carryOut(chain: Chain, keys: Keys, plan: Plan, note: (line: string) => void): Promise<number> {
+  const { netuid, uid, payer, stake, limit } = plan;
+  if (uid !== null && stake === 0) return uid;
   const coldkey = (await keys.openColdkey()) ?? undefined;
   // Where the coldkey signs, the hotkey is only named.
   const wallet = coldkey === undefined ? await keys.openHotkey() : addressOnly(plan.hotkey);
-  const registered = uid ?? (await chain.register(wallet, netuid, { coldkey, maxCost })).uid;
-  if (stake !== undefined) await chain.addStake(wallet, netuid, stake, { coldkey });
+  const registered = uid ?? (await chain.register(wallet, netuid, { coldkey, maxCost: limit ?? undefined })).uid;
+  if (stake > 0) {
+    if (uid === null) note(record(extrinsicFields(await chain.preview(payer, stakeCall(plan)))));
+    await chain.addStake(wallet, netuid, stake, { coldkey });
+  }
   return registered;
+}
+
+function stakeCall({ netuid, hotkey, stake }: Pick<Plan, 'netuid' | 'hotkey' | 'stake'>): Call {
+  return { method: 'addStake', params: { netuid, hotkey, amount: stake } };
 }
 
 function addressOnly(address: string): Wallet {
@@ -129,19 +137,19 @@ function addressOnly(address: string): Wallet {
 }
 
 function describe(plan: Plan): string {
-  const { network, netuid, hotkey, payer, payerKind, uid, cost, stake, balance } = plan;
+  const { network, netuid, hotkey, payer, payerKind, uid, cost, limit, stake, balance } = plan;
   const fields: Record<string, string> = {
     network: `${network}, subnet ${netuid}`,
     hotkey: uid === null ? hotkey : `${hotkey}, registered already as uid ${uid}`,
-    cost: uid === null ? tao(cost) : 'nothing',
+    cost: uid !== null ? 'nothing' : `${tao(cost)}${limit === null || limit === cost ? '' : `, at most ${tao(limit)}`}`,
     ...(stake > 0 ? { stake: tao(stake) } : {}),
     'paid by': `${payer}, its ${payerKind}${payerKind === 'hotkey' ? ' account' : ''}, which has ${tao(balance)}`,
   };
-  for (const { call, encoded, fee } of plan.extrinsics) {
-    fields.extrinsic = `${call}, fee ${fee === null ? 'unknown' : tao(fee)}`;
-    fields.encoded = encoded;
-  }
-  return record(fields);
+  return [record(fields), ...plan.extrinsics.map((one) => record(extrinsicFields(one)))].join('\n');
+}
+
+function extrinsicFields({ call, encoded, fee }: Preview): Record<string, string> {
+  return { extrinsic: `${call}, fee ${fee === null ? 'unknown' : tao(fee)}`, encoded };
 }
 
 function amount(text: string): number {

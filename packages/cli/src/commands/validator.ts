@@ -10,16 +10,16 @@ import { Home } from '../home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
+import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
 
-interface ValidatorFlags extends NetOptions {
-  name: string;
+interface ValidatorFlags extends NetOptions, WalletOptions {
   rules?: string;
   base: string;
   teacher: string;
 }
 
 export function validator(): Command {
-  const run = withNetOptions(new Command('run'))
+  const run = withKeyOptions(withNetOptions(new Command('run')))
     .description('Judge submissions round by round and set weights on chain, until stopped.')
     .option('--name <name>', 'name of the wallet; its hotkey needs stake and a permit', walletName, 'validator')
     .option('--rules <file>', 'JSON file with every number of the contest (default: the local profile)')
@@ -32,14 +32,15 @@ export function validator(): Command {
 async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
-  const { connectChain, openWallet } = await import('@quasar/chain');
+  const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { openStore } = await import('@quasar/store');
   const { LOCAL, runValidator } = await import('@quasar/subnet');
   const urls = netUrls(options, home);
   const rules = options.rules === undefined ? LOCAL : await readRules(options.rules);
   const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
-  const wallet = openWallet(home.wallet(options.name));
+  const keys = await keysWithoutChain(options, context, home);
+  const wallet = await keys.openHotkey();
   const stopping = listenForStop();
   const store = openStore({ path: home.contestFile });
   try {
@@ -63,6 +64,7 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
     });
     if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
   } finally {
+    await keys.close();
     store.close();
     stopping.dispose();
   }

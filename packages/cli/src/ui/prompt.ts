@@ -15,9 +15,8 @@ let piped: Promise<string[]> | null = null;
 /** A secret, trimmed as the reference trims it. @throws usage.no_answer, usage.cancelled */
 export async function askHidden(question: string): Promise<string> {
   if (!process.stdin.isTTY) return nextLine(question);
-  process.stderr.write(question);
   try {
-    return (await readHidden()).trim();
+    return (await readHidden(question)).trim();
   } finally {
     process.stderr.write('\n');
   }
@@ -47,7 +46,7 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
-function readHidden(): Promise<string> {
+function readHidden(question: string): Promise<string> {
   const { stdin } = process;
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -66,8 +65,10 @@ function readHidden(): Promise<string> {
         else if (answer.length < MAX_ANSWER_CHARACTERS) answer += character;
       }
     };
+    // Before the question: from its first letter on an answer must not be echoed.
     stdin.setRawMode(true);
     stdin.setEncoding('utf8').on('data', take).resume();
+    process.stderr.write(question);
   });
 }
 
