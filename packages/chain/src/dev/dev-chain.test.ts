@@ -157,6 +157,25 @@ describe('block hashes', () => {
   });
 });
 
+describe('rules', () => {
+  it('can be changed while the chain runs', async () => {
+    const chain = open();
+    await chain.register(alice, NETUID);
+    await chain.register(bob, NETUID);
+    await chain.addStake(alice, NETUID, 5);
+    await chain.advance(5);
+    chain.configure({ minAllowedWeights: 2, kappa: 0.25 });
+    expect(await chain.hyperparameters(NETUID)).toMatchObject({ minAllowedWeights: 2, kappa: 0.25, tempo: 5 });
+    const short = { method: 'setWeights', params: { netuid: NETUID, weights: [{ uid: 1, weight: 1 }] } } as const;
+    const at = { genesis: chain.genesis, atBlock: (await chain.head()).number };
+    const call = { ...short, params: { ...short.params, weights: [...short.params.weights] } };
+    await expectCode(chain.submit(await signExtrinsic(alice, call, at)), 'chain.weights_invalid');
+    await chain.setWeights(alice, NETUID, [{ uid: 1, weight: 1 }]);
+    expect(() => chain.configure({ tempo: 0 })).toThrow(expect.objectContaining({ code: 'chain.invalid_options' }));
+    expect((await chain.hyperparameters(NETUID)).tempo).toBe(5);
+  });
+});
+
 describe('what was hidden', () => {
   async function submit(chain: DevChain, wallet: Wallet, call: Call): Promise<void> {
     const at = { genesis: chain.genesis, atBlock: (await chain.head()).number };

@@ -88,6 +88,16 @@ export class DevChain extends DevPort {
     return this.#blocks.genesis;
   }
 
+  /**
+   * Changes rules from the next block on, until the chain is closed. Throws `chain.invalid_options`.
+   * @param changes anything but the file, the pace, and what accounts begin with
+   */
+  configure(changes: Partial<Omit<DevChainOptions, 'path' | 'blockTimeMs' | 'initialBalance'>>): void {
+    this.#assertOpen();
+    const { path, blockTimeMs, initialBalance } = this.#rules;
+    Object.assign(this.#rules, resolveOptions({ ...this.#rules, ...changes, path, blockTimeMs, initialBalance }));
+  }
+
   /** What happened on a subnet after a block and left no other trace, oldest first, at most 1000. */
   events(netuid: number, afterBlock = 0): ChainEvent[] {
     return this.#queries.events(netuid, afterBlock, EVENTS_PER_READ);
@@ -156,7 +166,7 @@ export class DevChain extends DevPort {
     commitments: ({ netuid, atBlock }) => this.#queries.commitments(netuid, this.#upToHead(atBlock)),
     weights: ({ netuid, atBlock }) => this.#queries.weights(netuid, this.#upToHead(atBlock)),
     pendingWeights: ({ netuid }) => this.#ledger.pendingWeights(netuid),
-    weightsPlan: ({ netuid }) => this.#weightsPlan(netuid),
+    weightsPlan: ({ netuid, hotkey }) => this.#weightsPlan(netuid, hotkey),
     beacon: () => ({
       publicKey: toHex(this.#beacon().publicKey),
       blocksUntilReveal: this.#rules.blocksUntilReveal,
@@ -220,13 +230,16 @@ export class DevChain extends DevPort {
     return Math.min(block ?? head, head);
   }
 
-  #weightsPlan(netuid: number): WeightsPlan {
-    const { commitReveal, weightsVersionKey, tempo, revealPeriodEpochs } = this.#rules;
+  #weightsPlan(netuid: number, hotkey: string): WeightsPlan {
+    const subnet = this.#state.subnet(netuid);
+    const { commitReveal, weightsVersionKey, minAllowedWeights, tempo, revealPeriodEpochs } = this.#rules;
     const head = this.#blocks.head.number;
     return {
       kind: commitReveal === 'off' ? 'plain' : commitReveal,
       versionKey: weightsVersionKey,
-      size: this.#state.subnet(netuid)?.neurons.length ?? 0,
+      size: subnet?.neurons.length ?? 0,
+      uid: subnet?.uids.get(hotkey) ?? null,
+      minAllowedWeights,
       head,
       nextEpochBlock: this.#ledger.nextEpochBlock(netuid, head),
       tempo,

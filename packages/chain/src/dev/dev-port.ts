@@ -30,7 +30,7 @@ import {
 } from '../timelock/index.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { fromHex, toHex } from './hex.ts';
-import type { Request, RequestParams, RequestResults } from './requests.ts';
+import type { Request, RequestParams, RequestResults, WeightsPlan } from './requests.ts';
 import { upscaleToU16 } from './weights.ts';
 
 interface BuiltCall {
@@ -219,13 +219,16 @@ export abstract class DevPort implements Chain {
   async #weightsCall(
     hotkey: string,
     netuid: number,
-    weights: Weight[],
+    asked: Weight[],
     askedVersion: number | undefined,
   ): Promise<BuiltCall> {
     const version = askedVersion === undefined ? {} : { versionKey: askedVersion };
-    const plain = checkCall({ method: 'setWeights', params: { netuid, weights, ...version } });
-    const plan = await this.ask('weightsPlan', { netuid });
-    if (plan.kind === 'plain') return { call: plain, salted: null };
+    checkCall({ method: 'setWeights', params: { netuid, weights: asked, ...version } });
+    const plan = await this.ask('weightsPlan', { netuid, hotkey });
+    const weights = padded(asked, plan);
+    if (plan.kind === 'plain') {
+      return { call: { method: 'setWeights', params: { netuid, weights, ...version } }, salted: null };
+    }
     requireKnownUids(weights, plan.size);
     const uids = weights.map(({ uid }) => uid);
     const values = upscaleToU16(weights.map(({ weight }) => weight));
@@ -249,6 +252,16 @@ export abstract class DevPort implements Chain {
     this.#knownBeacon ??= await this.ask('beacon', {});
     return this.#knownBeacon;
   }
+}
+
+/** With zeros for the first uids that are not named, where the subnet asks for more; a weight for oneself stands alone. */
+function padded(weights: Weight[], { size, uid, minAllowedWeights }: WeightsPlan): Weight[] {
+  const isSelfWeight = weights.length === 1 && weights[0]?.uid === uid;
+  const missing = Math.min(minAllowedWeights, size) - weights.length;
+  if (isSelfWeight || missing <= 0) return weights;
+  const named = new Set(weights.map((weight) => weight.uid));
+  const free = Array.from({ length: size }, (_, other) => other).filter((other) => !named.has(other));
+  return [...weights, ...free.slice(0, missing).map((other) => ({ uid: other, weight: 0 }))];
 }
 
 /** Hidden weights are judged when it is too late to correct them. */

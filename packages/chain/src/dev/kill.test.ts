@@ -42,6 +42,10 @@ async function runAndKill(run: number, events: number, extraMs: number): Promise
   return seen;
 }
 
+/** As in the fixture. */
+const TEMPO = 7;
+const INITIAL_BALANCE = 1_000_000;
+
 it('loses nothing that was acknowledged and keeps whole blocks only', async () => {
   const rng = new Rng('kill');
   let previous: Head | null = null;
@@ -51,18 +55,20 @@ it('loses nothing that was acknowledged and keeps whole blocks only', async () =
     const opened = of('opened')[0] as Event & { kind: 'opened' };
     if (previous) expect(opened.head).toEqual(previous);
 
-    const chain = DevChain.open({ path, blockTimeMs: 0 });
+    const chain = DevChain.open({ path, blockTimeMs: 0, tempo: TEMPO, commitReveal: 'timelocked' });
     for (const { head } of [...of('opened'), ...of('staked')])
       expect(await chain.blockHash(head.number)).toBe(head.hash);
-    const hotkeys = (await chain.metagraph(24)).neurons;
     const uid = of('registered')[0]?.uid;
     if (uid !== undefined) {
       const acknowledged = of('staked').at(-1)?.total ?? 0;
-      const stake = hotkeys[uid]?.stake as number;
+      const { hotkey } = (await chain.metagraph(24)).neurons[uid] as { hotkey: string };
       // The write under way at the kill may be in or out, but never by half and never twice.
-      expect([acknowledged, acknowledged + 1]).toContain(stake);
+      expect([acknowledged, acknowledged + 1]).toContain(INITIAL_BALANCE - (await chain.balance(hotkey)));
     }
-    previous = await chain.advance(1);
+    previous = await chain.advance(2 * TEMPO);
+    expect(await chain.pendingWeights(24)).toEqual([]);
+    expect(chain.events(24)).toEqual([]);
+    expectConserved(chain);
     const revealed = new Map((await chain.commitments(24, previous.number)).map((c) => [c.data, c.revealedAtBlock]));
     for (const { data, expectedRevealBlock } of of('committed')) {
       expect(revealed.get(data)).toBe(expectedRevealBlock);
@@ -81,5 +87,22 @@ function expectWholeBlocks(): void {
   const calls = (method: string) => `SELECT count(*) AS n FROM extrinsics WHERE call ->> '$.method' = '${method}'`;
   expect(one('SELECT count(*) AS n FROM owners')).toBe(one(calls('register')));
   expect(one('SELECT count(*) AS n FROM commitments')).toBe(one(calls('commitTimelocked')));
-  expect(one('SELECT sum(rao) / 1000000000 AS n FROM stakes')).toBe(one(calls('addStake')));
+  // What is written in two places was written in one block.
+  const torn = `SELECT count(*) AS n FROM stakes s JOIN neurons n ON n.netuid = s.netuid AND n.hotkey = s.hotkey
+    WHERE n.from_block = (SELECT max(from_block) FROM neurons WHERE netuid = n.netuid AND uid = n.uid) AND n.stake_rao <> s.rao`;
+  expect(one(torn)).toBe(0);
+  expect(one('SELECT count(*) AS n FROM weights')).toBeLessThanOrEqual(one(calls('commitTimelockedWeights')));
+}
+
+/** Stake is what was staked and what epochs paid, balances are what is left. */
+function expectConserved(chain: DevChain): void {
+  const sql = new Database(path);
+  const one = (query: string) => (sql.prepare(query).get([]) as { n: number }).n;
+  const staked = one("SELECT count(*) AS n FROM extrinsics WHERE call ->> '$.method' = 'addStake'");
+  const epochs = one('SELECT coalesce(max(epoch_index), 0) AS n FROM subnets');
+  const issuance = chain.issuance();
+  expect(issuance.free).toBe(issuance.accounts * INITIAL_BALANCE - staked);
+  const minted = issuance.staked - staked;
+  expect(minted).toBeGreaterThanOrEqual(0);
+  expect(minted).toBeLessThan(epochs * TEMPO);
 }

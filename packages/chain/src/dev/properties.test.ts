@@ -82,12 +82,13 @@ describe('the ledger', () => {
       kind: fc.constant('commit' as const),
       who,
       data: fc.string({ unit: 'binary', minLength: 1, maxLength: 200 }),
+      // Mostly plain: a timelock takes a tenth of a second to close and to open.
+      delay: fc.constantFrom(0, 0, 0, 0, 0, 1, 2),
     }),
     fc.record({ kind: fc.constant('weights' as const), who, target: fc.nat(3), weight: positive }),
     fc.record({ kind: fc.constant('blocks' as const), count: fc.integer({ min: 1, max: 9 }) }),
   );
   const options = fc.record({
-    blocksUntilReveal: fc.integer({ min: 0, max: 3 }),
     maxUids: fc.integer({ min: 2, max: 4 }),
     immunityPeriodBlocks: fc.integer({ min: 0, max: 10 }),
     initialBurn: fc.constantFrom(0.5, 60),
@@ -98,7 +99,8 @@ describe('the ledger', () => {
     uidOf: Map<number, number>;
     lastUpdate: Map<number, number>;
     permits: Set<number>;
-    targets: Map<number, number>;
+    /** Block in which the live commitment opens. */
+    reveals: Map<number, number>;
   }
 
   it('keeps its promises after any sequence of calls', async () => {
@@ -112,7 +114,7 @@ describe('the ledger', () => {
           weightsRateLimitBlocks: RATE,
           initialBalance: BALANCE,
         });
-        const model: Model = { uidOf: new Map(), lastUpdate: new Map(), permits: new Set(), targets: new Map() };
+        const model: Model = { uidOf: new Map(), lastUpdate: new Map(), permits: new Set(), reveals: new Map() };
         let burned = 0;
         let firstBlock = Number.POSITIVE_INFINITY;
         let block = 0;
@@ -151,7 +153,7 @@ describe('the ledger', () => {
     const wallet = wallets[s.who] as (typeof wallets)[0];
     if (s.kind === 'register') return chain.register(wallet, NETUID);
     if (s.kind === 'stake') return chain.addStake(wallet, NETUID, s.amount).then(() => ({}));
-    if (s.kind === 'commit') return chain.commit(wallet, NETUID, s.data);
+    if (s.kind === 'commit') return chain.commit(wallet, NETUID, s.data, { blocksUntilReveal: s.delay });
     return chain.setWeights(wallet, NETUID, [{ uid: s.target, weight: s.weight }]);
   }
 
@@ -167,7 +169,10 @@ describe('the ledger', () => {
     if (s.kind === 'weights' && s.weight === 0) return 'chain.weights_invalid';
     if (uid === undefined) return 'chain.not_registered';
     if (s.kind === 'stake') return balance >= s.amount ? 'object' : 'chain.insufficient_balance';
-    if (s.kind === 'commit') return 'object';
+    if (s.kind === 'commit') {
+      // What was locked may open in the block that would take this one.
+      return s.delay === 0 && model.reveals.get(s.who) === block ? 'chain.too_soon' : 'object';
+    }
     if (block - (model.lastUpdate.get(s.who) as number) < RATE) return 'chain.too_soon';
     // An epoch at the start of the block may have given the permit.
     const permitted = model.permits.has(uid) || (await permittedNext(chain, uid, block));
@@ -182,6 +187,7 @@ describe('the ledger', () => {
 
   async function remember(chain: DevChain, model: Model, s: Step, block: number, got: unknown): Promise<void> {
     if (s.kind === 'weights') model.lastUpdate.set(s.who, block);
+    if (s.kind === 'commit') model.reveals.set(s.who, block + s.delay);
     if (s.kind !== 'register' || model.uidOf.has(s.who)) return;
     const { uid } = got as { uid: number };
     for (const [other, taken] of model.uidOf) if (taken === uid) model.uidOf.delete(other);

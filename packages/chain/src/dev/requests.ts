@@ -32,7 +32,7 @@ const schemas = {
   commitments: z.strictObject({ netuid, atBlock: block }),
   weights: z.strictObject({ netuid, atBlock: block }),
   pendingWeights: z.strictObject({ netuid }),
-  weightsPlan: z.strictObject({ netuid }),
+  weightsPlan: z.strictObject({ netuid, hotkey: address }),
   beacon: none,
   preview: z.strictObject({ address, call: z.unknown() }),
 };
@@ -46,6 +46,9 @@ export interface WeightsPlan {
   versionKey: number;
   /** Number of neurons. */
   size: number;
+  /** Of the hotkey that asks. */
+  uid: number | null;
+  minAllowedWeights: number;
   head: number;
   nextEpochBlock: number;
   tempo: number;

@@ -17,10 +17,22 @@ export interface SubnetUnderTest {
   advance(blocks: number): Promise<unknown>;
   /** Makes blocks until everything that was committed is revealed. */
   revealCommitments(): Promise<unknown>;
+  /** From now on `setWeights` hides them in this way. */
+  hideWeights?(kind: 'hash' | 'timelocked'): Promise<unknown>;
   close(): Promise<void>;
 }
 
-export function describePortContract(name: string, open: () => Promise<SubnetUnderTest>): void {
+/** What a chain can do beyond what all can. */
+export interface PortFeatures {
+  /** Ways to hide weights; each needs `hideWeights`. */
+  hiddenWeights?: readonly ('hash' | 'timelocked')[];
+}
+
+export function describePortContract(
+  name: string,
+  open: () => Promise<SubnetUnderTest>,
+  { hiddenWeights = [] }: PortFeatures = {},
+): void {
   describe(`port contract: ${name}`, () => {
     let subject: SubnetUnderTest;
     let chain: Chain;
@@ -253,6 +265,31 @@ export function describePortContract(name: string, open: () => Promise<SubnetUnd
 
     it('has no neurons on a netuid that nobody registered on', async () => {
       expect((await chain.metagraph(4000)).neurons).toEqual([]);
+    });
+
+    // Last: it changes how the chain takes weights.
+    it.each([...hiddenWeights])('hides weights (%s) until the epoch of their reveal', async (kind) => {
+      await subject.hideWeights?.(kind);
+      const [validator, target] = await registered(2);
+      if (!validator || !target) return expect.unreachable();
+      const { wallet } = validator;
+      await chain.addStake(wallet, netuid, 500);
+      await pastEpoch();
+      const receipt = await chain.setWeights(wallet, netuid, [{ uid: target.uid, weight: 1 }]);
+      if (receipt.kind !== kind) return expect.unreachable(`expected ${kind}, got ${receipt.kind}`);
+      const { committedAtBlock } = receipt;
+      const due = receipt.kind === 'hash' ? receipt.revealFromBlock : receipt.expectedRevealBlock;
+      expect(due).toBeGreaterThan(committedAtBlock);
+      const pending = async () => (await chain.pendingWeights(netuid)).filter((one) => one.hotkey === wallet.hotkey);
+      expect(await pending()).toMatchObject([{ kind, committedAtBlock, expectedRevealBlock: due }]);
+      const row = async () => (await chain.weights(netuid, 1e9)).find((one) => one.hotkey === wallet.hotkey);
+      await subject.advance(due - 1 - (await chain.head()).number);
+      expect(await row()).toBeUndefined();
+      await subject.advance(1);
+      if (kind === 'hash') expect(await chain.revealWeights(wallet, netuid)).toEqual({ revealed: 1 });
+      else await subject.revealCommitments();
+      expect((await row())?.weights.filter(({ weight }) => weight > 0)).toEqual([{ uid: target.uid, weight: 1 }]);
+      expect(await pending()).toEqual([]);
     });
   });
 }
