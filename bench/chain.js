@@ -32,6 +32,7 @@ const chain = DevChain.open({
   tempo,
   maxValidators: NEURONS,
   weightsRateLimitBlocks: 0,
+  activityCutoffBlocks: 1_000_000,
   initialBurn: 0,
   minBurn: 0,
 });

@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import Database from 'libsql';
 
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -20,7 +20,7 @@ const SCHEMA = `
   CREATE TABLE subnets (
     netuid INTEGER PRIMARY KEY, last_epoch INTEGER NOT NULL, epoch_index INTEGER NOT NULL, burn_rao REAL NOT NULL,
     burn_at INTEGER NOT NULL) STRICT;
-  CREATE TABLE bonds (netuid INTEGER PRIMARY KEY, bond_rows TEXT NOT NULL) STRICT;
+  CREATE TABLE bonds (netuid INTEGER PRIMARY KEY, bond_rows BLOB NOT NULL) STRICT;
   CREATE TABLE hidden (
     netuid INTEGER PRIMARY KEY, weight_commits TEXT NOT NULL, timelocks TEXT NOT NULL, space TEXT NOT NULL) STRICT;
   CREATE TABLE events (

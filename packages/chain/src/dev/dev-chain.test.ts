@@ -76,6 +76,29 @@ describe('the file', () => {
     expect((await second.commitments(NETUID, 100)).map((c) => c.data)).toEqual(['still hidden']);
   });
 
+  it('keeps bonds, permits and what epochs owe: a chain that was stopped pays as one that was not', async () => {
+    const validators = [1, 2, 3].map((n) => walletFromSeed(new Uint8Array(32).fill(n)));
+    const play = async (options: { path: string; stops: boolean }) => {
+      let chain = open({ path: options.path, yumaVersion: 2 });
+      for (const wallet of validators) await chain.register(wallet, NETUID);
+      for (const [i, wallet] of validators.entries()) await chain.addStake(wallet, NETUID, 10 * (i + 1));
+      for (const king of [1, 2, 0, 0]) {
+        await chain.advance(7);
+        for (const [i, wallet] of validators.entries()) {
+          const weights = [0, 1, 2].map((uid) => ({ uid, weight: uid === king ? 5 + i : 1 }));
+          await chain.setWeights(wallet, NETUID, weights);
+        }
+        if (!options.stops) continue;
+        chain.close();
+        chain = open({ path: options.path, yumaVersion: 2 });
+      }
+      return (await chain.metagraph(NETUID, (await chain.advance(12)).number)).neurons;
+    };
+    const neurons = await play({ path: freshPath(), stops: true });
+    expect(neurons).toEqual(await play({ path: ':memory:', stops: false }));
+    expect(new Set(neurons.map((neuron) => neuron.dividends)).size).toBe(3);
+  });
+
   it('has one owner at a time', async () => {
     const path = freshPath();
     const chain = open({ path });

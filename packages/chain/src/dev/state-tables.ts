@@ -76,7 +76,7 @@ export class StateTables {
   }
 
   writeBonds({ netuid, bonds }: SubnetState): void {
-    this.#write.bonds.run([netuid, JSON.stringify(bonds)]);
+    this.#write.bonds.run([netuid, encodeBonds(bonds)]);
   }
 
   writeHidden({ netuid, weightCommits, timelocks, space }: SubnetState): void {
@@ -146,8 +146,8 @@ export class StateTables {
     for (const row of this.#rows<{ netuid: bigint; hotkey: string; rao: bigint }>('SELECT * FROM stakes')) {
       of(row.netuid).stakes.set(row.hotkey, row.rao);
     }
-    for (const row of this.#rows<{ netuid: bigint; bond_rows: string }>('SELECT * FROM bonds')) {
-      of(row.netuid).bonds = JSON.parse(row.bond_rows) as BondRow[];
+    for (const row of this.#rows<{ netuid: bigint; bond_rows: ArrayBuffer }>('SELECT * FROM bonds')) {
+      of(row.netuid).bonds = decodeBonds(row.bond_rows);
     }
     for (const row of this.#rows<HiddenRow>('SELECT * FROM hidden')) {
       const subnet = of(row.netuid);
@@ -191,6 +191,31 @@ export function neuronOf(row: NeuronRow): NeuronState {
     validatorTrust: Number(row.validator_trust),
     emission: row.emission_rao,
   };
+}
+
+/** Rows one after the other, u16: the number of pairs, then uid and value of each. */
+function encodeBonds(rows: readonly BondRow[]): Buffer {
+  const out = new Uint16Array(rows.reduce((size, row) => size + 1 + 2 * row.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    out[at++] = row.length;
+    for (const [uid, value] of row) {
+      out[at++] = uid;
+      out[at++] = value;
+    }
+  }
+  return Buffer.from(out.buffer);
+}
+
+function decodeBonds(bytes: ArrayBuffer): BondRow[] {
+  const from = new Uint16Array(Uint8Array.from(Buffer.from(bytes)).buffer);
+  const rows: BondRow[] = [];
+  for (let at = 0; at < from.length; ) {
+    const row: BondRow = [];
+    for (let left = from[at++] as number; left > 0; left--) row.push([from[at++] as number, from[at++] as number]);
+    rows.push(row);
+  }
+  return rows;
 }
 
 function newest(table: string, key: string): string {

@@ -8,7 +8,7 @@
 
 import { blockEmission, payEpoch, runEpoch, splitBlockEmission } from '../../yuma/index.ts';
 import { stakeThresholdRao } from '../options.ts';
-import type { SubnetState } from '../state.ts';
+import type { SubnetState, WeightState } from '../state.ts';
 import { U16_MAX } from '../weights.ts';
 import type { RuleContext } from './context.ts';
 
@@ -89,9 +89,18 @@ function earliestCommit({ weightCommits }: SubnetState, hotkey: string): number 
   return weightCommits.find((commit) => commit.hotkey === hotkey)?.committedAt ?? null;
 }
 
+/** A row is an object that is replaced, never changed: its pairs are made once. */
+const pairsOf = new WeakMap<WeightState, [number, number][]>();
+
 function weightPairs(subnet: SubnetState, uid: number): [number, number][] {
   const row = subnet.weights.get(uid);
-  return row ? row.uids.map((target, i) => [target, row.values[i] as number]) : [];
+  if (!row) return [];
+  let pairs = pairsOf.get(row);
+  if (!pairs) {
+    pairs = row.uids.map((target, i) => [target, row.values[i] as number]);
+    pairsOf.set(row, pairs);
+  }
+  return pairs;
 }
 
 function u16(fraction: number): number {
