@@ -55,7 +55,7 @@ export interface Metagraph {
 
 /** Rules of one subnet. Blocks, TAO, fractions in [0, 1]. */
 export interface Hyperparameters {
-  /** An epoch runs every `tempo` + 1 blocks. */
+  /** Blocks from epoch to epoch; subtensor before spec 425 adds one. */
   tempo: number;
   /** Fraction of stake that must agree. */
   kappa: number;

@@ -6,28 +6,21 @@
  * After a stop the numbers simply go on; no block is invented for the time the process was off.
  */
 import { canonicalJson, QuasarError } from '@quasar/base';
-import type { Head, Preview, Signer } from '../port.ts';
+import type { Head, Signer } from '../port.ts';
 import { Salts } from '../salts.ts';
 import { type LocalBeacon, localBeacon } from '../timelock/index.ts';
 import { toRao, toTao } from './amounts.ts';
+import { type Answers, answersOf } from './answers.ts';
 import { Blocks, type CallResult, nonceReused } from './blocks.ts';
-import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
+import type { Call, CallMethod, CallResults } from './call.ts';
 import { type ChainDatabase, openDatabase } from './database.ts';
 import { closedError, DevPort } from './dev-port.ts';
 import { EXTRINSIC_LIFETIME_BLOCKS, type Extrinsic, signExtrinsic, verifyExtrinsic } from './extrinsic.ts';
-import { toHex } from './hex.ts';
 import { Ledger } from './ledger.ts';
-import { type DevChainOptions, hyperparametersOf, type ResolvedOptions, resolveOptions } from './options.ts';
+import { type DevChainOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { PendingPool } from './pending.ts';
 import { Queries } from './queries.ts';
-import {
-  type ChainEvent,
-  checkParams,
-  type Request,
-  type RequestParams,
-  type RequestResults,
-  type WeightsPlan,
-} from './requests.ts';
+import { type ChainEvent, checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
 import { State } from './state.ts';
 
 const EXTRINSICS_PER_BLOCK = 1024;
@@ -36,16 +29,13 @@ const EVENTS_PER_READ = 1000;
 /** Of `advance`: fewer waits for the disk, and the process still answers in between. */
 const BLOCKS_PER_TRANSACTION = 256;
 
-/** Of the rules of the dev chain; grows when they change. */
-const SPEC_VERSION = 1;
-
 export class DevChain extends DevPort {
   readonly #database: ChainDatabase;
   readonly #rules: ResolvedOptions;
   readonly #queries: Queries;
   readonly #state: State;
-  readonly #ledger: Ledger;
   readonly #blocks: Blocks;
+  readonly #answers: Answers;
   readonly #pending = new PendingPool();
   readonly #waiters = new Set<() => void>();
   #localBeacon: LocalBeacon | null = null;
@@ -61,8 +51,17 @@ export class DevChain extends DevPort {
     this.#rules = rules;
     this.#queries = new Queries(database.sql);
     this.#state = new State(database.sql, toRao(rules.initialBalance));
-    this.#ledger = new Ledger(this.#state, rules, () => this.#beacon());
-    this.#blocks = new Blocks(database.sql, this.#queries, this.#state, this.#ledger);
+    const beacon = () => this.#beacon();
+    const ledger = new Ledger(this.#state, rules, beacon);
+    this.#blocks = new Blocks(database.sql, this.#queries, this.#state, ledger);
+    this.#answers = answersOf({
+      rules,
+      queries: this.#queries,
+      state: this.#state,
+      ledger,
+      blocks: this.#blocks,
+      beacon,
+    });
     this.#nextBlockAtMs = performance.now();
     if (rules.blockTimeMs > 0) this.#schedule();
   }
@@ -153,27 +152,6 @@ export class DevChain extends DevPort {
     return this.answer(request, params);
   }
 
-  readonly #answers: { [R in Request]: (params: RequestParams[R]) => RequestResults[R] } = {
-    identity: () => ({ network: 'dev', genesis: this.genesis, specName: 'quasar-dev', specVersion: SPEC_VERSION }),
-    head: () => this.#blocks.head,
-    blockTimeMs: () => this.#rules.blockTimeMs,
-    blockHash: ({ block }) => this.#queries.hash(block),
-    metagraph: ({ netuid, atBlock }) => this.#queries.metagraph(netuid, this.#upToHead(atBlock)),
-    hyperparameters: () => hyperparametersOf(this.#rules),
-    nextEpochBlock: ({ netuid }) => this.#ledger.nextEpochBlock(netuid, this.#blocks.head.number),
-    registrationCost: ({ netuid }) => toTao(this.#ledger.registrationCost(netuid, this.#blocks.head.number + 1)),
-    balance: ({ address }) => toTao(this.#state.balanceOf(address)),
-    commitments: ({ netuid, atBlock }) => this.#queries.commitments(netuid, this.#upToHead(atBlock)),
-    weights: ({ netuid, atBlock }) => this.#queries.weights(netuid, this.#upToHead(atBlock)),
-    pendingWeights: ({ netuid }) => this.#ledger.pendingWeights(netuid),
-    weightsPlan: ({ netuid, hotkey }) => this.#weightsPlan(netuid, hotkey),
-    beacon: () => ({
-      publicKey: toHex(this.#beacon().publicKey),
-      blocksUntilReveal: this.#rules.blocksUntilReveal,
-    }),
-    preview: ({ address, call }) => this.#preview(address, call),
-  };
-
   /** See `Chain.heads`. Throws `chain.closed` when the chain is closed before the signal aborts. */
   async *heads(signal: AbortSignal): AsyncIterable<Head> {
     let next = this.#blocks.head.number;
@@ -225,39 +203,10 @@ export class DevChain extends DevPort {
     return (await this.submit(await signExtrinsic(signer, call, at))) as CallResults[M];
   }
 
-  #upToHead(block: number | undefined): number {
-    const head = this.#blocks.head.number;
-    return Math.min(block ?? head, head);
-  }
-
-  #weightsPlan(netuid: number, hotkey: string): WeightsPlan {
-    const subnet = this.#state.subnet(netuid);
-    const { commitReveal, weightsVersionKey, minAllowedWeights, tempo, revealPeriodEpochs } = this.#rules;
-    const head = this.#blocks.head.number;
-    return {
-      kind: commitReveal === 'off' ? 'plain' : commitReveal,
-      versionKey: weightsVersionKey,
-      size: subnet?.neurons.length ?? 0,
-      uid: subnet?.uids.get(hotkey) ?? null,
-      minAllowedWeights,
-      head,
-      nextEpochBlock: this.#ledger.nextEpochBlock(netuid, head),
-      tempo,
-      revealPeriodEpochs,
-    };
-  }
-
   /** Its key follows from the secret of the file, so that a chain signs on after a restart. */
   #beacon(): LocalBeacon {
     this.#localBeacon ??= localBeacon(new TextEncoder().encode(`beacon/${this.#blocks.secret}`));
     return this.#localBeacon;
-  }
-
-  #preview(address: string, untrusted: unknown): Preview {
-    const call = checkCall(untrusted);
-    this.#ledger.plan(address, call, this.#blocks.head.number + 1);
-    const encoded = `0x${Buffer.from(canonicalJson(call)).toString('hex')}`;
-    return { call: `dev.${call.method}`, arguments: call.params, encoded, fee: 0, signer: address };
   }
 
   /** Monotonic time, so that a corrected system clock neither stalls the chain nor makes it race. */

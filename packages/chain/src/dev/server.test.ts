@@ -402,6 +402,31 @@ describe('a broken connection', () => {
     expect(proxy.dropped()).toBe(5);
   });
 
+  it('never doubles hidden weights, though each encryption differs', async () => {
+    const chain = DevChain.open({
+      path: ':memory:',
+      blockTimeMs: 0,
+      commitReveal: 'timelocked',
+      weightsRateLimitBlocks: 0,
+    });
+    onTestFinished(() => chain.close());
+    const { url } = await serve(chain);
+    await chain.register(alice, NETUID);
+    const proxy = await droppingProxy(url);
+    const client = connect(proxy.url);
+    const weights = [{ uid: 0, weight: 1 }];
+    proxy.dropAnswers(3);
+    await expectCode(client.setWeights(alice, NETUID, weights), 'chain.unreachable');
+    const [pending] = await chain.pendingWeights(NETUID);
+    expect(await client.setWeights(alice, NETUID, weights)).toMatchObject({
+      kind: 'timelocked',
+      committedAtBlock: pending?.committedAtBlock,
+    });
+    expect(await chain.pendingWeights(NETUID)).toEqual([pending]);
+    await client.setWeights(alice, NETUID, weights);
+    expect(await chain.pendingWeights(NETUID)).toHaveLength(2);
+  });
+
   it('signs a write anew when it never arrived and has expired', async () => {
     const chain = openChain();
     const { url } = await serve(chain);
