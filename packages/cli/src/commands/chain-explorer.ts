@@ -145,6 +145,8 @@ async function follow(
   { chain }: ChainContext,
   tell: (head: { number: number; hash: string }) => Promise<void>,
 ): Promise<void> {
+  // Heads wait for a chain that is away; at the start that is an error.
+  await chain.head();
   const stopping = listenForStop();
   try {
     for await (const newest of chain.heads(stopping.signal)) await tell(newest);

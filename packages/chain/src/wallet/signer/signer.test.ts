@@ -45,6 +45,13 @@ async function untilEnded(pid: number): Promise<void> {
   expect(isAlive(identity)).toBe(false);
 }
 
+/** Killed, and known to be. */
+async function kill(signer: SignerProcess): Promise<void> {
+  process.kill(pidOf(signer), 'SIGKILL');
+  for (let tries = 0; tries < 500 && signer.pid !== null; tries++) await sleep(10);
+  expect(signer.pid).toBeNull();
+}
+
 const pidOf = (signer: SignerProcess) => signer.pid ?? expect.unreachable('no process');
 
 describe('a signer', () => {
@@ -98,9 +105,7 @@ describe('a signer', () => {
     const moved = join(directory, 'moved');
     writeFileSync(moved, keyPair.secretFile());
     const signer = await open(moved);
-    const pid = pidOf(signer);
-    process.kill(pid, 'SIGKILL');
-    await untilEnded(pid);
+    await kill(signer);
     writeFileSync(moved, KeyPair.fromSeed(new Uint8Array(32)).secretFile());
     await expect(signer.sign(message)).rejects.toMatchObject({ code: 'chain.signer_failed' });
     writeFileSync(moved, keyPair.secretFile());
@@ -159,9 +164,7 @@ describe('files', () => {
     };
     const signer = await open(vault, { password });
     expect(signer.address).toBe(vectors.address);
-    const pid = pidOf(signer);
-    process.kill(pid, 'SIGKILL');
-    await untilEnded(pid);
+    await kill(signer);
     expect(await signer.sign(message)).toHaveLength(64);
     expect(asked).toBe(2);
   });
