@@ -43,7 +43,7 @@ export default defineConfig({
           globalSetup: ['conformance/support/start.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },
       },

@@ -7,7 +7,7 @@ import { SubtensorChain } from '../packages/chain/src/subtensor/subtensor-chain.
 import { Harness } from './support/harness.ts';
 import { answerTo, interceptingProxy } from './support/proxies.ts';
 
-const ROUNDS = 400;
+const ROUNDS = 300;
 const MAX_GROWTH_BYTES = 512 * 1024 * 1024;
 
 describe('answers that are garbled', () => {
@@ -43,8 +43,9 @@ describe('answers that are garbled', () => {
       (chain) => chain.pendingWeights(netuid),
       (chain) => chain.preview(wallet.address, { method: 'register', params: { netuid } }),
     ];
-    const open = () => new SubtensorChain({ urls: [proxy.url], patienceMs: 200 });
-    const truths = await Promise.all(reads.map((read) => withChain(open(), read)));
+    const open = (patienceMs: number) =>
+      new SubtensorChain({ urls: [proxy.url], patienceMs, requestTimeoutMs: patienceMs });
+    const truths = await Promise.all(reads.map((read) => withChain(open(60_000), read)));
 
     const unhandled: unknown[] = [];
     const onUnhandled = (reason: unknown) => void unhandled.push(reason);
@@ -59,7 +60,7 @@ describe('answers that are garbled', () => {
       let until = rng.int(0, 14);
       const mutate = mutators[rng.int(0, mutators.length - 1)] as Mutator;
       garble = (message) => (until-- === 0 ? mutate(message, rng) : null);
-      const outcome = await withChain(open(), reads[which] as (chain: Chain) => Promise<unknown>).then(
+      const outcome = await withChain(open(300), reads[which] as (chain: Chain) => Promise<unknown>).then(
         () => 'answered',
         (error: unknown) => {
           expect(error).toBeInstanceOf(QuasarError);
@@ -70,7 +71,7 @@ describe('answers that are garbled', () => {
       growth = Math.max(growth, process.memoryUsage().rss - before);
     }
     garble = null;
-    expect(await Promise.all(reads.map((read) => withChain(open(), read)))).toEqual(truths);
+    expect(await Promise.all(reads.map((read) => withChain(open(60_000), read)))).toEqual(truths);
     process.off('unhandledRejection', onUnhandled);
     proxy.close();
     console.log(`garbled: ${JSON.stringify(tally)}, memory +${Math.round(growth / 2 ** 20)} MB at most`);

@@ -29,6 +29,12 @@ const PATIENCE_MS = 300_000;
 
 export const sudoer: Wallet = walletFromSeed(Buffer.from(ALICE_SEED, 'hex'));
 
+/** One runtime per worker: files of one worker follow each other on the same chain. */
+function workersRuntime(): string {
+  const urls = inject('runtimeUrls');
+  return urls[(Number(process.env.VITEST_POOL_ID ?? 1) - 1) % urls.length] as string;
+}
+
 export class Harness {
   readonly url: string;
   readonly node: Node;
@@ -37,7 +43,7 @@ export class Harness {
   #wallets = 0;
   #calls = 0;
 
-  constructor(options: Partial<SubtensorOptions> = {}, url: string = inject('runtimeUrl')) {
+  constructor(options: Partial<SubtensorOptions> = {}, url: string = workersRuntime()) {
     this.url = url;
     this.node = new Node(new Endpoints([url], { genesis: null, specName: 'node-subtensor' }, PATIENCE_MS));
     this.#transactions = new Transactions(this.node);

@@ -1,37 +1,48 @@
-/** @file Starts one runtime for the whole run, and ends it. */
+/** @file Starts a runtime for each worker, and ends them. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
+/** As many as files run at once (vitest.config.ts): a runtime computes on one core. */
+export const RUNTIMES = 2;
 
 declare module 'vitest' {
   interface ProvidedContext {
-    runtimeUrl: string;
+    runtimeUrls: string[];
   }
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const runtime = spawn(
-    process.execPath,
-    [
-      fileURLToPath(new URL('../runtime.js', import.meta.url)),
-      process.env.SUBTENSOR_SPEC ?? '',
-      process.env.SUBTENSOR_SLOT_MS ?? '',
-    ],
-    { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, LOG_LEVEL: 'error' } },
+  const runtimes = Array.from({ length: RUNTIMES }, startRuntime);
+  const answers = await Promise.all(runtimes.map(started));
+  for (const { url, startedInMs } of answers)
+    console.log(`runtime: ${url}, started in ${(startedInMs / 1000).toFixed(1)} s`);
+  project.provide(
+    'runtimeUrls',
+    answers.map(({ url }) => url),
   );
-  const { url, startedInMs } = await started(runtime);
-  console.log(`runtime: ${url}, started in ${(startedInMs / 1000).toFixed(1)} s`);
-  project.provide('runtimeUrl', url);
   return async () => {
-    const ended = new Promise((resolve) => runtime.once('exit', resolve));
-    runtime.stdin?.end();
-    const timer = setTimeout(() => runtime.kill('SIGKILL'), 10_000);
-    await ended;
-    clearTimeout(timer);
+    await Promise.all(runtimes.map(ended));
   };
+}
+
+function startRuntime(): ChildProcess {
+  const script = fileURLToPath(new URL('../runtime.js', import.meta.url));
+  const { SUBTENSOR_SPEC = '', SUBTENSOR_SLOT_MS = '' } = process.env;
+  return spawn(process.execPath, [script, SUBTENSOR_SPEC, SUBTENSOR_SLOT_MS], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, LOG_LEVEL: 'error' },
+  });
+}
+
+async function ended(runtime: ChildProcess): Promise<void> {
+  const exit = new Promise((resolve) => runtime.once('exit', resolve));
+  runtime.stdin?.end();
+  const timer = setTimeout(() => runtime.kill('SIGKILL'), 10_000);
+  await exit;
+  clearTimeout(timer);
 }
 
 function started(runtime: ChildProcess): Promise<{ url: string; startedInMs: number }> {

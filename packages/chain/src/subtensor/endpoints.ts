@@ -5,7 +5,15 @@
  * an extrinsic looks for it in the blocks first. A node of another network is never used.
  */
 import { QuasarError } from '@quasar/base';
-import { blockNumberOf, protocol, type RequestOptions, RpcRefusal, RpcSocket, unreachable } from './socket.ts';
+import {
+  blockNumberOf,
+  protocol,
+  REQUEST_TIMEOUT_MS,
+  type RequestOptions,
+  RpcRefusal,
+  RpcSocket,
+  unreachable,
+} from './socket.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
@@ -44,13 +52,19 @@ export class Endpoints {
   readonly #endpoints: Endpoint[];
   readonly #check: NetworkCheck;
   readonly #readDeadlineMs: number;
+  readonly #requestTimeoutMs: number;
   readonly #onConnect = new Set<(socket: RpcSocket) => void>();
   readonly #closing = new AbortController();
   #socket: RpcSocket | null = null;
   #connecting: Promise<RpcSocket> | null = null;
   #genesis: string | null;
 
-  constructor(urls: readonly string[], check: NetworkCheck, readDeadlineMs: number = READ_DEADLINE_MS) {
+  constructor(
+    urls: readonly string[],
+    check: NetworkCheck,
+    readDeadlineMs: number = READ_DEADLINE_MS,
+    requestTimeoutMs: number = REQUEST_TIMEOUT_MS,
+  ) {
     if (urls.length === 0) throw new QuasarError('chain.invalid_options', 'no address of a node was given');
     for (const url of urls) {
       if (URL.canParse(url) && /^wss?:/.test(url)) continue;
@@ -62,6 +76,7 @@ export class Endpoints {
     this.#check = check;
     this.#genesis = check.genesis;
     this.#readDeadlineMs = readDeadlineMs;
+    this.#requestTimeoutMs = requestTimeoutMs;
   }
 
   /** The genesis hash every node has; known after the first connection. */
@@ -111,7 +126,7 @@ export class Endpoints {
   async once(method: string, params: unknown[], options: RequestOptions = {}): Promise<unknown> {
     const socket = await this.#connection(options.signal);
     try {
-      const answer = await socket.request(method, params, options);
+      const answer = await socket.request(method, params, { timeoutMs: this.#requestTimeoutMs, ...options });
       this.#succeeded(socket.url);
       return answer;
     } catch (error) {

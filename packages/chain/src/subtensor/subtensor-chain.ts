@@ -66,6 +66,8 @@ export interface SubtensorOptions {
   beacon?: Beacon | undefined;
   /** How long a read looks for a node that answers. Default 60 s. */
   patienceMs?: number | undefined;
+  /** How long a node may take for one answer before it is left. Default 30 s. */
+  requestTimeoutMs?: number | undefined;
 }
 
 /** Connects on first use. Throws `chain.invalid_options` for a malformed address. */
@@ -79,7 +81,7 @@ export class SubtensorChain implements Chain {
 
   constructor(options: SubtensorOptions) {
     const check = { genesis: options.genesis ?? null, specName: options.specName ?? 'node-subtensor' };
-    this.#node = new Node(new Endpoints(options.urls, check, options.patienceMs));
+    this.#node = new Node(new Endpoints(options.urls, check, options.patienceMs, options.requestTimeoutMs));
     this.#transactions = new Transactions(this.#node);
     this.#salts = new Salts(options.stateDirectory ?? null);
     this.#network = options.network ?? null;

@@ -19,6 +19,7 @@ const MAX_SIGNINGS = 3;
 /** Sent again when it is in no block after this many. */
 const RESEND_AFTER_BLOCKS = 3;
 const POLL_MS = 6_000;
+const OFFER_AGAIN_MS = 500;
 const LIFETIME_BLOCKS = 64;
 
 export interface EventRecord {
@@ -56,6 +57,8 @@ interface Pending {
   /** Final blocks up to this one do not hold it. */
   searchedBlock: number;
   sentAtBlock: number;
+  /** A node said that it has it. */
+  isAccepted: boolean;
   /** The best block in which it was last seen. */
   seenIn: Head | null;
   /** It was in a block that was replaced. */
@@ -132,6 +135,7 @@ export class Transactions {
           nonce,
           searchedBlock: birth.number,
           sentAtBlock: birth.number,
+          isAccepted: false,
           seenIn: null,
           wasReplaced: false,
           verdict: null,
@@ -168,20 +172,24 @@ export class Transactions {
       this.#requirePossible(pending);
       const best = await this.#node.bestHead();
       const seen = await this.#isOnBestChain(pending, best, final);
-      const isOverdue = pending.wasReplaced || best.number >= pending.sentAtBlock + RESEND_AFTER_BLOCKS;
+      const isOverdue =
+        !pending.isAccepted || pending.wasReplaced || best.number >= pending.sentAtBlock + RESEND_AFTER_BLOCKS;
       if (!seen && !pending.verdict && isOverdue) await this.#offer(pending, best.number);
-      await this.#node.nextBlock(POLL_MS);
+      await this.#node.nextBlock(pending.isAccepted ? POLL_MS : OFFER_AGAIN_MS);
     }
   }
 
   /** Gives the bytes to a node. A lost answer leaves everything open: the search of the blocks decides. */
   async #offer(pending: Pending, bestBlock: number): Promise<void> {
     pending.sentAtBlock = bestBlock;
+    pending.isAccepted = false;
     try {
       await this.#node.endpoints.once('author_submitExtrinsic', [toHex(pending.bytes)]);
+      pending.isAccepted = true;
     } catch (error) {
       if (error instanceof RpcRefusal) {
         const verdict = poolVerdict(error, pending.name);
+        pending.isAccepted = verdict.kind === 'known';
         if (verdict.kind === 'known' || verdict.kind === 'too_old') return;
         // What the node judged by may already be newer than what was seen before.
         const block = (await this.#node.bestHead()).number;
