@@ -179,7 +179,7 @@ function describeRules(rules: Hyperparameters, cost: number): string {
       : 'closed',
     neurons: `at most ${rules.maxAllowedUids}, of which ${rules.maxValidators} validators`,
     immunity: `${rules.immunityPeriodBlocks} blocks after a registration`,
-    epoch: `every ${rules.tempo + 1} blocks; silent for ${rules.activityCutoffBlocks} blocks counts as inactive`,
+    epoch: `every ${rules.tempo} blocks; silent for ${rules.activityCutoffBlocks} blocks counts as inactive`,
     weights: `at least ${rules.minAllowedWeights} uids, every ${rules.weightsRateLimitBlocks} blocks, version ${rules.weightsVersionKey}`,
     reveal: commitRevealEnabled
       ? `weights are committed, and count ${rules.revealPeriodEpochs} epochs later`
