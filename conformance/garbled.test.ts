@@ -7,7 +7,7 @@ import { SubtensorChain } from '../packages/chain/src/subtensor/subtensor-chain.
 import { Harness } from './support/harness.ts';
 import { answerTo, interceptingProxy } from './support/proxies.ts';
 
-const ROUNDS = 300;
+const ROUNDS = 120;
 const MAX_GROWTH_BYTES = 512 * 1024 * 1024;
 
 describe('answers that are garbled', () => {
