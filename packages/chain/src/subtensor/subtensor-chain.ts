@@ -205,7 +205,7 @@ export class SubtensorChain implements Chain {
   ): Promise<CommitReceipt> {
     const params = { netuid, data, blocksUntilReveal: options.blocksUntilReveal };
     const context = await this.#context();
-    const { block, memo } = await this.#send(wallet, checkCall({ method: 'commit', params }), (state) =>
+    const { block, memo } = await this.#send(wallet, checked({ method: 'commit', params }), (state) =>
       commitCall(state, wallet.hotkey, params, context),
     );
     return { committedAtBlock: block, expectedRevealBlock: block + memo.blocksUntilReveal };
@@ -271,9 +271,9 @@ export class SubtensorChain implements Chain {
 
   async preview(address: string, call: Call): Promise<Preview> {
     ss58Decode(address);
-    const checked = checkCall(call) as Call;
+    const asked = checked(call);
     const state = await this.#node.state();
-    const built = await callOf(state, address, checked, await this.#context());
+    const built = await callOf(state, address, asked, await this.#context());
     if (!built) {
       throw new QuasarError('chain.already_registered', 'the hotkey is registered on this netuid already', {
         hint: 'nothing needs to be sent',
@@ -326,6 +326,17 @@ class NothingToDo extends Error {}
 
 function isNamed(error: unknown, name: string): boolean {
   return error instanceof QuasarError && (error.data as { name?: unknown } | undefined)?.name === name;
+}
+
+/** The call, its shape checked; the delay of a commitment is this chain's own. */
+function checked(call: Call): Call {
+  if (call.method !== 'commit') return checkCall(call) as Call;
+  const { blocksUntilReveal = 0, ...params } = call.params;
+  checkCall({ method: 'commit', params });
+  if (!Number.isSafeInteger(blocksUntilReveal) || blocksUntilReveal < 0) {
+    throw new QuasarError('chain.invalid_call', `a delay is a number of blocks from 0, got ${blocksUntilReveal}`);
+  }
+  return call;
 }
 
 function requireNetuid(netuid: number): void {
