@@ -57,6 +57,6 @@ it('pretrain --depth: size, batch and learning rate follow from one number, and 
   const { code, stderr } = await quasar('pretrain', ...flags);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const { settings } = JSON.parse(readFileSync(join(out, 'run/run.json'), 'utf8')).run;
-  expect(settings).toMatchObject({ steps: 2, B: 1, T: 256, matrices: 'muon' });
+  expect(settings).toMatchObject({ steps: 2, B: 1, T: 512, matrices: 'muon' });
   expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))).toMatchObject({ n_layers: 2, d_model: 64 });
 });
