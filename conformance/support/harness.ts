@@ -1,11 +1,12 @@
 /** @file What the groups need from the runtime beside the port: blocks, funds, sudo, storage, new subnets. */
 import { inject } from 'vitest';
+import { toHex } from '../../packages/chain/src/hex.ts';
 import type { Wallet } from '../../packages/chain/src/port.ts';
 import { ss58Encode } from '../../packages/chain/src/ss58.ts';
 import { Endpoints } from '../../packages/chain/src/subtensor/endpoints.ts';
 import { Node } from '../../packages/chain/src/subtensor/node.ts';
 import type { Runtime } from '../../packages/chain/src/subtensor/runtime.ts';
-import { type BlockState, toHex } from '../../packages/chain/src/subtensor/state.ts';
+import type { BlockState } from '../../packages/chain/src/subtensor/state.ts';
 import { SubtensorChain, type SubtensorOptions } from '../../packages/chain/src/subtensor/subtensor-chain.ts';
 import { type EventRecord, type Included, Transactions } from '../../packages/chain/src/subtensor/transactions.ts';
 import { walletFromSeed } from '../../packages/chain/src/wallet/index.ts';

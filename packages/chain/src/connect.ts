@@ -2,7 +2,7 @@
 import { QuasarError } from '@quasar/base';
 import { connectChain as connectDevChain } from './dev/client.ts';
 import type { Call, Chain, Head, RegisterOptions, Signer, Wallet, Weight } from './port.ts';
-import { pause } from './subtensor/endpoints.ts';
+import { sleep } from './sleep.ts';
 import { RpcRefusal, RpcSocket } from './subtensor/socket.ts';
 import { SubtensorChain, type SubtensorOptions } from './subtensor/subtensor-chain.ts';
 
@@ -84,7 +84,7 @@ class AskedChain implements Chain {
         yield* chain.heads(signal);
         return;
       }
-      await pause(ASK_AGAIN_MS, stop);
+      await sleep(ASK_AGAIN_MS, stop);
     }
   }
 

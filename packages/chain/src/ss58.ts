@@ -44,3 +44,13 @@ export function ss58Decode(address: string): Uint8Array {
     throw refuse('the checksum does not match (a typing error?)');
   return bytes.slice(1, 33);
 }
+
+/** Whether `ss58Decode` takes it. */
+export function isSs58(address: string): boolean {
+  try {
+    ss58Decode(address);
+    return true;
+  } catch {
+    return false;
+  }
+}

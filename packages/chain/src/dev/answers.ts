@@ -1,11 +1,11 @@
 /** @file What the dev chain answers to each read, from its state at the head and from what past blocks left. */
 import { canonicalJson } from '@quasar/base';
+import { toHex } from '../hex.ts';
 import type { Preview } from '../port.ts';
 import type { LocalBeacon } from '../timelock/index.ts';
 import { toTao } from './amounts.ts';
 import type { Blocks } from './blocks.ts';
 import { checkCall } from './call.ts';
-import { toHex } from './hex.ts';
 import type { Ledger } from './ledger.ts';
 import { hyperparametersOf, type ResolvedOptions } from './options.ts';
 import type { Queries } from './queries.ts';

@@ -8,12 +8,13 @@
 import { canonicalJson, QuasarError } from '@quasar/base';
 import type { Chain, Head, Signer } from '../port.ts';
 import { Salts } from '../salts.ts';
+import { sleep } from '../sleep.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { DevPort } from './dev-port.ts';
 import { type Extrinsic, signExtrinsic } from './extrinsic.ts';
 import { Newest } from './newest.ts';
 import { checkParams, type Request, type RequestParams, type RequestResults } from './requests.ts';
-import { sleep, Transport } from './transport.ts';
+import { Transport } from './transport.ts';
 
 const WRITE_GRACE_MS = 30_000;
 const MAX_SIGNINGS = 3;

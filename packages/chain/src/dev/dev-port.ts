@@ -1,6 +1,7 @@
 /** @file The chain port in terms of two things: asking for a read, and sending a signed call. Both ends of the wire share it. */
 import { randomInt } from 'node:crypto';
 import { canonicalJson, QuasarError } from '@quasar/base';
+import { fromHex, toHex } from '../hex.ts';
 import type {
   Chain,
   ChainIdentity,
@@ -28,10 +29,9 @@ import {
   revealBlocks,
   timelockEncrypt,
 } from '../timelock/index.ts';
+import { upscaleToU16 } from '../weights.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
-import { fromHex, toHex } from './hex.ts';
 import type { Request, RequestParams, RequestResults, WeightsPlan } from './requests.ts';
-import { upscaleToU16 } from './weights.ts';
 
 interface BuiltCall {
   call: Call;

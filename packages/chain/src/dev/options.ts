@@ -2,7 +2,7 @@
 import { type Issue, QuasarError } from '@quasar/base';
 import { z } from 'zod';
 import type { Hyperparameters } from '../port.ts';
-import { ss58Decode } from '../ss58.ts';
+import { isSs58 } from '../ss58.ts';
 import { toRao } from './amounts.ts';
 
 /** The longest timer Node can set. */
@@ -36,7 +36,7 @@ const schema = z.strictObject({
   /** TAO of stake below which a neuron may not set weights and gets no permit. */
   stakeThreshold: tao.default(0),
   /** Hotkey of the owner of every subnet: gets 18 % of the emission, always has a permit, is never pruned. */
-  subnetOwner: z.string().refine(isAddress, 'expected an ss58 address').optional(),
+  subnetOwner: z.string().refine(isSs58, 'expected an ss58 address').optional(),
 
   registrationAllowed: z.boolean().default(true),
   /** Neurons per netuid; when all are taken, a registration replaces the neuron that earned least. */
@@ -110,13 +110,4 @@ export function hyperparametersOf(options: ResolvedOptions): Hyperparameters {
 
 export function stakeThresholdRao(options: ResolvedOptions): bigint {
   return toRao(options.stakeThreshold);
-}
-
-function isAddress(text: string): boolean {
-  try {
-    ss58Decode(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ss58Decode, ss58Encode } from '../ss58.ts';
 import { walletFromSeed } from '../wallet/index.ts';
+import { fractions, upscaleToU16 } from '../weights.ts';
 import { DevChain } from './dev-chain.ts';
-import { fractions, upscaleToU16 } from './weights.ts';
 
 const NETUID = 24;
 const positive = fc.double({ min: 0, max: Number.MAX_VALUE, noNaN: true });

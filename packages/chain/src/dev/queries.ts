@@ -5,11 +5,11 @@
  */
 import type Database from 'libsql';
 import type { Commitment, Head, Metagraph, Neuron, WeightRow } from '../port.ts';
+import { fractions, U16_MAX } from '../weights.ts';
 import { toTao } from './amounts.ts';
 import type { ChainEvent } from './requests.ts';
 import type { NeuronState } from './state.ts';
 import { type NeuronRow, neuronOf } from './state-tables.ts';
-import { fractions, U16_MAX } from './weights.ts';
 
 export class Queries {
   readonly #statements;

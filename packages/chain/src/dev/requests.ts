@@ -12,11 +12,11 @@ import type {
   WeightRow,
   WeightsReceipt,
 } from '../port.ts';
-import { ss58Decode } from '../ss58.ts';
+import { isSs58 } from '../ss58.ts';
 
 const block = z.int().min(0);
 const netuid = z.int().min(0).max(65535);
-const address = z.string().max(64).refine(isAddress, 'not an ss58 address with prefix 42');
+const address = z.string().max(64).refine(isSs58, 'not an ss58 address with prefix 42');
 const none = z.strictObject({});
 
 const schemas = {
@@ -94,13 +94,4 @@ export function checkParams<R extends Request>(request: R, params: unknown): Req
   throw new QuasarError('chain.invalid_call', `${request}: ${issues.join('; ')}`, {
     hint: 'correct the parameters',
   });
-}
-
-function isAddress(text: string): boolean {
-  try {
-    ss58Decode(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

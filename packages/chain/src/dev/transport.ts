@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { QuasarError } from '@quasar/base';
 import { WebSocket } from 'ws';
 import type { Head } from '../port.ts';
+import { sleep } from '../sleep.ts';
 import { closedError } from './dev-port.ts';
 import { parseReply, requestMessage } from './json-rpc.ts';
 
@@ -250,19 +251,5 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-/** Resolves after `ms`, or at once on abort. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
-    if (signal?.aborted) done();
   });
 }

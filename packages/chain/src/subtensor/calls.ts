@@ -1,6 +1,7 @@
 /** @file The port's writes as calls of the runtime at hand: name, arguments, and what their receipts need to know. */
 import { randomBytes } from 'node:crypto';
 import { QuasarError } from '@quasar/base';
+import { toHex } from '../hex.ts';
 import type { Call, Weight } from '../port.ts';
 import type { SaltRecord } from '../salts.ts';
 import {
@@ -17,7 +18,6 @@ import {
 import { commitmentField } from './commitment-field.ts';
 import { pendingWeights, revealWindow } from './pending-weights.ts';
 import type { BlockState } from './state.ts';
-import { toHex } from './state.ts';
 import { blockTimeMs, epochClock, registrationCost, requireSubnet } from './subnets.ts';
 import { raoOf, taoOf } from './units.ts';
 import { notRegistered, planWeights, requireFreeCommit } from './weights-plan.ts';

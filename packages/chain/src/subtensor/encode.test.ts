@@ -6,12 +6,12 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { toHex } from '../hex.ts';
 import { ss58Decode } from '../ss58.ts';
 import { verifySignature, walletFromSeed } from '../wallet/index.ts';
 import { commitmentField } from './commitment-field.ts';
 import { mortalEra, signExtrinsic } from './extrinsic.ts';
 import { Runtime } from './runtime.ts';
-import { toHex } from './state.ts';
 
 const path = process.env.SUBTENSOR_METADATA ?? '';
 const isThere = path !== '' && existsSync(path);

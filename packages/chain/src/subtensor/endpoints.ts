@@ -4,7 +4,9 @@
  * Requests that only read are repeated on the next node when a connection breaks. Writes are not (`once`): whoever sends
  * an extrinsic looks for it in the blocks first. A node of another network is never used.
  */
+
 import { QuasarError } from '@quasar/base';
+import { sleep } from '../sleep.ts';
 import {
   blockNumberOf,
   protocol,
@@ -190,7 +192,7 @@ export class Endpoints {
     let last: unknown = null;
     const order = [...this.#endpoints].sort((a, b) => a.failures - b.failures || b.bestBlock - a.bestBlock);
     for (const endpoint of order) {
-      await pause(endpoint.notBeforeMs - Date.now(), this.closing);
+      await sleep(endpoint.notBeforeMs - Date.now(), this.closing);
       if (this.closing.aborted) throw closed();
       let socket: RpcSocket | null = null;
       try {
@@ -255,20 +257,6 @@ export class Endpoints {
 
 function closed(): QuasarError {
   return new QuasarError('chain.closed', 'the connection to the chain was closed');
-}
-
-/** Resolves after `ms`, or at once on abort. */
-export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (ms <= 0 || signal?.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }
 
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined, url: string): Promise<T> {

@@ -7,7 +7,9 @@
  */
 import { blake2b } from '@noble/hashes/blake2.js';
 import { QuasarError } from '@quasar/base';
+import { fromHex } from '../hex.ts';
 import type { Head, Signer } from '../port.ts';
+import { compact, scaleEncode, u32 } from '../scale/index.ts';
 import { ss58Decode } from '../ss58.ts';
 import { verifySignature } from '../wallet/index.ts';
 import type { Runtime } from './runtime.ts';
@@ -46,7 +48,7 @@ export function signedLength(address: string, call: Uint8Array, context: Extrins
 
 function assemble(address: string, signature: Uint8Array, extra: Uint8Array, call: Uint8Array): Uint8Array {
   const body = Buffer.concat([Buffer.of(SIGNED_V4, 0), ss58Decode(address), Buffer.of(1), signature, extra, call]);
-  return new Uint8Array(Buffer.concat([compact(body.length), body]));
+  return new Uint8Array(Buffer.concat([scaleEncode(compact, BigInt(body.length)), body]));
 }
 
 /** What the signed extensions of this runtime add. Throws `chain.call_missing` for one whose content nobody here knows. */
@@ -60,13 +62,13 @@ function extensionBytes(context: ExtrinsicContext): { extra: Uint8Array; additio
       case 'CheckEra':
         return [mortalEra(birth.number, lifetimeBlocks), fromHex(birth.hash)];
       case 'CheckNonce':
-        return [compact(nonce), none[1]];
+        return [scaleEncode(compact, BigInt(nonce)), none[1]];
       case 'ChargeTransactionPayment':
-        return [compact(0), none[1]];
+        return [scaleEncode(compact, 0n), none[1]];
       case 'CheckSpecVersion':
-        return [none[0], u32(runtime.specVersion)];
+        return [none[0], scaleEncode(u32, runtime.specVersion)];
       case 'CheckTxVersion':
-        return [none[0], u32(runtime.transactionVersion)];
+        return [none[0], scaleEncode(u32, runtime.transactionVersion)];
       case 'CheckGenesis':
         return [none[0], fromHex(genesis)];
       case 'CheckMetadataHash':
@@ -86,27 +88,4 @@ function extensionBytes(context: ExtrinsicContext): { extra: Uint8Array; additio
 export function mortalEra(birthBlock: number, lifetimeBlocks: number): Uint8Array {
   const encoded = (Math.log2(lifetimeBlocks) - 1) | ((birthBlock % lifetimeBlocks) << 4);
   return Uint8Array.of(encoded & 0xff, encoded >> 8);
-}
-
-/** SCALE compact integer below 2^32. */
-export function compact(value: number): Uint8Array {
-  if (value < 64) return Uint8Array.of(value << 2);
-  if (value < 16384) return Uint8Array.of(((value << 2) | 1) & 0xff, value >> 6);
-  const bytes = Buffer.alloc(4);
-  if (value < 2 ** 30) {
-    bytes.writeUInt32LE(value * 4 + 2);
-    return bytes;
-  }
-  bytes.writeUInt32LE(value);
-  return Uint8Array.of(3, ...bytes);
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Buffer.from(hex.slice(2), 'hex');
 }

@@ -4,11 +4,13 @@
  * "Final" is what the nodes have finalised and will never replace; everything the port reads is of a final block.
  */
 import { blake2b } from '@noble/hashes/blake2.js';
+import { toHex } from '../hex.ts';
 import type { Head } from '../port.ts';
-import { type Endpoints, pause } from './endpoints.ts';
+import { sleep } from '../sleep.ts';
+import type { Endpoints } from './endpoints.ts';
 import { Runtime } from './runtime.ts';
 import { blockNumberOf, garbled, isHex, RpcRefusal, type RpcSocket } from './socket.ts';
-import { BlockState, stateRefused, toHex } from './state.ts';
+import { BlockState, stateRefused } from './state.ts';
 
 /** Metadata version 15 as the argument of the runtime API: the first that describes runtime APIs. */
 const METADATA_15 = '0x0f000000';
@@ -112,7 +114,7 @@ export class Node {
     this.#waiting.add(wake);
     signal?.addEventListener('abort', wake, { once: true });
     if (signal?.aborted || this.endpoints.closing.aborted) wake();
-    await pause(ms, woken.signal);
+    await sleep(ms, woken.signal);
     this.#waiting.delete(wake);
     signal?.removeEventListener('abort', wake);
   }

@@ -1,8 +1,10 @@
 /** @file What a call would be and cost, without signing it. */
+
+import { toHex } from '../hex.ts';
 import type { Preview } from '../port.ts';
 import type { BuiltCall } from './calls.ts';
 import { signedLength } from './extrinsic.ts';
-import { type BlockState, toHex } from './state.ts';
+import type { BlockState } from './state.ts';
 import { taoOf } from './units.ts';
 
 export async function previewOf(

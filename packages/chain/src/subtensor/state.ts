@@ -1,5 +1,6 @@
 /** @file Reading the state of one block, with the runtime that the block has. */
 import { QuasarError } from '@quasar/base';
+import { toHex } from '../hex.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Runtime } from './runtime.ts';
 import { garbled, isHex, RpcRefusal } from './socket.ts';
@@ -135,8 +136,4 @@ export function stateRefused(error: RpcRefusal, block: number): QuasarError {
     });
   }
   return new QuasarError('chain.protocol', `the node refuses to read: ${error.message}`, { cause: error });
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`;
 }

@@ -7,12 +7,12 @@
  * with the same bytes; after a restart of the caller, read the chain before repeating a write.
  */
 import { QuasarError } from '@quasar/base';
+import { toHex } from '../hex.ts';
 import type { Head, Signer } from '../port.ts';
 import { signExtrinsic } from './extrinsic.ts';
 import { type Block, extrinsicHash, type Node } from './node.ts';
 import { dispatchRefusal, poolVerdict } from './refusals.ts';
 import { RpcRefusal } from './socket.ts';
-import { toHex } from './state.ts';
 
 /** Fresh signatures for a nonce that somebody else used first. */
 const MAX_SIGNINGS = 3;

@@ -1,6 +1,7 @@
 /** @file Numbers of the chain as the port tells them: rao as TAO, u16 as fractions, block numbers as plain numbers. */
+import { U16_MAX } from '../weights.ts';
+
 const RAO_PER_TAO = 1e9;
-const U16_MAX = 65535;
 
 /** @param rao u64 */
 export function taoOf(rao: bigint): number {

@@ -5,11 +5,11 @@
  */
 import { type Issue, QuasarError } from '@quasar/base';
 import type { Weight } from '../port.ts';
+import { U16_MAX, upscaleToU16 } from '../weights.ts';
 import type { BlockState } from './state.ts';
 import { requireSubnet } from './subnets.ts';
 
 const PALLET = 'SubtensorModule';
-const U16_MAX = 65535;
 const MAX_PENDING_COMMITS = 10;
 
 export interface WeightsPlan {
@@ -111,8 +111,8 @@ function requireKnownUids(weights: readonly Weight[], size: number): void {
 
 /** Scaled so that the largest is 65535, and as many as the subnet demands: with weight zero for the lowest other uids. */
 function padded(weights: readonly Weight[], least: number, size: number): { uids: number[]; values: number[] } {
-  const max = Math.max(...weights.map(({ weight }) => weight));
-  const row = weights.map(({ uid, weight }) => ({ uid, value: Math.round((weight / max) * U16_MAX) }));
+  const values = upscaleToU16(weights.map(({ weight }) => weight));
+  const row = weights.map(({ uid }, i) => ({ uid, value: values[i] as number }));
   const named = new Set(weights.map(({ uid }) => uid));
   for (let uid = 0; uid < size && row.length < least; uid++) if (!named.has(uid)) row.push({ uid, value: 0 });
   row.sort((a, b) => a.uid - b.uid);

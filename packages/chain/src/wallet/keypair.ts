@@ -7,6 +7,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import { getPublicKey, secretFromSeed, sign, verify } from '@scure/sr25519';
+import { toHex } from '../hex.ts';
 import type { Wallet } from '../port.ts';
 import { ss58Decode, ss58Encode } from '../ss58.ts';
 import { seedOfPhrase } from './phrase.ts';
@@ -58,9 +59,9 @@ export class KeyPair implements Wallet {
   secretFile(): string {
     return JSON.stringify({
       ...this.#publicFields(),
-      privateKey: hex(shiftScalar(this.#secret, -3)),
+      privateKey: toHex(shiftScalar(this.#secret, -3)),
       ...(this.#phrase === null ? {} : { secretPhrase: this.#phrase }),
-      ...(this.#seed === null ? {} : { secretSeed: hex(this.#seed) }),
+      ...(this.#seed === null ? {} : { secretSeed: toHex(this.#seed) }),
       ss58Address: this.address,
       cryptoType: 1,
     });
@@ -72,7 +73,7 @@ export class KeyPair implements Wallet {
   }
 
   #publicFields(): { accountId: string; publicKey: string } {
-    const publicKey = hex(ss58Decode(this.address));
+    const publicKey = toHex(ss58Decode(this.address));
     return { accountId: publicKey, publicKey };
   }
 }
@@ -98,8 +99,4 @@ function shiftScalar(secret: Uint8Array, bits: 3 | -3): Uint8Array {
   const shifted = BigInt.asUintN(256, bits > 0 ? scalar << 3n : scalar >> 3n);
   out.set(Buffer.from(shifted.toString(16).padStart(64, '0'), 'hex').reverse());
   return new Uint8Array(out);
-}
-
-function hex(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`;
 }

@@ -5,8 +5,8 @@
  * at least 100, of 3100 per epoch. Source: `pallets/commitments`, spec 425. Simplified: every reveal is kept, not the newest ten.
  */
 import { QuasarError } from '@quasar/base';
+import { fromHex } from '../../hex.ts';
 import { decodeTimelockedText, timelockDecrypt } from '../../timelock/index.ts';
-import { fromHex } from '../hex.ts';
 import type { SubnetState } from '../state.ts';
 import { type Deed, type Registered, type RuleContext, registered, tooSoon } from './context.ts';
 

@@ -6,10 +6,10 @@
  * last epoch, no share of root, no take.
  */
 
+import { U16_MAX } from '../../weights.ts';
 import { blockEmission, payEpoch, runEpoch, splitBlockEmission } from '../../yuma/index.ts';
 import { stakeThresholdRao } from '../options.ts';
 import type { SubnetState, WeightState } from '../state.ts';
-import { U16_MAX } from '../weights.ts';
 import type { RuleContext } from './context.ts';
 
 /** u16 share of the emission that the owner of a subnet gets first. */

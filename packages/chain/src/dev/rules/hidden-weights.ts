@@ -6,10 +6,10 @@
  * in the first later block of it that has the beacon's round. What is not revealed by its end is dropped.
  */
 import { QuasarError } from '@quasar/base';
+import { fromHex, toHex } from '../../hex.ts';
 import { commitHash, decodeWeightsPayload, netuidIndex, timelockDecrypt } from '../../timelock/index.ts';
-import { fromHex, toHex } from '../hex.ts';
+import { upscaleU16 } from '../../weights.ts';
 import type { SubnetState, WeightCommit } from '../state.ts';
-import { upscaleU16 } from '../weights.ts';
 import { type Deed, type Registered, type RuleContext, refused, registered, tooSoon } from './context.ts';
 import { isEpochBlock } from './epoch.ts';
 import { requireRate, requireRow, requireStake, requireVersion } from './weights.ts';

@@ -1,8 +1,8 @@
 /** @file Weights: the gates of subtensor (`subnets/weights.rs`, spec 425) in its order, and what passing them does. */
 import { type Issue, QuasarError } from '@quasar/base';
+import { upscaleToU16 } from '../../weights.ts';
 import { toTao } from '../amounts.ts';
 import { stakeThresholdRao } from '../options.ts';
-import { upscaleToU16 } from '../weights.ts';
 import { type Deed, type Registered, type RuleContext, refused, registered, tooSoon } from './context.ts';
 
 interface Params {
