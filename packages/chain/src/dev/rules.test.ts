@@ -1,6 +1,6 @@
 /** @file The rules of the dev chain, in process and over WebSocket. */
 
-import { describeDevRules } from '../testing/dev-rules.ts';
+import { describeDevRules } from '../testing/dev-rules/index.ts';
 import { connectChain } from './client.ts';
 import { DevChain } from './dev-chain.ts';
 import { serveChain } from './server.ts';
