@@ -82,7 +82,7 @@ const traces = await makeTraces(engineOf(guide), duelPrompts('bench/held-out', g
   seed: 'bench/traces',
 });
 disposeParameters(guide.parameters);
-const klOf = async (student) => mean(await scoreTraces(engineOf(student), traces));
+const klOf = async (student) => mean((await scoreTraces(engineOf(student), traces)).perPrompt);
 const base = load('base');
 const before = await klOf(base);
 disposeParameters(base.parameters);

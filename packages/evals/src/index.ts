@@ -1,11 +1,18 @@
 /** @file Floor 4: how good a model is: divergence from the teacher, the paired test, the axes and their composite. */
 
 export { absoluteAxes, type TeacherReference, teacherReference } from './axes/absolute.ts';
-export { type Answer, answerItems } from './axes/answers.ts';
+export {
+  type Answer,
+  itemPrompts,
+  judgeReplies,
+  REPLY_BATCH,
+  type Reply,
+  replyTo,
+} from './axes/answers.ts';
 export { capability } from './axes/capability.ts';
 export { degeneracy, diversity, hasLoop } from './axes/degeneracy.ts';
 export { length, meanTokens } from './axes/length.ts';
-export { type OnPolicyOptions, onPolicyRkl } from './axes/on-policy-rkl.ts';
+export { type OnPolicyOptions, onPolicyRkl, ROLLOUT_BATCH, rolloutRkl } from './axes/on-policy-rkl.ts';
 export { passFraction, passFractions } from './axes/pass-fraction.ts';
 export { reasoningDensity } from './axes/reasoning-density.ts';
 export { type Divergences, relativeAxes } from './axes/relative.ts';
@@ -43,4 +50,4 @@ export {
   UPSTREAM_PAIRED_RULES,
 } from './paired.ts';
 export { type AxisItem, axisItems, type DuelPromptOptions, duelPrompts, WORLD_AXES } from './prompts.ts';
-export { SCORE_BATCH, scoreTraces } from './score-traces.ts';
+export { SCORE_BATCH, scoreTraces, type TraceScores } from './score-traces.ts';

@@ -18,30 +18,39 @@ export interface OnPolicyOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** @returns mean over prompts of the mean over tokens, nats; prompts that the model answers with nothing count as skipped */
-export async function onPolicyRkl(
+/** Prompts continued in one batch: fixed, because a replay must batch the same way. */
+export const ROLLOUT_BATCH = 16;
+
+/**
+ * One batch of rollouts, at most `ROLLOUT_BATCH`.
+ * @returns per prompt the mean over tokens, nats; null for a prompt that the model answers with nothing
+ * @throws QuasarError `evals.not_finite`, `infer.cancelled`
+ */
+export async function rolloutRkl(
   model: Engine,
   teacher: Engine,
   prompts: readonly Int32Array[],
   options: OnPolicyOptions,
-): Promise<{ rkl: number; n: number }> {
+): Promise<(number | null)[]> {
   const { maxNewTokens, temperature, topP, topK, seed, signal } = options;
   const completions = await model.generate(prompts, {
-    maxNewTokens,
-    temperature,
-    topP,
-    topLogprobs: topK,
-    seed,
-    signal,
+    ...{ maxNewTokens, temperature, topP, topLogprobs: topK, seed, signal },
   });
   const traces = completions.flatMap(({ tokens, top }, i) =>
     top && tokens.length > 0 ? [{ prompt: prompts[i]!, continuation: tokens, top }] : [],
   );
-  if (traces.length === 0) return { rkl: Number.POSITIVE_INFINITY, n: 0 };
-  const rkl = mean((await teacher.scoreTopK(traces)).map(mean));
-  if (!Number.isFinite(rkl))
-    throw new QuasarError('evals.not_finite', `on-policy KL is ${rkl} over ${traces.length} prompts`, {
+  const scores = (await teacher.scoreTopK(traces)).map(mean);
+  const bad = scores.find((rkl) => !Number.isFinite(rkl));
+  if (bad !== undefined)
+    throw new QuasarError('evals.not_finite', `on-policy KL is ${bad} in a batch of ${traces.length} prompts`, {
       hint: 'The model gives infinite or undefined logits on its own text.',
     });
-  return { rkl, n: traces.length };
+  let scored = 0;
+  return completions.map(({ tokens }) => (tokens.length > 0 ? scores[scored++]! : null));
+}
+
+/** Mean over the prompts that were answered; null when none was. */
+export function onPolicyRkl(perPrompt: readonly (number | null)[]): { rkl: number | null; n: number } {
+  const values = perPrompt.filter((rkl) => rkl !== null);
+  return { rkl: values.length === 0 ? null : mean(values), n: values.length };
 }

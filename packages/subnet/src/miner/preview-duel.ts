@@ -23,13 +23,15 @@ export interface PreviewDuel {
 
 export async function previewDuel(options: PreviewDuelOptions): Promise<PreviewDuel> {
   const traces = await withEngine(options.teacherDirectory, (teacher) => previewTraces(teacher, options));
-  const score = (directory: string, phase: string) =>
-    withEngine(directory, (engine) =>
+  const score = async (directory: string, phase: string) => {
+    const { perPrompt } = await withEngine(directory, (engine) =>
       scoreTraces(engine, traces, {
         signal: options.signal,
         onProgress: (kl) => options.onProgress?.(phase, kl.length, traces.length),
       }),
     );
+    return perPrompt;
+  };
   const opponent = await score(options.opponentDirectory, 'opponent');
   const own = await score(options.directory, 'model');
   return { test: pairedTest(opponent, own, options.config.duel), kl: mean(own), opponentKl: mean(opponent) };

@@ -1,11 +1,15 @@
 /** @file One model of a round: its KL on the teacher's traces, its answers on the axes, its own text judged by the teacher. */
 import {
   absoluteAxes,
-  answerItems,
   axisItems,
+  itemPrompts,
+  judgeReplies,
   mean,
   onPolicyRkl,
   pairedDeltas,
+  ROLLOUT_BATCH,
+  replyTo,
+  rolloutRkl,
   scoreTraces,
   teacherReference,
 } from '@quasar/evals';
@@ -27,7 +31,7 @@ export interface Measuring {
 export async function measureTeacher({ context, round, teacher }: Measuring): Promise<void> {
   if (round.axes.has(TEACHER_ID)) return;
   const { items, maxNewTokens } = questions(context, round);
-  const answers = await answerItems(teacher, items, {
+  const replies = await replyTo(teacher, itemPrompts(teacher.tokenizer, items), {
     maxNewTokens,
     signal: context.signal,
     onProgress: (done) =>
@@ -36,6 +40,7 @@ export async function measureTeacher({ context, round, teacher }: Measuring): Pr
         ...{ phase: 'axes', done, total: items.length },
       }),
   });
+  const answers = judgeReplies(teacher.tokenizer, items, replies);
   const reference = teacherReference(answers);
   const axes = absoluteAxes(answers, reference);
   const at = { round: round.round, atBlock: context.atBlock, id: TEACHER_ID };
@@ -68,7 +73,7 @@ export async function measureModel(measuring: Measuring, model: Submission, dire
 async function measureKl({ context, round, traces }: Measuring, model: Submission, engine: Engine): Promise<void> {
   const { id, uid, repo } = model;
   const kingKl = id === round.incumbent ? undefined : round.kl.get(round.incumbent)?.perPrompt;
-  const perPrompt = await scoreTraces(engine, traces, {
+  const { perPrompt } = await scoreTraces(engine, traces, {
     signal: context.signal,
     onProgress: (sofar) => {
       const king = kingKl?.slice(0, sofar.length);
@@ -95,23 +100,25 @@ async function measureAxes(
   const reference = round.axes.get(TEACHER_ID)?.reference;
   if (!reference) throw new Error('measureAxes: the teacher was not measured first');
   const { items, maxNewTokens } = questions(context, round);
-  const answers = await answerItems(engine, items, {
+  const replies = await replyTo(engine, itemPrompts(engine.tokenizer, items), {
     maxNewTokens,
     signal: context.signal,
     onProgress: (done) => report(context, round, { id, uid, repo, phase: 'axes', done, total: items.length }),
   });
-  const { prompts, ...sampling } = context.config.axes.onPolicy;
-  const { rkl, n } = await onPolicyRkl(
-    engine,
-    teacher,
-    traces.slice(0, prompts).map(({ prompt }) => prompt),
-    { ...sampling, seed: `${round.seedHash}/on-policy`, signal: context.signal },
-  );
+  const answers = judgeReplies(engine.tokenizer, items, replies);
+  const { prompts: count, ...sampling } = context.config.axes.onPolicy;
+  const prompts = traces.slice(0, count).map(({ prompt }) => prompt);
+  const perPrompt: (number | null)[] = [];
+  for (let at = 0; at < prompts.length; at += ROLLOUT_BATCH) {
+    const options = { ...sampling, seed: `${round.seedHash}/on-policy/${at}`, signal: context.signal };
+    perPrompt.push(...(await rolloutRkl(engine, teacher, prompts.slice(at, at + ROLLOUT_BATCH), options)));
+  }
+  const { rkl, n } = onPolicyRkl(perPrompt);
   context.append({
     type: 'evaluation.measured',
     data: {
       ...{ round: round.round, atBlock: context.atBlock, id, part: 'axes' },
-      ...{ axes: absoluteAxes(answers, reference), rkl: n > 0 ? rkl : null, rklPrompts: n },
+      ...{ axes: absoluteAxes(answers, reference), rkl, rklPrompts: n },
     },
     key: `${round.round}:${id}:axes`,
   });
