@@ -8,7 +8,7 @@
 import { QuasarError } from '@quasar/base';
 import Database from 'libsql';
 
-type Value = string | number | null;
+type Value = string | number | Uint8Array | null;
 
 /** How long a writer waits for another process's transaction; ours take milliseconds, so this is a stuck machine. */
 const BUSY_TIMEOUT_MS = 10_000;

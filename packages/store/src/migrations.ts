@@ -10,7 +10,6 @@ import type { Connection } from './connection.ts';
 /** Step `i` brings a file from version `i` to version `i + 1`. */
 const MIGRATIONS: readonly string[] = [
   // AUTOINCREMENT: a sequence number is never used twice, so "everything after n" stays true for ever.
-  // jobs.available_at_ms: when the job may be taken: its retry time while queued, the end of the lease while leased.
   `CREATE TABLE events (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
      type TEXT NOT NULL,
@@ -34,6 +33,33 @@ const MIGRATIONS: readonly string[] = [
      UNIQUE (kind, key)
    ) STRICT;
    CREATE INDEX jobs_open ON jobs (kind, available_at_ms) WHERE state IN ('queued', 'leased');`,
+  // Leases without a clock. jobs.token stays when a lease ran out, until somebody else takes the job; jobs.beats is
+  // raised by the holder; jobs.lost counts the workers that fell silent with it.
+  `DROP TABLE jobs;
+   CREATE TABLE jobs (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     kind TEXT NOT NULL,
+     key TEXT NOT NULL,
+     payload TEXT NOT NULL,
+     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed')),
+     attempt INTEGER NOT NULL DEFAULT 0,
+     lost INTEGER NOT NULL DEFAULT 0,
+     token TEXT,
+     beats INTEGER NOT NULL DEFAULT 0,
+     lease_ms INTEGER NOT NULL DEFAULT 0,
+     result TEXT,
+     error TEXT,
+     UNIQUE (kind, key)
+   ) STRICT;
+   CREATE INDEX jobs_queued ON jobs (id) WHERE state = 'queued';
+   CREATE INDEX jobs_running ON jobs (id) WHERE state = 'running';
+   CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+   CREATE TABLE blob_tags (
+     tag TEXT NOT NULL,
+     sha256 TEXT NOT NULL REFERENCES blobs,
+     put_at_unix INTEGER NOT NULL,
+     PRIMARY KEY (tag, sha256)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

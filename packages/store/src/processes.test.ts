@@ -1,4 +1,4 @@
-/** @file Several real processes on one file: following, crashing in the middle of a burst, competing for jobs. */
+/** @file Several real processes on one file: following, crashing in the middle of a burst. */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,53 +85,4 @@ test('four processes that make the same file at once all get it whole', async ()
   expect(store.events().map((event) => event.data)).toHaveLength(4);
   store.close();
   expect(readdirSync(dirname(path)).filter((name) => name.includes('.new'))).toEqual([]);
-});
-
-test('two worker processes share a queue: every job is completed once', async () => {
-  const path = newPath();
-  const store = openStore({ path });
-  const keys = Array.from({ length: 80 }, (_, i) => `job-${i}`);
-  for (const key of keys) store.jobs.add('work', key, { key });
-  const workers = [1, 2].map(() =>
-    run(
-      path,
-      `const mine = [];
-       for (let job; (job = store.jobs.lease(['work'], 60_000)) !== null; ) {
-         if (store.jobs.complete(job, job.payload.key)) mine.push(job.key);
-         await new Promise((resolve) => setImmediate(resolve));
-       }
-       say(mine);`,
-    ),
-  );
-  const done: string[] = [];
-  const collect = async (lines: AsyncIterable<string>) => {
-    for await (const line of lines) done.push(...(JSON.parse(line) as string[]));
-  };
-  // Both at once: a line that comes before its reader is there is lost.
-  await Promise.all(workers.map((worker) => collect(worker.lines)));
-  expect(done.sort()).toEqual([...keys].sort());
-  expect(keys.map((key) => store.jobs.result('work', key))).toEqual(
-    keys.map((key) => ({ state: 'done', attempt: 1, result: key, error: null })),
-  );
-  store.close();
-});
-
-test('a job of a killed worker is taken over, with the next attempt number', async () => {
-  const path = newPath();
-  const first = run(
-    path,
-    `store.jobs.add('work', 'k', {}); say(store.jobs.lease(['work'], 300)); setInterval(() => {}, 1000);`,
-  );
-  for await (const line of first.lines) {
-    expect(JSON.parse(line)).toMatchObject({ key: 'k', attempt: 1 });
-    first.child.kill('SIGKILL');
-  }
-  const store = openStore({ path });
-  let taken = store.jobs.lease(['work'], 60_000);
-  while (taken === null) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    taken = store.jobs.lease(['work'], 60_000);
-  }
-  expect(taken).toMatchObject({ key: 'k', attempt: 2 });
-  store.close();
 });

@@ -148,7 +148,6 @@ function dieAtWrite(store: Store, life: number): Store {
   let dead = false;
   return {
     ...store,
-    jobs: store.jobs,
     appendAll(events) {
       if (dead) throw killed();
       if (events.every(({ type }) => type === 'evaluation.progress')) return store.appendAll(events);
