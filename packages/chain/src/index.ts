@@ -27,4 +27,5 @@ export { SS58_PREFIX, ss58Decode, ss58Encode } from './ss58.ts';
 export type { EndpointHealth } from './subtensor/endpoints.ts';
 export { SubtensorChain, type SubtensorOptions } from './subtensor/subtensor-chain.ts';
 export * from './wallet/index.ts';
+export { fractions, upscaleToU16 } from './weights.ts';
 export { type EpochInput, type EpochOutput, runEpoch } from './yuma/index.ts';

@@ -16,6 +16,19 @@ interface At {
   atBlock: number;
 }
 
+/** A process began to work on this log. */
+export interface ValidatorStarted extends At {
+  /** Of Quasar. */
+  version: string;
+  node: string;
+  configHash: string;
+  rulesVersion: string;
+  /** ss58 address. */
+  hotkey: string;
+  /** How evaluations are kept apart: `none` in this process, otherwise the level that could be had. */
+  isolation: string;
+}
+
 export interface RoundStarted extends At {
   startBlock: number;
   cutoffBlock: number;
@@ -150,11 +163,14 @@ export interface EvaluationFailed extends At {
   uid: number;
   error: { code: string; message: string; hint?: string | undefined };
   attempt: number;
+  /** Hub, disk or store failed, not the submission: it keeps its place and comes again in the next round. */
+  transient?: boolean | undefined;
   /** No further try: the submission is EVAL_ERROR. */
   final: boolean;
 }
 
 export interface ContestEvents {
+  'validator.started': ValidatorStarted;
   'round.started': RoundStarted;
   'submission.seen': SubmissionSeen;
   'submission.rejected': SubmissionRejected;

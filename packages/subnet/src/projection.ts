@@ -19,6 +19,7 @@ import type {
   RoundOutcome,
   RoundStarted,
   SubmissionContent,
+  ValidatorStarted,
   WeightsSet,
 } from './events.ts';
 import type { PastEvaluation } from './rules/candidates.ts';
@@ -56,6 +57,8 @@ export interface RoundState extends RoundStarted {
 
 export class Contest {
   lastSeq = 0;
+  /** The newest process on this log. */
+  started: (ValidatorStarted & { atMs: number }) | null = null;
   readonly submissions = new Map<string, SubmissionState>();
   readonly rounds = new Map<number, RoundState>();
   /** Newest last. */
@@ -92,6 +95,9 @@ export class Contest {
   }
 
   readonly #handlers: { [T in ContestEventType]: (data: ContestEvents[T], atMs: number) => void } = {
+    'validator.started': (data, atMs) => {
+      this.started = { ...data, atMs };
+    },
     'round.started': (data, atMs) => {
       const empty = { scored: new Map(), duels: new Map(), kl: new Map(), axes: new Map(), failed: new Map() };
       const open = { startedAtMs: atMs, finishedAtMs: null, outcome: null, verdict: null };

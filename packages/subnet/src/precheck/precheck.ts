@@ -107,15 +107,19 @@ const COPY_TEXT: Record<CopyFinding['kind'], string> = {
   noise: 'the weights differ by noise only',
 };
 
-function copyOutcome({ kind, original, evidence }: CopyFinding): PrecheckOutcome & { passed: false } {
+function copyOutcome(finding: CopyFinding): PrecheckOutcome & { passed: false } {
+  return { passed: false, status: 'COPY', issues: [copyIssue(finding)], original: finding.original };
+}
+
+/** What a miner hears about a copy. */
+export function copyIssue({ kind, original, evidence }: CopyFinding): Issue {
   const { uid, repo, revision, revealedAtBlock } = original;
   const numbers = Object.entries(evidence).map(([name, value]) => `${name} ${value}`);
-  const issue: Issue = {
+  return {
     code: `copy.same_${kind}`,
     message: `${COPY_TEXT[kind]}: original is uid ${uid}, ${repo}@${revision.slice(0, 8)}, block ${revealedAtBlock}${numbers.length > 0 ? ` (${numbers.join(', ')})` : ''}`,
     hint: 'The earliest reveal is the original. Train further and commit a new revision.',
   };
-  return { passed: false, status: 'COPY', issues: [issue], original };
 }
 
 function missingRevision(name: string): Issue {

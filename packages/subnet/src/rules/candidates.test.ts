@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type FreezeInput, freezeCandidates } from './candidates.ts';
+import { type FreezeInput, freezeCandidates, judgedInTurn } from './candidates.ts';
 import { byReveal, type Submission, submissionId } from './submission.ts';
 
 const rules = { maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 };
@@ -99,6 +99,21 @@ describe('freezeCandidates', () => {
         expect([...all].sort()).toEqual(ids(list).sort());
         expect([...got.candidates].sort(byReveal)).toEqual(got.candidates);
         expect(new Set(got.candidates.map(({ hotkey }) => hotkey)).size).toBe(got.candidates.length);
+      }),
+    );
+  });
+});
+
+describe('judgedInTurn', () => {
+  it('brings everybody up again, a few per round, nobody twice in one', () => {
+    expect(judgedInTurn([], 7, 5)).toEqual([]);
+    expect(judgedInTurn(['a', 'b'], 3, 5)).toHaveLength(2);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 7 }), fc.nat(1e6), (n, count, round) => {
+        const all = Array.from({ length: n }, (_, i) => i);
+        const rounds = Array.from({ length: Math.ceil(n / count) }, (_, i) => judgedInTurn(all, round + i, count));
+        expect(new Set(rounds.flat()).size).toBe(n);
+        for (const one of rounds) expect(new Set(one).size).toBe(Math.min(n, count));
       }),
     );
   });

@@ -85,6 +85,12 @@ export function freezeCandidates(input: FreezeInput, rules: CandidateRules): Fro
   return result;
 }
 
+/** The `count` of `judged` whose turn it is in this round, so that all come up again in the end. */
+export function judgedInTurn<T>(judged: readonly T[], round: number, count: number): T[] {
+  const first = judged.length === 0 ? 0 : (round * count) % judged.length;
+  return Array.from({ length: Math.min(count, judged.length) }, (_, i) => judged[(first + i) % judged.length]!);
+}
+
 function countBy<T>(items: readonly T[], key: (item: T) => string): Map<string, number> {
   const counts = new Map<string, number>();
   for (const item of items) counts.set(key(item), (counts.get(key(item)) ?? 0) + 1);

@@ -36,9 +36,11 @@ const schema = z.strictObject({
       cutoffBlocks: positive,
       activationBlocks: count,
       lateStartGraceBlocks: count,
+      giveUpBlocks: positive,
       firstBlock: count,
     })
-    .refine((r) => r.cutoffBlocks < r.blocks, 'cutoffBlocks must be below blocks'),
+    .refine((r) => r.cutoffBlocks < r.blocks, 'cutoffBlocks must be below blocks')
+    .refine((r) => r.giveUpBlocks > r.activationBlocks, 'giveUpBlocks must be above activationBlocks'),
   candidates: z.strictObject({
     maxPerRound: positive,
     rateWindowBlocks: count,
@@ -110,9 +112,16 @@ export type AxisConfig = SubnetConfig['axes']['specs'][number];
 
 /** The published contest on netuid 24. Axis items come from the world, so axis names are the world's. */
 export const UPSTREAM: SubnetConfig = {
-  rulesVersion: '1',
+  rulesVersion: '2',
   netuid: 24,
-  round: { blocks: 720, cutoffBlocks: 20, activationBlocks: 600, lateStartGraceBlocks: 180, firstBlock: 8_382_960 },
+  round: {
+    blocks: 720,
+    cutoffBlocks: 20,
+    activationBlocks: 600,
+    lateStartGraceBlocks: 180,
+    giveUpBlocks: 900,
+    firstBlock: 8_382_960,
+  },
   candidates: { maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 },
   duel: {
     prompts: 300,
@@ -179,7 +188,14 @@ export const UPSTREAM: SubnetConfig = {
 /** The contest on the embedded chain: the base is untrained, so zero on an axis says nothing about the axis. */
 export const LOCAL: SubnetConfig = {
   ...UPSTREAM,
-  round: { blocks: 40, cutoffBlocks: 2, activationBlocks: 10, lateStartGraceBlocks: 40, firstBlock: 0 },
+  round: {
+    blocks: 40,
+    cutoffBlocks: 2,
+    activationBlocks: 10,
+    lateStartGraceBlocks: 40,
+    giveUpBlocks: 1200,
+    firstBlock: 0,
+  },
   candidates: { maxPerRound: 5, rateWindowBlocks: 400, maxPerHotkey: 10, maxPerOwner: 10 },
   duel: {
     ...UPSTREAM.duel,

@@ -1,6 +1,6 @@
 import type { Metagraph, Neuron, WeightRow } from '@quasar/chain';
 import { describe, expect, it } from 'vitest';
-import { chainKing } from './king.ts';
+import { chainKing, coordinatedKing } from './king.ts';
 
 function neuron(uid: number, stake: number, validatorPermit = stake > 0): Neuron {
   return {
@@ -47,5 +47,42 @@ describe('chainKing', () => {
     const rows = [row(1, [[5, 1]]), row(2, [[5, 1]]), { ...row(0, [[5, 1]]), hotkey: 'former' }, row(0, [[77, 1]])];
     expect(chainKing(rows, graph)).toBeNull();
     expect(chainKing([], graph)).toBeNull();
+  });
+});
+
+describe('coordinatedKing', () => {
+  const graph = metagraph(neuron(0, 50), neuron(1, 100), neuron(5, 0), neuron(6, 0));
+  const own = { hotkey: 'key0', weights: [{ uid: 6, weight: 1 }], sinceBlock: 80 };
+
+  it('a row from before the own crown does not undo it, a later one of more stake does', () => {
+    expect(coordinatedKing([row(1, [[5, 1]], 79)], graph, own)).toMatchObject({ uid: 6 });
+    expect(coordinatedKing([row(1, [[5, 1]], 80)], graph, own)).toMatchObject({ uid: 5, weightsBlock: 80 });
+    expect(chainKing([row(1, [[5, 1]], 79)], graph)).toMatchObject({ uid: 5 });
+  });
+
+  it('the own vote is the verdict, not the row that is still on chain', () => {
+    expect(coordinatedKing([row(0, [[5, 1]], 99)], graph, own)).toMatchObject({ uid: 6, supportFraction: 1 });
+  });
+
+  it('two validators of equal stake see the same tie', () => {
+    const equal = metagraph(neuron(0, 10), neuron(1, 10), neuron(5, 0), neuron(6, 0));
+    const share = (uid: number): [number, number][] => [
+      [uid, 65535 / 72817],
+      [0, 7282 / 72817],
+    ];
+    const vote = (uid: number) => [
+      { uid, weight: 0.9 },
+      { uid: 0, weight: 0.1 },
+    ];
+    const first = coordinatedKing([row(1, share(5))], equal, { hotkey: 'key0', weights: vote(6), sinceBlock: 0 });
+    const second = coordinatedKing([row(0, share(6))], equal, { hotkey: 'key1', weights: vote(5), sinceBlock: 0 });
+    expect([first?.uid, second?.uid]).toEqual([5, 5]);
+  });
+
+  it('without a neuron, or without a permit, the own vote does not count', () => {
+    const rows = [row(1, [[5, 1]], 90)];
+    expect(coordinatedKing(rows, graph, { ...own, hotkey: 'stranger' })).toMatchObject({ uid: 5 });
+    const weak = metagraph(neuron(0, 500, false), neuron(1, 1), neuron(5, 0), neuron(6, 0));
+    expect(coordinatedKing(rows, weak, own)).toMatchObject({ uid: 5 });
   });
 });

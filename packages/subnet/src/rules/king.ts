@@ -3,8 +3,12 @@
  *
  * King = argmax over uids of the stake-weighted on-chain weight at the round's start block, rows of permitted
  * validators only; ties go to the lower uid. Source: subnet.md section 7.
+ *
+ * Weights follow a verdict late: by a block, by an epoch when they are hidden, by hours when their validator was down.
+ * A row from before the own newest crown cannot know of it, so it does not speak against it, and the own vote is the
+ * verdict of the own log, whatever row is still on chain. Otherwise every round could undo the crown of the last one.
  */
-import type { Metagraph, WeightRow } from '@quasar/chain';
+import { fractions, type Metagraph, upscaleToU16, type Weight, type WeightRow } from '@quasar/chain';
 
 export interface ChainKing {
   uid: number;
@@ -14,6 +18,32 @@ export interface ChainKing {
   supportFraction: number;
   /** Block of the newest row that names it. */
   weightsBlock: number;
+}
+
+/** What a validator with a king of its own brings along. */
+export interface OwnVote {
+  /** The validator. */
+  hotkey: string;
+  /** What it sets, or is about to set. */
+  weights: readonly Weight[];
+  /** From which block on the rows of others can know of its king. */
+  sinceBlock: number;
+}
+
+/** The king by stake, as a validator with a verdict of its own counts. Null when it has no vote and nobody else voted. */
+export function coordinatedKing(rows: readonly WeightRow[], metagraph: Metagraph, own: OwnVote): ChainKing | null {
+  const { hotkey, sinceBlock } = own;
+  const self = metagraph.neurons.find((neuron) => neuron.hotkey === hotkey);
+  const others = rows.filter((row) => row.hotkey !== hotkey && row.setAtBlock >= sinceBlock);
+  if (!self) return chainKing(others, metagraph);
+  const vote = { validatorUid: self.uid, hotkey, setAtBlock: metagraph.atBlock, weights: asOnChain(own.weights) };
+  return chainKing([...others, vote], metagraph);
+}
+
+/** With the rounding of the chain, so that two validators of equal stake see the same tie from both sides. */
+function asOnChain(weights: readonly Weight[]): Weight[] {
+  const shares = fractions(upscaleToU16(weights.map(({ weight }) => weight)));
+  return weights.map(({ uid }, i) => ({ uid, weight: shares[i]! }));
 }
 
 /** @param rows weight rows at the same block as the metagraph */

@@ -16,6 +16,8 @@ export interface RoundTiming {
   activationBlocks: number;
   /** A validator that is later than this waits for the next round. */
   lateStartGraceBlocks: number;
+  /** A round that is not through so long after its start is given up: it crowns nobody. */
+  giveUpBlocks: number;
   /** No round starts before this block. */
   firstBlock: number;
 }
@@ -41,6 +43,11 @@ export function roundPlan(round: number, timing: RoundTiming): RoundPlan {
 
 export function roundAt(block: number, timing: RoundTiming): number {
   return Math.floor(block / timing.blocks);
+}
+
+/** Too late for a verdict to count. */
+export function isOverdue({ startBlock }: { startBlock: number }, head: number, timing: RoundTiming): boolean {
+  return head - startBlock > timing.giveUpBlocks;
 }
 
 /** The first round whose cutoff is not before `revealedAtBlock`. */

@@ -15,7 +15,14 @@ import { blend, microWeights, type Weights, writeCheckpoint } from './checkpoint
 /** Local rules, scaled down. Only axes that say something about random models have weight. */
 export const TEST_CONFIG: SubnetConfig = {
   ...LOCAL,
-  round: { blocks: 30, cutoffBlocks: 2, activationBlocks: 5, lateStartGraceBlocks: 30, firstBlock: 0 },
+  round: {
+    blocks: 30,
+    cutoffBlocks: 2,
+    activationBlocks: 5,
+    lateStartGraceBlocks: 30,
+    giveUpBlocks: 300,
+    firstBlock: 0,
+  },
   duel: { ...LOCAL.duel, prompts: 24, minPrompts: 20, continuationTokens: 8, topK: 16, bootstrapResamples: 100 },
   axes: {
     ...LOCAL.axes,

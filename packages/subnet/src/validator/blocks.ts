@@ -26,6 +26,25 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => throwIfStopped(signal));
 }
 
+/** The value of `answer`. @throws QuasarError `validator.stopped` as soon as the validator is stopped */
+export async function untilStopped<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(stopError());
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  });
+  try {
+    return await Promise.race([answer, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 export function throwIfStopped(signal: AbortSignal): void {
-  if (signal.aborted) throw new QuasarError('validator.stopped', 'the validator was stopped', { retry: 'later' });
+  if (signal.aborted) throw stopError();
+}
+
+function stopError(): QuasarError {
+  return new QuasarError('validator.stopped', 'the validator was stopped', { retry: 'later' });
 }

@@ -62,20 +62,29 @@ async function recheck(
   const files = await source.list();
   if (files !== null && manifestSha256(files) === submission.content?.manifestSha256)
     return source.download(files, maxTotalBytes(context.lock), context.signal);
-  const message =
-    files === null
-      ? `${source.name}: the revision is not there any more, or is private`
-      : `${source.name}: the files changed since the first check`;
-  const issue = {
-    code: files === null ? 'precheck.revision_missing' : 'precheck.revision_changed',
-    message,
-    hint: 'Keep the committed revision public and unchanged until it is judged.',
-  };
+  const issue = files === null ? revisionGone(submission) : revisionChanged(submission);
   context.append(rejection(context, submission, round, { status: 'REMOVED', issues: [issue] }));
   return null;
 }
 
-function rejection(
+export function revisionGone({ repo, revision }: Submission): Issue {
+  return {
+    code: 'precheck.revision_missing',
+    message: `${repo}@${revision.slice(0, 8)}: the revision is not there any more, or is private`,
+    hint: 'Keep a committed revision public, before and after it is judged.',
+  };
+}
+
+export function revisionChanged({ repo, revision }: Submission): Issue {
+  return {
+    code: 'precheck.revision_changed',
+    message: `${repo}@${revision.slice(0, 8)}: the files are not those of the first check`,
+    hint: 'Keep a committed revision as it is, before and after it is judged.',
+  };
+}
+
+/** The event that ends a submission, and a line about it. Said once of a submission, whatever its status was. */
+export function rejection(
   context: Context,
   submission: SubmissionState,
   round: number,
@@ -103,7 +112,8 @@ function rejection(
   };
 }
 
-function knownRecords({ contest, sampleKey }: Context): ContentRecord[] {
+/** Content of everything that was read so far, copies included. */
+export function knownRecords({ contest, sampleKey }: Context): ContentRecord[] {
   return [...contest.submissions.values()].flatMap((submission) => {
     const { content } = submission;
     if (!content) return [];

@@ -14,6 +14,8 @@ import { fileDigest } from '../precheck/source.ts';
 import { Contest } from '../projection.ts';
 import { configHash, type SubnetConfig } from '../rules/config.ts';
 import type { Submission } from '../rules/submission.ts';
+import { stoppable } from './stoppable.ts';
+import { WeightSetter } from './weight-setter.ts';
 
 export interface LogLine {
   level: 'info' | 'warn';
@@ -36,6 +38,8 @@ export interface ValidatorOptions {
   workDirectory: string;
   /** Default `Engine.load(directory)`. */
   loadEngine?: ((directory: string) => Promise<Engine>) | undefined;
+  /** How evaluations are kept apart from this process and the network; told in `validator.started`. */
+  isolation?: string | undefined;
   signal: AbortSignal;
   log?: ((line: LogLine) => void) | undefined;
 }
@@ -49,11 +53,13 @@ export class Context {
   /** Names the secret without telling it. */
   readonly sampleKey: string;
   readonly configHash: string;
+  readonly weights = new WeightSetter(this);
   /** Last head seen. */
   atBlock = 0;
 
   private constructor(options: ValidatorOptions, lock: ModelLock, teacherSha256: string) {
-    this.options = options;
+    const { chain, hub, signal } = options;
+    this.options = { ...options, chain: stoppable(chain, signal), hub: stoppable(hub, signal) };
     this.lock = lock;
     this.teacherSha256 = teacherSha256;
     this.secret = samplingSecret(options.workDirectory);

@@ -5,6 +5,7 @@ import { freezeCandidates } from '../rules/candidates.ts';
 import type { RoundPlan } from '../rules/round.ts';
 import type { Context } from './context.ts';
 import { resolveIncumbent } from './incumbent.ts';
+import { recheckInTurn } from './recheck.ts';
 
 /** @returns false when nobody is there to be judged; such a round leaves no trace in the log */
 export async function openRound(context: Context, plan: RoundPlan): Promise<boolean> {
@@ -16,7 +17,8 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
     });
   const { contest } = context;
   await resolveIncumbent(context, plan);
-  const { neurons } = await chain.metagraph(config.netuid);
+  await recheckInTurn(context, plan.round);
+  const { neurons } = await chain.metagraph(config.netuid, plan.startBlock);
   const { candidates, waiting, superseded } = freezeCandidates(
     {
       submissions: [...contest.submissions.values()].filter(({ repo }) => repo !== ''),

@@ -1,31 +1,43 @@
 /**
  * @file One round from its start event to its end: measure, judge, wait for the activation block, crown.
  *
- * Every step looks at the log first, so calling it again after a crash goes on where the last process stopped.
+ * Every step looks at the log first, so calling it again after a crash goes on where the last process stopped. A round
+ * that is not through `giveUpBlocks` after its start has no verdict: whoever slept that long does not know any more
+ * what its crown would overrule.
  */
 import { QuasarError } from '@quasar/base';
 import type { KingCrowned, RoundOutcome } from '../events.ts';
-import type { RoundState } from '../projection.ts';
+import type { RoundState, SubmissionState } from '../projection.ts';
+import { isOverdue } from '../rules/round.ts';
 import { entrant } from '../rules/submission.ts';
-import { look, pause } from './blocks.ts';
+import { pause } from './blocks.ts';
 import type { Context } from './context.ts';
 import { judgeRound } from './judge-round.ts';
 import { measureRound } from './measure-round.ts';
-import { syncSubmissions } from './sync-submissions.ts';
+import { recheckJudged } from './recheck.ts';
+import { tend } from './tend.ts';
 
 export async function playRound(context: Context, round: RoundState): Promise<void> {
+  if (isOverdue(round, context.atBlock, context.config.round)) return giveUp(context, round);
   if (!round.verdict) {
     const outcome = await reachVerdict(context, round);
     if (outcome) return finish(context, round, outcome);
   }
   while (context.atBlock < round.activationBlock) {
     await pause(context);
-    await look(context);
-    await syncSubmissions(context);
+    await tend(context);
   }
+  if (isOverdue(round, context.atBlock, context.config.round)) return giveUp(context, round);
   const { crowned } = round.verdict!;
-  if (crowned !== null && !isCrowned(context, round, crowned)) crown(context, round, crowned);
-  finish(context, round, crowned === null ? 'king_stays' : 'crowned');
+  const isCrowned = context.contest.reigns.some((reign) => reign.round === round.round && reign.id === crowned);
+  if (crowned === null) return finish(context, round, 'king_stays');
+  if (!isCrowned) {
+    const winner = context.contest.submissions.get(crowned)!;
+    // Read once more before it is paid: the prechecks were long ago.
+    if (!(await recheckJudged(context, winner, round.round))) return finish(context, round, 'king_stays');
+    crown(context, round, winner);
+  }
+  finish(context, round, 'crowned');
 }
 
 /** @returns null when the verdict is in the log, or why there is none */
@@ -35,6 +47,8 @@ async function reachVerdict(context: Context, round: RoundState): Promise<RoundO
     if (challengers.length === 0) return 'no_challengers';
     const incumbent = context.contest.submissions.get(round.incumbent) ?? context.base;
     const { config, configHash, atBlock } = context;
+    if (round.configHash !== configHash)
+      throw new QuasarError('validator.no_verdict', 'the rules changed after the round had started');
     context.append(...judgeRound({ round, config, configHash, atBlock, incumbent, challengers }));
     return null;
   } catch (error) {
@@ -44,13 +58,9 @@ async function reachVerdict(context: Context, round: RoundState): Promise<RoundO
   }
 }
 
-function isCrowned({ contest }: Context, round: RoundState, id: string): boolean {
-  return contest.reigns.some((reign) => reign.round === round.round && reign.id === id);
-}
-
-function crown(context: Context, round: RoundState, id: string): void {
+function crown(context: Context, round: RoundState, winner: SubmissionState): void {
   const { contest } = context;
-  const { uid, hotkey, repo, revision } = contest.submissions.get(id)!;
+  const { id, uid, hotkey, repo, revision } = winner;
   const data: KingCrowned = {
     ...{ round: round.round, atBlock: context.atBlock, id, uid, hotkey, repo, revision },
     crownedAtBlock: context.atBlock,
@@ -60,6 +70,16 @@ function crown(context: Context, round: RoundState, id: string): void {
   };
   context.append({ type: 'king.crowned', data, key: String(round.round) });
   context.log(`uid ${uid} (${repo}) is crowned, reign ${data.reign}`);
+}
+
+function giveUp(context: Context, round: RoundState): void {
+  const { giveUpBlocks } = context.config.round;
+  context.log(
+    `round ${round.round} is not through ${giveUpBlocks} blocks after its start: given up, the king stays`,
+    'warn',
+    'validator.round_overdue',
+  );
+  finish(context, round, 'no_verdict');
 }
 
 function finish(context: Context, round: RoundState, outcome: RoundOutcome): void {

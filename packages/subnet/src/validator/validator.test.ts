@@ -150,7 +150,8 @@ function dieAtWrite(store: Store, life: number): Store {
     ...store,
     appendAll(events) {
       if (dead) throw killed();
-      if (events.every(({ type }) => type === 'evaluation.progress')) return store.appendAll(events);
+      if (events.every(({ type }) => ['evaluation.progress', 'validator.started'].includes(type)))
+        return store.appendAll(events);
       dead = true;
       if (life % 2 === 1) store.appendAll(events);
       throw killed();

@@ -2,56 +2,65 @@
  * @file The validator daemon: follows the chain, plays rounds, keeps the weights.
  *
  * Its only memory is the contest log. Killed at any point and started again, it finishes the open round without
- * judging anybody twice. Borders that fail are tried again; they move neither crown nor weights.
+ * judging anybody twice. Borders that fail are tried again; they move neither crown nor weights (docs/validator.md).
  */
 import { QuasarError } from '@quasar/base';
-import { nextRound } from '../rules/round.ts';
+import { nextRound, roundAt } from '../rules/round.ts';
 import { look, pause, sleep } from './blocks.ts';
 import { Context, type ValidatorOptions } from './context.ts';
 import { openRound } from './open-round.ts';
 import { playRound } from './play-round.ts';
 import { syncSubmissions } from './sync-submissions.ts';
-import { WeightSetter } from './weight-setter.ts';
+import { VERSION } from './version.ts';
+import { isWeather, pauseMs } from './weather.ts';
 
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
 /** An error that is nobody's weather is a bug; after so many in a row the operator has to see it. */
 const MAX_UNEXPECTED = 5;
 
 /**
  * Run until `signal` aborts.
- * @throws QuasarError `subnet.bad_base`, `subnet.bad_teacher`, `validator.not_registered`, `store.*`, or the last of
- *   several unexpected errors in a row
+ * @throws QuasarError `subnet.bad_base`, `subnet.bad_teacher`, `validator.not_registered`, `store.*` that time does not
+ *   heal, or the last of several unexpected errors in a row
  */
 export async function runValidator(options: ValidatorOptions): Promise<void> {
   const context = await Context.open(options);
-  const weights = new WeightSetter(context);
-  const steps = { idleRound: context.contest.lastRound };
+  const steps: Steps = { isAnnounced: false, idleRound: context.contest.lastRound };
   let failures = 0;
+  let unexpected = 0;
   while (!options.signal.aborted) {
     try {
-      await step(context, weights, steps);
+      await step(context, steps);
+      if (failures > 0) context.log('going on');
       failures = 0;
+      unexpected = 0;
     } catch (error) {
       if (options.signal.aborted) return;
-      const isExpected = error instanceof QuasarError && error.retry === 'later';
-      const isFatal = error instanceof QuasarError && FATAL.test(error.code);
-      if (isFatal || (!isExpected && failures + 1 >= MAX_UNEXPECTED)) throw error;
-      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** failures++, LONGEST_PAUSE_MS);
+      const isFatal = error instanceof QuasarError && error.retry !== 'later' && FATAL.test(error.code);
+      if (!isWeather(error)) unexpected++;
+      if (isFatal || unexpected >= MAX_UNEXPECTED) throw error;
+      const waitMs = pauseMs(failures++);
       const code = error instanceof QuasarError ? error.code : undefined;
-      context.log(`${String(error)}; trying again in ${pauseMs} ms`, 'warn', code);
-      await sleep(pauseMs, options.signal).catch(() => {});
+      context.log(`${String(error)}; trying again in ${waitMs} ms`, 'warn', code);
+      await sleep(waitMs, options.signal).catch(() => {});
     }
   }
 }
 
 const FATAL = /^(store\.|validator\.not_registered$)/;
 
+interface Steps {
+  isAnnounced: boolean;
+  /** The last round that was started, or had nobody in it. */
+  idleRound: number | null;
+}
+
 /** One look at the chain and whatever it asks for. */
-async function step(context: Context, weights: WeightSetter, steps: { idleRound: number | null }): Promise<void> {
+async function step(context: Context, steps: Steps): Promise<void> {
   const head = await look(context);
+  if (!steps.isAnnounced) announce(context);
+  steps.isAnnounced = true;
   await syncSubmissions(context);
-  await weights.reconcile();
+  await context.weights.reconcile();
   const open = context.contest.openRound;
   if (open) {
     await playRound(context, open);
@@ -64,4 +73,16 @@ async function step(context: Context, weights: WeightSetter, steps: { idleRound:
   } else {
     await pause(context);
   }
+}
+
+function announce(context: Context): void {
+  const { config, configHash, atBlock, options } = context;
+  context.append({
+    type: 'validator.started',
+    data: {
+      ...{ round: roundAt(atBlock, config.round), atBlock, version: VERSION, node: process.version },
+      ...{ configHash, rulesVersion: config.rulesVersion, hotkey: options.wallet.hotkey },
+      isolation: options.isolation ?? 'none',
+    },
+  });
 }

@@ -22,11 +22,12 @@ export class WeightSetter {
     this.#context = context;
   }
 
-  /** Look at the chain when the king changed, the row may have grown old, or a refusal has run out. */
+  /** Look at the chain when the king changed, a round began, the row may have grown old, or a refusal has run out. */
   async reconcile(): Promise<void> {
     const { contest, config, atBlock } = this.#context;
     if (atBlock < this.#notBefore) return;
-    const wish = `${contest.king?.id}/${contest.reigns.length}`;
+    // Once in a round anyway: the uid of a king can have been given to somebody else.
+    const wish = `${contest.king?.id}/${contest.reigns.length}/${roundAt(atBlock, config.round)}`;
     const age = atBlock - (contest.weights?.setAtBlock ?? 0);
     if (wish === this.#lastWish && age <= config.weights.refreshBlocks) return;
     if (await this.#settle()) this.#lastWish = wish;

@@ -1,0 +1,51 @@
+/**
+ * @file Weather: failures of hub, chain, disk and store that pass by themselves. They are waited out, and say nothing
+ * about a submission, a king or the rules.
+ */
+import { QuasarError } from '@quasar/base';
+import { sleep, throwIfStopped } from './blocks.ts';
+import type { Context } from './context.ts';
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** A full or read-only disk, a system out of handles or memory, a wire that broke below our own clients. */
+const SYSTEM = new Set(
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].concat(
+    ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'], // of sockets that no client of ours wraps
+  ),
+);
+
+export function isWeather(error: unknown): boolean {
+  if (error instanceof QuasarError) return error.retry === 'later';
+  return error instanceof Error && 'code' in error && SYSTEM.has(String(error.code));
+}
+
+/** Doubling pauses: 0.5 s, 1 s, ... 30 s. */
+export function pauseMs(failures: number): number {
+  return Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
+}
+
+/**
+ * Repeat `step` through bad weather until it succeeds, while `isWorthwhile`.
+ * @throws the last failure: at once when it is no weather, else when it is not worthwhile any more
+ */
+export async function throughWeather<T>(
+  context: Context,
+  what: string,
+  isWorthwhile: () => Promise<boolean>,
+  step: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await step();
+    } catch (error) {
+      throwIfStopped(context.signal);
+      if (!isWeather(error) || !(await isWorthwhile())) throw error;
+      const ms = pauseMs(failures);
+      const code = error instanceof QuasarError ? error.code : undefined;
+      context.log(`${what}: ${error instanceof Error ? error.message : error}; again in ${ms} ms`, 'warn', code);
+      await sleep(ms, context.signal);
+    }
+  }
+}
