@@ -1,6 +1,6 @@
 /** @file The chain as `doctor` sees it: does it answer, which one is it, is the hotkey ready to work. */
-import { QuasarError } from '@quasar/base';
-import type { Chain, Isolation } from '@quasar/chain';
+import { type Isolation, QuasarError } from '@quasar/base';
+import type { Chain } from '@quasar/chain';
 
 export interface ChainReport {
   address: string;

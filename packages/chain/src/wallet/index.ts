@@ -4,7 +4,6 @@ export { type KeyPair, verifySignature, walletFromSeed } from './keypair.ts';
 export { openKeyFile, openWallet } from './open-wallet.ts';
 export { newPhrase } from './phrase.ts';
 export { keyPairFromUri } from './secret-uri.ts';
-export { type Isolation, networkIsolation } from './signer/isolation.ts';
 export {
   openSigner,
   type SignedDigest,

@@ -1,4 +1,5 @@
 /** @file `quasar doctor`: what this machine offers and what is missing, and whether the chain is there. */
+import { networkIsolation } from '@quasar/base';
 import { Command } from 'commander';
 import { type ChainReport, type ChainState, examineChain } from '../chain-doctor.ts';
 import type { DoctorReport } from '../doctor.ts';
@@ -19,7 +20,6 @@ export function doctor(): Command {
     .action((options: Flags, command: Command) =>
       withChain(options, command, async ({ chain, address, context, home }) => {
         const { examine } = await import('../doctor.ts');
-        const { networkIsolation } = await import('@quasar/chain');
         const { name } = options;
         const hotkeyOf =
           name === undefined ? null : async () => (await keysOf(chain, { ...options, name }, context, home)).hotkey;

@@ -9,8 +9,7 @@
  * It writes nothing else anywhere: whatever is not understood ends it.
  */
 import { createHash } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
-import { QuasarError } from '@quasar/base';
+import { networkNamespace, QuasarError } from '@quasar/base';
 import type { Wallet } from '../../port.ts';
 import { openKeyFile } from '../open-wallet.ts';
 import { encodeFrame, FrameReader } from './frames.ts';
@@ -50,7 +49,7 @@ async function open(path: string): Promise<void> {
       });
     });
     givePassword = null;
-    send({ type: 'ready', address: wallet.address, network: networkOf() });
+    send({ type: 'ready', address: wallet.address, network: networkNamespace() });
   } catch (error) {
     const known = error instanceof QuasarError ? error : new QuasarError('chain.signer_failed', 'the signer failed');
     const { code, message, hint, retry } = known;
@@ -62,15 +61,6 @@ async function sign(by: Wallet, { id, message }: Message): Promise<void> {
   const bytes = Buffer.from(String(message), 'base64');
   const signature = Buffer.from(await by.sign(bytes)).toString('base64');
   send({ type: 'signed', id, signature, digest: createHash('sha256').update(bytes).digest('hex') });
-}
-
-/** Names the network namespace; null where there are none. */
-function networkOf(): string | null {
-  try {
-    return readlinkSync('/proc/self/ns/net');
-  } catch {
-    return null;
-  }
 }
 
 function send(message: object): void {

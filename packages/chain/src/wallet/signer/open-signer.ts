@@ -6,10 +6,9 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { QuasarError } from '@quasar/base';
+import { FrameError, networkIsolation, networkNamespace, permissionFlags, QuasarError } from '@quasar/base';
 import type { Wallet } from '../../port.ts';
-import { encodeFrame, FrameError, FrameReader } from './frames.ts';
-import { networkIsolation, networkNamespace } from './isolation.ts';
+import { encodeFrame, FrameReader } from './frames.ts';
 
 /** The compiled child: as `dist`, also when this file is run as TypeScript. */
 const CHILD = fileURLToPath(new URL('../../../dist/wallet/signer/child.js', import.meta.url));
@@ -292,14 +291,6 @@ class Session {
     for (const stream of [this.#child.stdin, this.#child.stdout])
       (stream as unknown as NodeJS.Process['stdin'])[method]?.();
   }
-}
-
-/** Where this Node has them. */
-function permissionFlags(): string[] {
-  const name = ['--permission', '--experimental-permission'].find((flag) =>
-    process.allowedNodeEnvironmentFlags.has(flag),
-  );
-  return name === undefined ? [] : [name, '--allow-fs-read=*'];
 }
 
 function gone(what: string): QuasarError {

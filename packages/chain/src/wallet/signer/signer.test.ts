@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
-import { identify, isAlive } from '@quasar/base';
+import { identify, isAlive, networkIsolation } from '@quasar/base';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KeyPair, verifySignature } from '../keypair.ts';
 import { encodeFrame, FrameReader, MAX_FRAME_BYTES } from './frames.ts';
-import { networkIsolation } from './isolation.ts';
 import { openSigner, type SignedDigest, type SignerProcess, signatureLog } from './open-signer.ts';
 
 const root = fileURLToPath(new URL('../../../../..', import.meta.url));

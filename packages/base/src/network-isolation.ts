@@ -1,4 +1,7 @@
-/** @file Whether a child can be started without any network here: an empty network namespace of Linux, by `unshare`. */
+/**
+ * @file Starting a child that can do less than its parent: without any network, in an empty network namespace of Linux
+ * (`unshare`), and without the rights that Node's permission model withholds.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -47,7 +50,18 @@ export function networkNamespace(): string | null {
   }
 }
 
-function findProgram(name: string): string | null {
+/**
+ * Flags of Node's permission model that allow reading files, and what is granted besides; none where this Node has no
+ * such model. Without a grant a process writes no file, starts no process and no thread, and loads no addon.
+ */
+export function permissionFlags(grants: readonly ('--allow-addons' | '--allow-worker')[] = []): string[] {
+  const known = (flag: string) => process.allowedNodeEnvironmentFlags.has(flag);
+  const model = ['--permission', '--experimental-permission'].find(known);
+  return model === undefined ? [] : [model, '--allow-fs-read=*', ...grants.filter(known)];
+}
+
+/** The full path of a program of the search path, or null. */
+export function findProgram(name: string): string | null {
   const folders = (process.env.PATH ?? '/usr/bin:/bin').split(delimiter).filter((folder) => folder !== '');
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
 }
