@@ -177,3 +177,31 @@ KERNEL(swiglu_backward) {
            .width = width, .stride = F(3) ? width : 2 * width};
   parallel_for(L(0), 1 + 2048 / (width + 1), swiglu_backward_rows, &g);
 }
+
+static void sigmoid_gate_range(void *context, long b, long e) {
+  const glu *g = context;
+  const float *x = g->up, *gate = g->gate;
+  float *y = g->y;
+  for (long i = b; i < e; i++) y[i] = x[i] * q_sigmoid(gate[i]);
+}
+/* y = x sigmoid(gate). p: y x gate; n: count */
+KERNEL(sigmoid_gate) {
+  glu g = {.y = F(0), .up = F(1), .gate = F(2)};
+  parallel_for(L(0), 2048, sigmoid_gate_range, &g);
+}
+
+static void sigmoid_gate_backward_range(void *context, long b, long e) {
+  const glu *g = context;
+  const float *x = g->up + b, *gate = g->gate + b, *dy = g->dy + b;
+  float *dx = g->dup + b, *dgate = g->dgate + b;
+  for (long i = 0; i < e - b; i++) {
+    float s = q_sigmoid(gate[i]);
+    dx[i] = dy[i] * s;
+    dgate[i] = dy[i] * x[i] * s * (1.0f - s);
+  }
+}
+/* p: dx dgate x gate dy; n: count */
+KERNEL(sigmoid_gate_backward) {
+  glu g = {.dup = F(0), .dgate = F(1), .up = F(2), .gate = F(3), .dy = F(4)};
+  parallel_for(L(0), 2048, sigmoid_gate_backward_range, &g);
+}

@@ -10,7 +10,7 @@ typedef struct {
   const float *A;
   const void *B;
   float *C;
-  const float *bias; /* of the columns, or NULL */
+  const float *bias, *plus; /* added to the columns; to C, laid out as it is; or NULL */
   int type, mode, few;
   const int32_t *offsets; /* of experts; then `form` as in gemm_grouped and `first`, the number of each one's first block */
   const long *first;
@@ -114,6 +114,9 @@ static void run_blocks(void *context, long begin, long end) {
                   g->mode == GEMM_LOWER && i > j ? GEMM_SET : g->mode);
     for (long r = 0; g->bias && r < m; r++)
       for (long t = 0; t < n; t++) C[r * g->ldc + t] += g->bias[j + t];
+    const float *plus = g->plus ? g->plus + (C - g->C) : NULL;
+    for (long r = 0; plus && r < m; r++)
+      for (long t = 0; t < n; t++) C[r * g->ldc + t] += plus[r * g->ldc + t];
   }
 }
 
@@ -148,14 +151,14 @@ static void share_out(products *g, long most, range_fn body) {
   parallel_for(g->count * blocks(g->M, g->tileM) * blocks(g->N, g->tileN), 1 + (long)(50000 / (each + 1)), body, g);
 }
 
-/* C[M,N] (+)= op(A) op(B) + bias, a transposed operand stored [K,M] or [N,K]; B is stored as typeB.
-   p: A, B, C, bias?[N]; n: M N K transA transB accumulate batch stepA stepB stepC typeB */
+/* C[M,N] (+)= op(A) op(B) + bias + plus, a transposed operand stored [K,M] or [N,K]; B is stored as typeB.
+   p: A, B, C, bias?[N], plus?; n: M N K transA transB accumulate batch stepA stepB stepC typeB */
 KERNEL(gemm) {
   long M = L(0), N = L(1), K = L(2);
   int ta = (int)a->n[3], tb = (int)a->n[4];
   products g = {.count = L(6), .M = M, .N = N, .K = K, .rowA = ta ? 1 : K, .colA = ta ? M : 1, .rowB = tb ? 1 : N,
                 .colB = tb ? K : 1, .ldc = N, .stepA = (int64_t)a->n[7], .stepB = (int64_t)a->n[8],
-                .stepC = (int64_t)a->n[9], .A = F(0), .B = a->p[1], .C = F(2), .bias = F(3), .type = (int)a->n[10],
+                .stepC = (int64_t)a->n[9], .A = F(0), .B = a->p[1], .C = F(2), .bias = F(3), .plus = F(4), .type = (int)a->n[10],
                 .mode = (int)a->n[5]};
   if (M <= 0 || N <= 0) return;
   g.few = M <= FEW && tb && !ta && g.count == 1;

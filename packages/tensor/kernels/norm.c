@@ -1,74 +1,55 @@
-/* Normalisations over the last axis. Weight gradients are summed over blocks of BLOCK rows, then over the blocks in order. */
-#include "quasar.h"
+/* Normalisations over the last axis. */
+#include "norm.h"
 #include "scalar.h"
-#include "simd.h"
 
-enum { BLOCK = 64 };
 typedef struct {
   const float *x, *w, *gate, *dy;
   float *y, *dx, *dw, *dgate, *sums; /* sums: of the weight gradient, one row per block */
   long M, N, op;
-  float eps;
+  float eps, offset;
 } norm;
 
-static float inverse_root(const float *x, long N, float eps) {
-  return 1.0f / __builtin_sqrtf(dot_fixed(x, x, N) / (float)N + eps);
-}
-static long grain(long N) { return 1 + 4096 / (N + 1); }
-
-static void rms_row(long N, float eps, const float *x, const float *restrict w, float *restrict y) {
+static void rms_row(long N, float eps, float offset, const float *x, const float *restrict w, float *restrict y) {
   float r = inverse_root(x, N, eps);
-  for (long j = 0; j < N; j++) y[j] = x[j] * r * w[j];
+  for (long j = 0; j < N; j++) y[j] = x[j] * r * (w[j] + offset);
 }
 static void rms_rows(void *context, long b, long e) {
   norm *g = context;
-  for (long i = b; i < e; i++) rms_row(g->N, g->eps, g->x + i * g->N, g->w, g->y + i * g->N);
+  for (long i = b; i < e; i++) rms_row(g->N, g->eps, g->offset, g->x + i * g->N, g->w, g->y + i * g->N);
 }
-/* y = w x / sqrt(mean(x^2) + eps). p: y x w; n: M N eps */
+/* y = (w + offset) x / sqrt(mean(x^2) + eps). p: y x w; n: M N eps offset */
 KERNEL(rms_norm) {
-  norm g = {.y = F(0), .x = F(1), .w = F(2), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
-  parallel_for(g.M, grain(g.N), rms_rows, &g);
+  norm g = {.y = F(0), .x = F(1), .w = F(2), .M = L(0), .N = L(1), .eps = (float)a->n[2], .offset = (float)a->n[3]};
+  parallel_for(g.M, norm_grain(g.N), rms_rows, &g);
 }
 
-/* dx: from t, the gradient of r x, to r t - c x with c = r^3 <t,x> / N. */
-static void through_root(long N, float r, const float *restrict x, float *restrict dx) {
-  float c = r * r * r * dot_fixed(dx, x, N) / (float)N;
-  for (long j = 0; j < N; j++) dx[j] = q_fma(dx[j], r, -c * x[j]);
-}
-
-static void rms_backward_row(long N, float eps, const float *restrict x, const float *restrict w, const float *restrict dy,
-                             float *restrict dx, float *restrict sum) {
-  float r = inverse_root(x, N, eps);
-  for (long j = 0; j < N; j++) {
-    dx[j] = dy[j] * w[j];
-    sum[j] = q_fma(dy[j] * r, x[j], sum[j]);
-  }
-  through_root(N, r, x, dx);
-}
 static void rms_backward_blocks(void *context, long b, long e) {
   norm *g = context;
+  long N = g->N;
+  float *t = scratch(SCRATCH_PACK_A, (N + 1) * sizeof(float));
   for (long block = b; block < e; block++) {
-    float *sum = g->sums + block * g->N;
-    memset(sum, 0, g->N * sizeof(float));
-    for (long i = block * BLOCK; i < MIN(g->M, (block + 1) * BLOCK); i++)
-      rms_backward_row(g->N, g->eps, g->x + i * g->N, g->w, g->dy + i * g->N, g->dx + i * g->N, sum);
+    float *sum = g->sums + block * N;
+    memset(sum, 0, N * sizeof(float));
+    for (long i = block * NORM_BLOCK; i < MIN(g->M, (block + 1) * NORM_BLOCK); i++)
+      rms_backward_row(N, g->eps, g->offset, (int)g->op, g->x + i * N, g->w, g->dy + i * N, g->dx + i * N, sum, t);
   }
 }
 
-static void add_blocks(void *context, long b, long e) {
-  norm *g = context;
-  memset(g->dw + b, 0, (e - b) * sizeof(float));
-  for (long i = 0; i * BLOCK < g->M; i++)
-    for (long j = b; j < e; j++) g->dw[j] += g->sums[i * g->N + j];
-}
 static void backward(norm *g, range_fn body) {
-  parallel_for((g->M + BLOCK - 1) / BLOCK, 1 + grain(g->N) / BLOCK, body, g);
-  parallel_for(g->N, 1 + 262144 / (g->M + 1), add_blocks, g);
+  parallel_for((g->M + NORM_BLOCK - 1) / NORM_BLOCK, 1 + norm_grain(g->N) / NORM_BLOCK, body, g);
+  add_blocks(g->sums, g->M, g->N, g->dw);
 }
-/* p: dx dw x w dy work[ceil(M / 64), N]; n: M N eps */
+/* dx is added to what stands there if `adds`. p: dx dw x w dy work[ceil(M / 64), N]; n: M N eps offset adds */
 KERNEL(rms_norm_backward) {
-  norm g = {.dx = F(0), .dw = F(1), .x = F(2), .w = F(3), .dy = F(4), .sums = F(5), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
+  norm g = {.dx = F(0), .dw = F(1), .x = F(2), .w = F(3), .dy = F(4), .sums = F(5), .M = L(0), .N = L(1), .eps = (float)a->n[2],
+            .offset = (float)a->n[3], .op = L(4)};
   backward(&g, rms_backward_blocks);
+}
+
+/* t, the gradient of r x, becomes r t - c x with c = r^3 <t,x> / N. */
+static void through_root(long N, float r, const float *restrict x, float *restrict t) {
+  float c = r * r * r * dot_fixed(t, x, N) / (float)N;
+  for (long j = 0; j < N; j++) t[j] = q_fma(t[j], r, -c * x[j]);
 }
 
 enum { GATE_SIGMOID, GATE_SILU };
@@ -90,7 +71,7 @@ static void gated_rows(void *context, long b, long e) {
 /* y = rms(x) w act(gate). p: y x w gate; n: M N eps op (0 sigmoid, 1 silu) */
 KERNEL(gated_norm) {
   norm g = {.y = F(0), .x = F(1), .w = F(2), .gate = F(3), .M = L(0), .N = L(1), .eps = (float)a->n[2], .op = L(3)};
-  parallel_for(g.M, grain(g.N), gated_rows, &g);
+  parallel_for(g.M, norm_grain(g.N), gated_rows, &g);
 }
 
 static inline void gated_backward_row(long N, int op, float eps, const float *restrict x, const float *restrict w,
@@ -111,7 +92,7 @@ static void gated_backward_blocks(void *context, long b, long e) {
   for (long block = b; block < e; block++) {
     float *sum = g->sums + block * g->N;
     memset(sum, 0, g->N * sizeof(float));
-    for (long i = block * BLOCK; i < MIN(g->M, (block + 1) * BLOCK); i++) {
+    for (long i = block * NORM_BLOCK; i < MIN(g->M, (block + 1) * NORM_BLOCK); i++) {
       const float *x = g->x + i * g->N, *gate = g->gate + i * g->N, *dy = g->dy + i * g->N;
       float *dx = g->dx + i * g->N, *dgate = g->dgate + i * g->N;
       if (g->op == GATE_SILU) gated_backward_row(g->N, GATE_SILU, g->eps, x, g->w, gate, dy, dx, dgate, sum);
@@ -139,7 +120,7 @@ static void l2_rows(void *context, long b, long e) {
 /* y = scale x / max(|x|, 1e-12). p: y x; n: M N scale */
 KERNEL(l2_norm) {
   norm g = {.y = F(0), .x = F(1), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
-  parallel_for(g.M, grain(g.N), l2_rows, &g);
+  parallel_for(g.M, norm_grain(g.N), l2_rows, &g);
 }
 
 static void l2_backward_rows(void *context, long b, long e) {
@@ -154,5 +135,5 @@ static void l2_backward_rows(void *context, long b, long e) {
 /* p: dx x dy; n: M N scale */
 KERNEL(l2_norm_backward) {
   norm g = {.dx = F(0), .x = F(1), .dy = F(2), .M = L(0), .N = L(1), .eps = (float)a->n[2]};
-  parallel_for(g.M, grain(g.N), l2_backward_rows, &g);
+  parallel_for(g.M, norm_grain(g.N), l2_backward_rows, &g);
 }

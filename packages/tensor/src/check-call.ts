@@ -47,12 +47,10 @@ function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[])
 
 /** In the order of `KERNEL_NAMES`. */
 export const SIGNATURES: Record<KernelName, Signature> = {
-  gemm: ([M, N, K, , , , batch, stepA, stepB, stepC, type]) => [
-    f(strided(batch, stepA, M * K)),
-    stored(strided(batch, stepB, K * N), type),
-    f(strided(batch, stepC, M * N)),
-    maybe(f(N)),
-  ],
+  gemm: ([M, N, K, , , , batch, stepA, stepB, stepC, type]) => {
+    const C = f(strided(batch, stepC, M * N));
+    return [f(strided(batch, stepA, M * K)), stored(strided(batch, stepB, K * N), type), C, maybe(f(N)), maybe(C)];
+  },
   gemm_swiglu: ([M, N, K, type]) => [f(M * N), ...all(2, maybe(f(M * N))), f(M * K), ...all(2, stored(N * K, type))],
   gemm_grouped: ([form, E, inner, outer, type], p) => {
     const [from, to] = form === 1 ? [outer, inner] : [inner, outer];
@@ -75,6 +73,8 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     const [gate, up] = [f(M * F * (p[3] ? 1 : 2)), f(M * F)];
     return [gate, p[3] ? up : maybe(up), gate, maybe(up), f(M * F)];
   },
+  sigmoid_gate: ([count]) => all(3, f(count)),
+  sigmoid_gate_backward: ([count]) => all(5, f(count)),
   rms_norm: ([M, N]) => [f(M * N), f(M * N), f(N)],
   rms_norm_backward: ([M, N]) => [f(M * N), f(N), f(M * N), f(N), f(M * N), f(Math.ceil(M / 64) * N)],
   gated_norm: ([M, N]) => [f(M * N), f(M * N), f(N), f(M * N)],
@@ -84,6 +84,15 @@ export const SIGNATURES: Record<KernelName, Signature> = {
   },
   l2_norm: ([M, N]) => all(2, f(M * N)),
   l2_norm_backward: ([M, N]) => all(3, f(M * N)),
+  head_norm: ([rows, H, E, , , R], p) => {
+    const [y, size] = [f(rows * H * E), rows * H * E * (p[1] ? 2 : 1)];
+    return [y, maybe(y), f(size), f(E), R ? i(rows) : maybe(i(rows))];
+  },
+  head_norm_backward: ([rows, H, E, , , R], p) => {
+    const [y, x] = [f(rows * H * E), f(rows * H * E * (p[6] ? 2 : 1))];
+    const position = R ? i(rows) : maybe(i(rows));
+    return [x, f(E), x, f(E), position, y, maybe(y), f(Math.ceil((rows * H) / 64) * E)];
+  },
   rope: ([rows, H, E]) => [f(rows * H * E), f(rows * H * E), i(rows)],
   short_conv: ([B, T, D, W]) => {
     const [x, state] = [f(B * T * D), maybe(f(B * (W - 1) * D))];

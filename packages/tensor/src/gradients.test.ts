@@ -16,11 +16,13 @@ import {
   embedding,
   exactGate,
   expertLinear,
+  gatedHeadNorm,
   gatedNorm,
   gatherRows,
   gla,
   headDivergence,
   headLoss,
+  headNorm,
   klTopK,
   l2Norm,
   latentMemory,
@@ -41,6 +43,7 @@ import {
   scaleColumns,
   shortConv,
   sigmoid,
+  sigmoidGate,
   silu,
   simpleGla,
   slice,
@@ -325,6 +328,30 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
       return [linear(shared, w), linearSwiglu(x, w, v), linear(x, v), linear(shared, v), multiply(x, shared)];
     },
     inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)],
+  },
+  'linear, bias and more': {
+    op: (x, w, b, h) => [linear(x, w, b, h), multiply(h, h)],
+    inputs: [normal(2, 3, 5), normal(7, 5), normal(7), normal(2, 3, 7)],
+  },
+  'rmsNorm, offset': {
+    op: (x, w) => [rmsNorm(x, w, 1e-6, 1), multiply(x, x), rmsNorm(x, w, 1e-3)],
+    inputs: [normal(3, 8), normal(8)],
+  },
+  sigmoidGate: { op: (x, g) => [sigmoidGate(x, g)], inputs: [normal(30), normal(30)] },
+  headNorm: {
+    op: (x, w) => [
+      headNorm(x, w, { eps: 1e-6, offset: 1, rotation: { theta: 10_000, rotary: 6, cutoff: 5 }, positions }),
+      headNorm(x, w, { eps: 1e-6 }),
+    ],
+    inputs: [normal(2, T, 2, 8), normal(8)],
+  },
+  gatedHeadNorm: {
+    op: (x, w) => {
+      const turned = { eps: 1e-6, offset: 1, rotation: { theta: 10_000, rotary: 8 }, positions };
+      const { y, gate } = gatedHeadNorm(x, w, turned);
+      return [sigmoidGate(y, gate), gatedHeadNorm(x, w, turned).gate, gatedHeadNorm(x, w, turned).y];
+    },
+    inputs: [normal(2, T, 2, 16), normal(8)],
   },
 };
 

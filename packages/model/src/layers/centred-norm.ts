@@ -1,7 +1,7 @@
 /** @file RMSNorm whose weight is stored as its distance from 1, so that weight decay pulls it to 1. */
-import { rmsNorm, scale, type Tensor } from '@quasar/tensor';
+import { rmsNorm, type Tensor } from '@quasar/tensor';
 
 /** (1 + w) ⊙ x / √(mean(x²) + eps) over rows of w's length. */
 export function centredNorm(x: Tensor, w: Tensor, eps: number): Tensor {
-  return rmsNorm(x, scale(w, 1, 1), eps);
+  return rmsNorm(x, w, eps, 1);
 }

@@ -2,8 +2,17 @@
 import { linear, linearSwiglu, type Tensor } from '@quasar/tensor';
 import type { LayerContext } from './context.ts';
 
-/** @param at name prefix of the three matrices under the layer. `suffix`: of each name. */
-export function feedForward(x: Tensor, c: LayerContext<unknown>, at: string, suffix = ''): Tensor {
+/**
+ * @param at name prefix of the three matrices under the layer. `suffix`: of each name
+ * @param stream what the result is added to; null: nothing
+ */
+export function feedForward(
+  x: Tensor,
+  c: LayerContext<unknown>,
+  at: string,
+  suffix = '',
+  stream: Tensor | null = null,
+): Tensor {
   const of = (name: string) => c.weight(`${at}.${name}${suffix}.weight`);
-  return linear(linearSwiglu(x, of('gate'), of('up')), of('down'));
+  return linear(linearSwiglu(x, of('gate'), of('up')), of('down'), null, stream);
 }

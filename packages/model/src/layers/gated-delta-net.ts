@@ -24,7 +24,7 @@ import type { LayerContext } from './context.ts';
 const UNIT_EPS = 1e-6;
 
 /** u [B, T, D] -> [B, T, D] */
-export function gatedDeltaNet(u: Tensor, c: LayerContext<Qwen35Config>): Tensor {
+export function gatedDeltaNet(u: Tensor, c: LayerContext<Qwen35Config>, stream: Tensor | null = null): Tensor {
   const { linear_num_key_heads: Hk, linear_num_value_heads: H, rms_norm_eps: eps } = c.config;
   const { linear_key_head_dim: dk, linear_value_head_dim: dv } = c.config;
   const [B, T] = u.shape as [number, number, number];
@@ -43,7 +43,7 @@ export function gatedDeltaNet(u: Tensor, c: LayerContext<Qwen35Config>): Tensor 
   );
   c.save('S', state);
   const y = gatedNorm(out, c.weight('linear_attn.norm.weight'), project('in_proj_z'), 'silu', eps);
-  return linear(reshape(y, [B, T, H * dv]), c.weight('linear_attn.out_proj.weight'));
+  return linear(reshape(y, [B, T, H * dv]), c.weight('linear_attn.out_proj.weight'), null, stream);
 }
 
 /** length · x / √(|x|² + eps) over the last axis: an RMSNorm with one weight for all channels. */

@@ -160,6 +160,23 @@ export function swiglu(gate: Tensor, up: Tensor | null = null): Tensor {
   return out;
 }
 
+/** x ⊙ σ(gate). @throws ShapeError */
+export function sigmoidGate(x: Tensor, gate: Tensor): Tensor {
+  sameSize('sigmoidGate', x, gate);
+  const { device, size } = x;
+  const y = Tensor.empty(device, x.shape);
+  device.run('sigmoid_gate', [y.buffer, x.buffer, gate.buffer], [size]);
+  if (recording([x, gate])) {
+    record([x, gate], [y], ([d]) => {
+      const [dx, dGate] = [Tensor.empty(device, x.shape), Tensor.empty(device, gate.shape)];
+      const buffers = [dx, dGate, x, gate, d as Tensor].map((t) => t.buffer);
+      device.run('sigmoid_gate_backward', buffers, [size]);
+      return [dx, dGate];
+    });
+  }
+  return y;
+}
+
 /** scale·Σ x·y as one element, for weighted means of per-row losses; y is a constant. */
 export function weightedSum(x: Tensor, y: Tensor, factor = 1): Tensor {
   sameSize('weightedSum', x, y);

@@ -13,6 +13,7 @@ export {
   scaleColumns,
   scaleGrad,
   sigmoid,
+  sigmoidGate,
   silu,
   softplus,
   swiglu,
@@ -21,6 +22,7 @@ export {
 export { combine, dispatch, expertLinear, type RouteOptions, type Routing, route, routerLoss } from './experts.ts';
 export { decayGate, type ExactGateOptions, exactGate, previewGate } from './gates.ts';
 export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK } from './head.ts';
+export { gatedHeadNorm, type HeadNormOptions, headNorm } from './head-norm.ts';
 export { layerNorm } from './layer-norm.ts';
 export { concat, repeatHeads, slice, split } from './layout.ts';
 export { linear, linearSwiglu } from './linear.ts';

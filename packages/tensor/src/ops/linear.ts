@@ -3,14 +3,18 @@ import { record, recording } from '../autograd.ts';
 import { typeCode } from '../kernels.ts';
 import { ShapeError, Tensor } from '../tensor.ts';
 
-/** x [..., in] · w [out, in], plus an optional bias [out] -> [..., out]. @throws ShapeError */
-export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor {
+/**
+ * x [..., in] · w [out, in], plus a bias [out] and a tensor `plus` [..., out] such as the stream that a layer adds to, where
+ * there are any -> [..., out]. @throws ShapeError
+ */
+export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, plus: Tensor | null = null): Tensor {
   const { rows, inner, out } = extents('linear', x, w);
+  if (plus && plus.size !== rows * out) throw new ShapeError(`linear: [${plus.shape}] added to ${rows} rows of ${out}`);
   if (bias && bias.size !== out) throw new ShapeError(`linear: bias [${bias.shape}] for weights [${w.shape}]`);
   const y = Tensor.empty(x.device, [...x.shape.slice(0, -1), out]);
-  gemm([x, w, y, bias], [rows, out, inner], { transposeB: true });
-  if (recording([x, w, bias])) {
-    record([x, w, bias], [y], ([d], sumOf) => {
+  gemm([x, w, y, bias, plus], [rows, out, inner], { transposeB: true });
+  if (recording([x, w, bias, plus])) {
+    record([x, w, bias, plus], [y], ([d], sumOf) => {
       const dy = d as Tensor;
       let dx: Tensor | null = null;
       let db: Tensor | null = null;
@@ -23,7 +27,7 @@ export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null): Tensor
         db = Tensor.empty(x.device, bias.shape);
         x.device.run('sum_rows', [db.buffer, dy.buffer], [rows, out]);
       }
-      return [dx, w.requiresGrad ? weightGradient(dy, x, w) : null, db];
+      return [dx, w.requiresGrad ? weightGradient(dy, x, w) : null, db, dy];
     });
   }
   return y;
@@ -88,11 +92,11 @@ function weightGradient(dy: Tensor, x: Tensor, w: Tensor): Tensor {
 }
 
 function gemm(
-  [a, b, c, bias]: [Tensor, Tensor, Tensor, (Tensor | null)?],
+  [a, b, c, bias, plus]: [Tensor, Tensor, Tensor, (Tensor | null)?, (Tensor | null)?],
   [m, n, k]: [number, number, number],
   { transposeA = false, transposeB = false, accumulate = false } = {},
 ): void {
   const forms = [transposeA, transposeB, accumulate].map(Number);
-  const buffers = [a.buffer, b.buffer, c.buffer, bias?.buffer ?? null];
+  const buffers = [a.buffer, b.buffer, c.buffer, bias?.buffer ?? null, plus?.buffer ?? null];
   a.device.run('gemm', buffers, [m, n, k, ...forms, 1, 0, 0, 0, typeCode(b.dtype)]);
 }

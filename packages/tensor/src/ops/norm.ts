@@ -9,25 +9,26 @@ function rowsOf(op: string, x: Tensor, width: number): number {
 }
 
 /** Room for the weight gradient of every block of 64 rows (kernels/norm.c). */
-function partialSums(x: Tensor, rows: number, width: number): Tensor {
+export function partialSums(x: Tensor, rows: number, width: number): Tensor {
   return Tensor.empty(x.device, [Math.ceil(rows / 64), width]);
 }
 
-/** w ⊙ x / √(mean(x²) + eps) over rows of w's length (Zhang and Sennrich 2019). */
-export function rmsNorm(x: Tensor, w: Tensor, eps: number): Tensor {
+/** (w + offset) ⊙ x / √(mean(x²) + eps) over rows of w's length (Zhang and Sennrich 2019). */
+export function rmsNorm(x: Tensor, w: Tensor, eps: number, offset = 0): Tensor {
   const width = w.size;
   const rows = rowsOf('rmsNorm', x, width);
   const y = Tensor.empty(x.device, x.shape);
-  x.device.run('rms_norm', [y.buffer, x.buffer, w.buffer], [rows, width, eps]);
+  x.device.run('rms_norm', [y.buffer, x.buffer, w.buffer], [rows, width, eps, offset]);
   if (recording([x, w])) {
-    record([x, w], [y], ([d]) => {
+    record([x, w], [y], ([d], sumOf) => {
+      const sum = sumOf(0);
       const [dx, dw, work] = [
-        Tensor.empty(x.device, x.shape),
+        sum ?? Tensor.empty(x.device, x.shape),
         Tensor.empty(x.device, w.shape),
         partialSums(x, rows, width),
       ];
       const buffers = [dx, dw, x, w, d as Tensor, work].map((t) => t.buffer);
-      x.device.run('rms_norm_backward', buffers, [rows, width, eps]);
+      x.device.run('rms_norm_backward', buffers, [rows, width, eps, offset, Number(sum !== null)]);
       return [dx, dw];
     });
   }

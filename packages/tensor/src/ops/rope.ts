@@ -1,6 +1,6 @@
 /** @file Rotary position embedding. */
 import { record, recording } from '../autograd.ts';
-import { ShapeError, Tensor } from '../tensor.ts';
+import { type Shape, ShapeError, Tensor } from '../tensor.ts';
 import type { Positions } from './sequence.ts';
 
 export interface Rotation {
@@ -12,11 +12,21 @@ export interface Rotation {
   cutoff?: number;
 }
 
+/** Whether heads x [B, T, H, E] can turn like this. @throws ShapeError */
+export function checkRotation(
+  op: string,
+  shape: Shape,
+  { B, T }: Positions,
+  { rotary }: Pick<Rotation, 'rotary'>,
+): void {
+  if (B === shape[0] && T === shape[1] && rotary <= (shape[3] as number) && rotary % 2 === 0) return;
+  throw new ShapeError(`${op}: ${rotary} channels, positions [${[B, T]}] for x [${shape}]`);
+}
+
 /** Rotary position embedding, NeoX layout (Su et al. 2021), of x [B, T, H, E]; exact to float at any position. */
 export function rope(x: Tensor, positions: Positions, { theta, rotary, cutoff = Infinity }: Rotation): Tensor {
   const [B, T, H, E] = x.shape as [number, number, number, number];
-  if (positions.B !== B || positions.T !== T || rotary > E || rotary % 2 !== 0)
-    throw new ShapeError(`rope: ${rotary} channels, positions [${[positions.B, positions.T]}] for x [${x.shape}]`);
+  checkRotation('rope', x.shape, positions, { rotary });
   const rotate = (from: Tensor, sign: number) => {
     const y = Tensor.empty(x.device, x.shape);
     const buffers = [y.buffer, from.buffer, positions.tensor.buffer];

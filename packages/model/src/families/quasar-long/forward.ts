@@ -73,7 +73,7 @@ function runLayer(
   const a = hybridAttention(u, layer, graft ? { ...c, mimic: undefined } : c);
   h = add(h, graft ? graft(a, u, c, layer) : a);
   const w = norm(h, 'post_attention_layernorm');
-  if (!isMoe(config, layer)) return { h: add(h, feedForward(w, c, 'mlp', '_proj')), counts: null };
+  if (!isMoe(config, layer)) return { h: feedForward(w, c, 'mlp', '_proj', h), counts: null };
   const { y, counts } = groupedMixture(w, c, {
     chosen: config.num_experts_per_tok,
     groups: config.n_group,

@@ -33,10 +33,11 @@ export function forwardQwen35(
   const experts = expertsOf(config);
   const { h, outputs, layerOutputs, tensors } = runLayers(stack, embedded, (input, layer, c) => {
     const u = centredNorm(input, c.weight('input_layernorm.weight'), eps);
-    const y = types[layer] === 'linear_attention' ? gatedDeltaNet(u, c) : gatedAttention(u, c);
-    const mixed = add(input, options.branch ? options.branch(y, u, c, layer) : y);
+    const mixer = types[layer] === 'linear_attention' ? gatedDeltaNet : gatedAttention;
+    const { branch } = options;
+    const mixed = branch ? add(input, branch(mixer(u, c), u, c, layer)) : mixer(u, c, input);
     const w = centredNorm(mixed, c.weight('post_attention_layernorm.weight'), eps);
-    if (!experts) return { h: add(mixed, feedForward(w, c, 'mlp', '_proj')), routed: null };
+    if (!experts) return { h: feedForward(w, c, 'mlp', '_proj', mixed), routed: null };
     const { y: expert, routed } = softmaxMixture(w, c, experts.chosen);
     return { h: add(mixed, expert), routed };
   });

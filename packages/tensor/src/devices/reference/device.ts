@@ -11,6 +11,7 @@ import * as elementwise from './elementwise.ts';
 import * as gates from './gates.ts';
 import * as gemm from './gemm.ts';
 import * as head from './head.ts';
+import * as headNorm from './head-norm.ts';
 import * as layout from './layout.ts';
 import * as loss from './loss.ts';
 import * as memory from './memory.ts';
@@ -31,6 +32,7 @@ const kernels: Record<KernelName, ReferenceKernel> = {
   ...elementwise,
   ...layout,
   ...norm,
+  ...headNorm,
   ...sequence,
   ...gates,
   ...recurrence,

@@ -99,3 +99,17 @@ export const swiglu_backward: ReferenceKernel = (p, n) => {
     }
   }
 };
+
+/** y = x sigmoid(gate). */
+export const sigmoid_gate: ReferenceKernel = (p, n) => {
+  const [y, x, gate] = p as Numbers[];
+  for (let i = 0; i < n[0]; i++) y[i] = x[i] * sigmoid(gate[i]);
+};
+
+export const sigmoid_gate_backward: ReferenceKernel = (p, n) => {
+  const [dx, dgate, x, gate, dy] = p as Numbers[];
+  for (let i = 0; i < n[0]; i++) {
+    dx[i] = dy[i] * sigmoid(gate[i]);
+    dgate[i] = dy[i] * x[i] * sigmoidSlope(gate[i]);
+  }
+};

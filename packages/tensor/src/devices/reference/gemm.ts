@@ -2,9 +2,9 @@
 import { silu } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
-/** C[M,N] (+)= op(A) op(B) + bias; a transposed operand is stored [K,M] or [N,K]. Steps separate the matrices of a batch. */
+/** C[M,N] (+)= op(A) op(B) + bias + plus; a transposed operand is stored [K,M] or [N,K]. Steps separate the matrices of a batch. */
 export const gemm: ReferenceKernel = (p, n) => {
-  const [A, B, C, bias] = p as [Numbers, Numbers, Numbers, Numbers?];
+  const [A, B, C, bias, plus] = p as [Numbers, Numbers, Numbers, Numbers?, Numbers?];
   const [M, N, K, transA, transB, accumulate, batch, stepA, stepB, stepC] = n;
   for (let b = 0; b < batch; b++) {
     for (let i = 0; i < M; i++) {
@@ -16,7 +16,7 @@ export const gemm: ReferenceKernel = (p, n) => {
           sum += x * y;
         }
         const at = b * stepC + i * N + j;
-        C[at] = (accumulate ? C[at] + sum : sum) + (bias ? bias[j] : 0);
+        C[at] = (accumulate ? C[at] + sum : sum) + (bias ? bias[j] : 0) + (plus ? plus[at] : 0);
       }
     }
   }

@@ -13,29 +13,30 @@ function dotRow(x: Numbers, y: Numbers, i: number, N: number): number {
   return sum;
 }
 
-/** y = w x r. */
+/** y = (w + offset) x r. */
 export const rms_norm: ReferenceKernel = (p, n) => {
   const [y, x, w] = p as Numbers[];
-  const [M, N, eps] = n;
+  const [M, N, eps, offset = 0] = n;
   for (let i = 0; i < M; i++) {
     const r = inverseRms(x, i, N, eps);
-    for (let j = 0; j < N; j++) y[i * N + j] = x[i * N + j] * r * w[j];
+    for (let j = 0; j < N; j++) y[i * N + j] = x[i * N + j] * r * (w[j] + offset);
   }
 };
 
-/** With t = dy w: dx = r t - r^3 <t,x>/N x. The work buffer is not needed here. */
+/** With t = dy (w + offset): dx (+)= r t - r^3 <t,x>/N x. The work buffer is not needed here. */
 export const rms_norm_backward: ReferenceKernel = (p, n) => {
   const [dx, dw, x, w, dy] = p as Numbers[];
-  const [M, N, eps] = n;
+  const [M, N, eps, offset = 0, adds = 0] = n;
   const sums = new Float64Array(N);
   for (let i = 0; i < M; i++) {
     const r = inverseRms(x, i, N, eps);
     let inner = 0;
-    for (let j = 0; j < N; j++) inner += dy[i * N + j] * w[j] * x[i * N + j];
+    for (let j = 0; j < N; j++) inner += dy[i * N + j] * (w[j] + offset) * x[i * N + j];
     for (let j = 0; j < N; j++) {
       const at = i * N + j;
       sums[j] += dy[at] * x[at] * r;
-      dx[at] = dy[at] * w[j] * r - ((r ** 3 * inner) / N) * x[at];
+      const found = dy[at] * (w[j] + offset) * r - ((r ** 3 * inner) / N) * x[at];
+      dx[at] = adds ? dx[at] + found : found;
     }
   }
   dw.set(sums);

@@ -31,6 +31,16 @@ export async function elementwiseCases(): Promise<Case[]> {
       });
     }
   }
+  for (const count of [1, 20_001]) {
+    const [x, gate, dy, out] = [draw.normal(count), draw.normal(count, 4), draw.normal(count), { output: count }];
+    cases.push({ name: `sigmoid_gate ${count}`, kernel: 'sigmoid_gate', buffers: [out, x, gate], numbers: [count] });
+    cases.push({
+      name: `sigmoid_gate_backward ${count}`,
+      kernel: 'sigmoid_gate_backward',
+      buffers: [out, out, x, gate, dy],
+      numbers: [count],
+    });
+  }
   for (const [M, N] of [
     [1, 1],
     [5, 33],

@@ -66,6 +66,12 @@ export async function gemmCases(): Promise<Case[]> {
       buffers: [x, gate, output, draw.normal(N)],
       numbers: [M, N, K, 0, 1, 0, 1, 0, 0, 0, 0],
     });
+    cases.push({
+      name: `gemm ${M}x${N}x${K} plus`,
+      kernel: 'gemm',
+      buffers: [x, gate, output, null, draw.normal(M * N)],
+      numbers: [M, N, K, 0, 1, 0, 1, 0, 0, 0, 0],
+    });
     for (const type of ['float', 'bf16'] as const) {
       const weights = [gate, up].map((input) => ({ input, type }));
       const kernel = 'gemm_swiglu';

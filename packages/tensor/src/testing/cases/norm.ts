@@ -46,6 +46,31 @@ export async function normCases(): Promise<Case[]> {
       numbers: [M, N, 0.25],
     });
   }
+  for (const [M, N] of [
+    [1, 3],
+    [130, 33],
+  ]) {
+    const [x, dy, w] = [draw.normal(M * N, 3), draw.normal(M * N), draw.normal(N)];
+    cases.push({
+      name: `rms_norm ${M}x${N}, offset`,
+      kernel: 'rms_norm',
+      buffers: [{ output: M * N }, x, w],
+      numbers: [M, N, 1e-6, 1],
+    });
+    cases.push({
+      name: `rms_norm_backward ${M}x${N}, offset, added`,
+      kernel: 'rms_norm_backward',
+      buffers: [
+        { inPlace: draw.normal(M * N) },
+        { output: N },
+        x,
+        w,
+        dy,
+        { output: Math.ceil(M / 64) * N, scratch: true },
+      ],
+      numbers: [M, N, 1e-6, 1, 1],
+    });
+  }
   const zero = new Float64Array(32);
   cases.push({ name: 'l2_norm of zero', kernel: 'l2_norm', buffers: [{ output: 32 }, zero], numbers: [2, 16, 1] });
   cases.push({
