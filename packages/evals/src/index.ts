@@ -37,7 +37,7 @@ export {
   teacherPosition,
   topIds,
 } from './divergence.ts';
-export { normalTwoSided, normalUpperTail } from './normal.ts';
+export { normalTwoSided, normalUpperTail, normalUpperTailInverse } from './normal.ts';
 export {
   areTied,
   type BootstrapInterval,
@@ -49,5 +49,22 @@ export {
   testDeltas,
   UPSTREAM_PAIRED_RULES,
 } from './paired.ts';
+export {
+  detectableEffect,
+  type PowerQuestion,
+  power,
+  promptsNeeded,
+  resampled,
+  type SimulatedDuels,
+  simulateDuels,
+} from './power.ts';
 export { type AxisItem, axisItems, type DuelPromptOptions, duelPrompts, WORLD_AXES } from './prompts.ts';
 export { SCORE_BATCH, scoreTraces, type TraceScores } from './score-traces.ts';
+export {
+  criticalZ,
+  type EarlyStopping,
+  type SequentialRules,
+  type SequentialVerdict,
+  type StopReason,
+  sequentialVerdict,
+} from './sequential.ts';

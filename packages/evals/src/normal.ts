@@ -33,3 +33,17 @@ export function normalUpperTail(x: number): number {
 export function normalTwoSided(x: number): number {
   return Math.min(1, 2 * normalUpperTail(Math.abs(x)));
 }
+
+/**
+ * The x with P(Z > x) = p, by bisection to the last bit: decided once per duel, so clarity wins over speed.
+ * @param p in (0, 1)
+ */
+export function normalUpperTailInverse(p: number): number {
+  let [low, high] = [-40, 40];
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) return middle;
+    if (normalUpperTail(middle) > p) low = middle;
+    else high = middle;
+  }
+}
