@@ -43,6 +43,8 @@ export interface EarlyStopping {
     /** A duel ends as lost below this predictive probability of winning it. */
     minProbability: number;
     minPrompts: number;
+    /** Whether such a challenger is not asked the questions of the axes either: they cost more than the duel. */
+    skipAxes: boolean;
   };
 }
 
@@ -84,13 +86,14 @@ export function sequentialVerdict(deltas: ArrayLike<number>, rules: SequentialRu
   const values = Float64Array.from(deltas);
   const evidence = new Evidence(rules);
   const step = sequential?.lookEvery ?? prompts;
+  const z = criticalZ(rules);
   let look: Look = { atN: 0, test: testDeltas([], rules), logEvidence: 0, winProbability: 0 };
   while (look.atN < prompts) {
     const atN = Math.min(look.atN + step, prompts);
     if (values.length < atN) return { decided: null, reason: null, ...look };
     evidence.add(values.subarray(look.atN, atN));
     const test = testDeltas(values.subarray(0, atN), rules);
-    look = { atN, test, logEvidence: evidence.log, winProbability: winProbability(test, rules) };
+    look = { atN, test, logEvidence: evidence.log, winProbability: winProbability(test, z, rules) };
     const reason = atN === prompts ? 'last_look' : sequential && whatEnds(look, sequential);
     if (reason) return { decided: test.win ? 'win' : 'loss', reason, ...look };
   }
@@ -107,13 +110,13 @@ function whatEnds(look: Look, { win, futility }: EarlyStopping): StopReason | nu
 }
 
 /** Predictive probability of winning at the last look. */
-function winProbability({ n, meanDelta, se, win }: PairedTest, rules: SequentialRules): number {
+function winProbability({ n, meanDelta, se, win }: PairedTest, z: number, rules: SequentialRules): number {
   const { prompts, minDelta } = rules;
   if (n >= prompts) return win ? 1 : 0;
   // Equal deltas say all there is to say: a copy of the king stops here.
   if (se === 0) return meanDelta > minDelta ? 1 : 0;
   const t = (meanDelta - minDelta) / se;
-  const needed = criticalZ(rules) * Math.sqrt(n) - t * Math.sqrt(prompts);
+  const needed = z * Math.sqrt(n) - t * Math.sqrt(prompts);
   return normalUpperTail(needed / Math.sqrt(prompts - n));
 }
 

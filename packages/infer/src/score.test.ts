@@ -49,6 +49,38 @@ describe('scoreTopK', () => {
     }
   });
 
+  // Logits of teacher and student, subnet.md section 10. Tails are proportional, so the full KL is the same.
+  it.each([
+    { teacher: [4, 3, 0, 0], own: [4, 3, 6, 6], k: 2, kl: 2.285495825 },
+    { teacher: [2, 0, -1, -3], own: [1.5, 0.5, -0.5, -2.5], k: 4, kl: 0.083225791 },
+    { teacher: [2, 0, -1, -3], own: [1.5, 0.5, -0.5, -2.5], k: 2, kl: 0.083225791 },
+    { teacher: [1, 0, -1, -2, -3], own: [0, 1, -1, -2, -3], k: 2, kl: 0.402286989 },
+    { teacher: [1, 0, -1, -2, -3], own: [1, 0, -1, -2, -3], k: 3, kl: 0 },
+  ])('published vector: $teacher against $own, top $k', async ({ teacher: logits, own, k, kl }) => {
+    const engine = await tinyEngine('vectors');
+    const prompt = Int32Array.of(7);
+    const state = scope(() => forward(TINY, engine.parameters, { tokens: prompt, B: 1, T: 1 }).hidden);
+    const h = Float32Array.from(await state.read());
+    state.dispose();
+    // Each row of the head lies along the state of the prompt; tokens beyond the vector have no mass.
+    const squares = h.reduce((sum, x) => sum + x * x, 0);
+    const head = engine.parameters.get('lm_head.weight')!;
+    head.write(
+      Float32Array.from({ length: V * h.length }, (_, at) => {
+        const id = Math.floor(at / h.length);
+        return ((own[id] ?? -60) * h[at % h.length]!) / squares;
+      }),
+    );
+    const all = Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0));
+    const ids = logits.map((_, id) => id).sort((a, b) => logits[b]! - logits[a]!);
+    const mass = ids.slice(k).reduce((sum, id) => sum + Math.exp(logits[id]! - all), 0);
+    const logprobs = Float32Array.from(ids.slice(0, k), (id) => logits[id]! - all);
+    const top = { k, ids: Int32Array.from(ids.slice(0, k)), logprobs, tail: Float32Array.of(mass) };
+    const [scores] = await engine.scoreTopK([{ prompt, continuation: Int32Array.of(1), top }]);
+    expect(scores).toHaveLength(1);
+    expect(scores![0]).toBeCloseTo(kl, 5);
+  });
+
   it('is next to nothing for the teacher itself', async () => {
     for (const scores of await teacher.scoreTopK(traces))
       for (const kl of scores) expect(Math.abs(kl)).toBeLessThan(1e-5);

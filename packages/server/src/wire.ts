@@ -172,6 +172,12 @@ export interface Duel {
   bootstrap_high: number | null;
   avg_king_loss: number;
   avg_challenger_loss: number;
+  /** What ended the duel; null for one of an older log. */
+  ended_by: 'win' | 'futility' | 'last_look' | null;
+  /** Prompts of a whole duel, of which `paired_prompts` were needed. */
+  planned_prompts: number | null;
+  /** Axes on which the challenger is better, worse, alike; shown, not part of the verdict. */
+  pareto: { wins: string[]; losses: string[]; ties: string[]; dominates: boolean } | null;
   composite: Composite | null;
   king_composite: Composite | null;
   crown_quality: number;

@@ -5,9 +5,10 @@
  * killed between any two and go on where it was. `round` and `atBlock` say where in the contest it happened.
  */
 import type { Issue } from '@quasar/base';
-import type { AxisValue, ScoredAxis } from '@quasar/evals';
+import type { AxisValue, ScoredAxis, StopReason } from '@quasar/evals';
 import type { WaitingReason } from './rules/candidates.ts';
 import type { CrownGate } from './rules/crown.ts';
+import type { ParetoView } from './rules/pareto.ts';
 import type { Entrant } from './rules/submission.ts';
 
 interface At {
@@ -113,6 +114,7 @@ export interface EvaluationScored extends At, Entrant {
 export interface DuelJudged extends At, Entrant {
   id: string;
   king: Entrant;
+  /** Prompts that the verdict rests on. */
   n: number;
   /** Nats per token; positive when the challenger is closer to the teacher. */
   meanDelta: number;
@@ -123,10 +125,14 @@ export interface DuelJudged extends At, Entrant {
   lcb: number;
   /** 95 % percentile bootstrap interval with a fixed seed: evidence, not part of the verdict. */
   bootstrap: { low: number; high: number; resamples: number; seed: string };
+  /** What ended the duel, and what the sequential test saw there: see `SequentialVerdict`. */
+  sequential: { reason: StopReason; prompts: number; logEvidence: number; winProbability: number };
   kingKl: number;
   challengerKl: number;
   win: boolean;
   crownGate: CrownGate;
+  /** A view, not part of the verdict; null when the axes were not measured because the duel was lost early. */
+  pareto: ParetoView | null;
 }
 
 export interface RoundJudged extends At {

@@ -27,6 +27,7 @@ export {
 } from './rules/crown.ts';
 export { type ChainKing, chainKing } from './rules/king.ts';
 export { checkKlLimits, type KlLimits } from './rules/kl-limits.ts';
+export { type ParetoRules, type ParetoView, paretoView } from './rules/pareto.ts';
 export {
   firstEligibleRound,
   type NextRound,

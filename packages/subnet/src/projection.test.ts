@@ -24,6 +24,7 @@ const duel = (id: string, win: boolean, passed = true): NewContestEvent => ({
     ...{ ...at, id, ...model(id), king: { uid: -1, repo: 'base', revision: '' }, n: 120, meanDelta: 0.1 },
     ...{ se: 0.01, t: 10, p: 0, lcb: 0.08, kingKl: 1, challengerKl: 0.9, win },
     bootstrap: { low: 0.08, high: 0.12, resamples: 100, seed: 's' },
+    ...{ sequential: { reason: 'last_look', prompts: 120, logEvidence: 50, winProbability: 1 }, pareto: null },
     crownGate: { quality: 0.5, kingQuality: 0.5, passed, reasons: passed ? [] : ['too low'] },
   },
 });

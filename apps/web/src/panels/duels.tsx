@@ -104,12 +104,16 @@ function DuelDetail({ duel, nowMs }: { duel: Duel; nowMs: number }) {
     ['lower bound', signed(duel.lcb, 5)],
     ['t', Math.abs(duel.t_stat) >= 1e9 ? 'infinite' : fixed(duel.t_stat, 3)],
     ['p, one-sided', pValue(duel.p_value)],
-    ['prompts', String(duel.paired_prompts)],
+    ['prompts', promptsText(duel)],
     ['king KL', fixed(duel.avg_king_loss, 4)],
     ['challenger KL', fixed(duel.avg_challenger_loss, 4)],
   ];
   if (duel.bootstrap_low !== null && duel.bootstrap_high !== null)
     facts.push(['95 % bootstrap', `${signed(duel.bootstrap_low, 3)} … ${signed(duel.bootstrap_high, 3)}`]);
+  if (duel.pareto) {
+    const { wins, losses, ties } = duel.pareto;
+    facts.push(['axes better, worse, alike', `${wins.length}, ${losses.length}, ${ties.length}`]);
+  }
   facts.push(['quality', fixed(duel.crown_quality)], ['king quality', fixed(duel.crown_king_quality)]);
   return (
     <div className="duel-detail">
@@ -137,4 +141,11 @@ function DuelDetail({ duel, nowMs }: { duel: Duel; nowMs: number }) {
       </p>
     </div>
   );
+}
+
+const ENDS = { win: 'won early', futility: 'lost early', last_look: null } as const;
+
+function promptsText({ paired_prompts: used, planned_prompts: planned, ended_by: end }: Duel): string {
+  const early = end && ENDS[end];
+  return early ? `${used} of ${planned}, ${early}` : String(used);
 }

@@ -6,6 +6,7 @@
  * Unknown keys are refused: a misspelt threshold would otherwise silently keep its default.
  */
 import { canonicalJson, type Issue, type Result, sha256Hex } from '@quasar/base';
+import { SCORE_BATCH } from '@quasar/evals';
 import { z } from 'zod';
 
 const count = z.int().min(0);
@@ -24,6 +25,13 @@ const axis = z.strictObject({
   items: count,
   /** Fewer valid items than this and the axis is absent. */
   minValid: count,
+});
+
+/** Looks at a duel before its end; see `sequential.ts` of `@quasar/evals`. */
+const sequential = z.strictObject({
+  lookEvery: positive.refine((n) => n % SCORE_BATCH === 0, `must be a multiple of ${SCORE_BATCH}`),
+  win: z.strictObject({ alpha: z.number().gt(0).lt(1), minPrompts: positive }),
+  futility: z.strictObject({ minProbability: share, minPrompts: positive, skipAxes: z.boolean() }),
 });
 
 const schema = z.strictObject({
@@ -53,6 +61,8 @@ const schema = z.strictObject({
     alpha: z.number().gt(0).lt(1),
     confidenceZ: z.number().min(0),
     minDelta: z.number().min(0),
+    /** Null: a duel is judged at its last prompt only. */
+    sequential: sequential.nullable(),
     maxPromptTokens: positive,
     /** Teacher tokens per prompt, exactly: past the end of its turn the teacher goes on with the next one. */
     continuationTokens: positive,
@@ -78,6 +88,8 @@ const schema = z.strictObject({
     broken: z.strictObject({ minTeacher: share, needsBaseAboveZero: z.boolean() }),
   }),
   crown: z.strictObject({ qualityTolerance: share, qualityFloor: share, minQualityAxes: count }),
+  /** A view beside the verdict, never part of it. */
+  pareto: z.strictObject({ margin: share, minAxes: count }),
   weights: z
     .strictObject({
       winnerShare: share,
@@ -129,6 +141,12 @@ export const UPSTREAM: SubnetConfig = {
     alpha: 0.03,
     confidenceZ: 1.96,
     minDelta: 0,
+    // 0.025 of the last look and 0.005 of all looks before it: an equal challenger wins with at most the 3 % of `alpha`.
+    sequential: {
+      lookEvery: 8,
+      win: { alpha: 0.005, minPrompts: 150 },
+      futility: { minProbability: 0.005, minPrompts: 40, skipAxes: true },
+    },
     maxPromptTokens: 1024,
     continuationTokens: 1024,
     temperature: 0.7,
@@ -160,6 +178,7 @@ export const UPSTREAM: SubnetConfig = {
     broken: { minTeacher: 0.7, needsBaseAboveZero: true },
   },
   crown: { qualityTolerance: 0.03, qualityFloor: 0.06, minQualityAxes: 4 },
+  pareto: { margin: 0.02, minAxes: 5 },
   weights: {
     winnerShare: 0.9,
     reserveShare: 0.1,
@@ -200,6 +219,14 @@ export const LOCAL: SubnetConfig = {
   duel: {
     ...UPSTREAM.duel,
     prompts: 120,
+    // Noise on a king's weights can make it better by some 0.0005 nats, and a duel would see that (`node bench/duel.js`).
+    minDelta: 0.0015,
+    sequential: {
+      lookEvery: 8,
+      win: { alpha: 0.005, minPrompts: 100 },
+      // A miner at home learns more from the axes than they cost.
+      futility: { minProbability: 0.005, minPrompts: 40, skipAxes: false },
+    },
     maxPromptTokens: 192,
     continuationTokens: 32,
     topK: 32,

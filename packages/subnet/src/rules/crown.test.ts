@@ -94,7 +94,108 @@ describe('decideCrown', () => {
   });
 });
 
+describe('properties of the crown rule', () => {
+  const anyEntry = fc.record({
+    block: fc.nat(50),
+    gain: fc.constantFrom(-0.1, 0, 0.0005, 0.05, 0.1, 0.101, 0.3),
+    quality: fc.double({ min: 0, max: 1, noNaN: true }),
+    noise: fc.constantFrom(0, 0.001, 0.01, 0.2),
+    prompts: fc.constantFrom(N, 104, 60),
+  });
+  const someEntries = fc.array(anyEntry, { maxLength: 5 }).map((list) =>
+    list.map(({ block, gain, quality, noise, prompts }, i) => {
+      const made = entry('abcde'[i]!, block, gain, { quality, noise });
+      const kl = made.klPerPrompt.slice(0, prompts);
+      return { ...made, klPerPrompt: kl, test: pairedTest(king.slice(0, prompts), kl, paired) };
+    }),
+  );
+  const idOf = (got: ReturnType<typeof decide>) => got.crowned?.submission.id ?? null;
+
+  it('crowns only who passes both gates, and somebody when anybody does; every winner has one fate', () => {
+    fc.assert(
+      fc.property(someEntries, (entries) => {
+        const got = decide(entries);
+        const winners = entries.filter(({ test, submission }) => test.win && got.gates.get(submission.id)!.passed);
+        const ids = winners.map(({ submission }) => submission.id).sort();
+        expect([idOf(got), ...got.deferred, ...got.outranked].filter((id) => id !== null).sort()).toEqual(ids);
+        expect(got.crowned === null).toBe(winners.length === 0);
+      }),
+    );
+  });
+
+  it('the order of the entries changes nothing', () => {
+    fc.assert(
+      fc.property(someEntries, fc.infiniteStream(fc.nat()), (entries, keys) => {
+        const shuffled = entries.map((one) => ({ one, key: keys.next().value })).sort((a, b) => a.key - b.key);
+        const [one, two] = [decide(entries), decide(shuffled.map((pair) => pair.one))];
+        expect(idOf(two)).toBe(idOf(one));
+        expect([...two.deferred].sort()).toEqual([...one.deferred].sort());
+        expect([...two.outranked].sort()).toEqual([...one.outranked].sort());
+      }),
+    );
+  });
+
+  it('losers change nothing', () => {
+    fc.assert(
+      fc.property(someEntries, (entries) => {
+        const all = decide(entries);
+        const winners = entries.filter(({ test, submission }) => test.win && all.gates.get(submission.id)!.passed);
+        expect(idOf(decide(winners))).toBe(idOf(all));
+      }),
+    );
+  });
+
+  it('a stricter gate never crowns where a milder one kept the king', () => {
+    const share = fc.double({ min: 0, max: 0.5, noNaN: true });
+    fc.assert(
+      fc.property(someEntries, share, share, (entries, a, b) => {
+        const crowned = (qualityTolerance: number) =>
+          decideCrown(entries, 0.5, { ...rules, qualityTolerance }, paired).crowned !== null;
+        if (crowned(Math.min(a, b))) expect(crowned(Math.max(a, b))).toBe(true);
+      }),
+    );
+  });
+
+  it('a better KL on every prompt never costs a single challenger the crown', () => {
+    fc.assert(
+      fc.property(someEntries, fc.double({ min: 0, max: 0.2, noNaN: true }), ([one], gain) => {
+        fc.pre(one !== undefined);
+        const kl = one!.klPerPrompt.map((x) => x - gain);
+        const better = { ...one!, klPerPrompt: kl, test: pairedTest(king.slice(0, kl.length), kl, paired) };
+        if (decide([one!]).crowned) expect(decide([better]).crowned).not.toBeNull();
+      }),
+    );
+  });
+
+  it('clones revealed later never take the crown from whom they copy, nor from anybody else', () => {
+    fc.assert(
+      fc.property(someEntries, fc.nat(4), fc.integer({ min: 1, max: 3 }), (entries, which, count) => {
+        fc.pre(entries.length > 0);
+        const original = entries[which % entries.length]!;
+        const clones = Array.from({ length: count }, (_, i) => {
+          const { submission, klPerPrompt } = original;
+          const kl = klPerPrompt.map((x, j) => x + 1e-6 * Math.sin(7 * j + i));
+          const id = `clone${i}`;
+          return {
+            ...original,
+            ...{ klPerPrompt: kl, test: original.test },
+            submission: { ...submission, id, uid: 900 + i, revealedAtBlock: submission.revealedAtBlock! + 1 + i },
+          };
+        });
+        expect(idOf(decide([...clones, ...entries]))).toBe(idOf(decide(entries)));
+      }),
+    );
+  });
+});
+
 describe('tieCluster', () => {
+  it('compares duels that ended at different prompts on those that both had', () => {
+    const [a, b] = [entry('a', 1, 0.1), entry('b', 2, 0.1)];
+    const short = { ...b!, klPerPrompt: b!.klPerPrompt.slice(0, 104) };
+    expect(tieCluster([a!, short], paired)).toHaveLength(2);
+    expect(tieCluster([a!, entry('c', 3, 0.3)], paired)).toHaveLength(1);
+  });
+
   it('is connected through pairwise ties, not only with the first', () => {
     // a-b and b-c differ by half of what can be told apart, a-c by all of it.
     const [a, b, c] = [0.1, 0.099, 0.098].map((gain, i) => entry('abc'[i]!, i, gain, { noise: 0.006 }));

@@ -19,7 +19,7 @@ export interface CrownRules {
 
 export interface DuelEntry {
   submission: Submission;
-  /** Per-prompt KL, the same prompts for every entry of the round. */
+  /** Per-prompt KL up to where the duel ended: the same prompts for every entry of the round, of some fewer. */
   klPerPrompt: readonly number[];
   kl: number;
   test: PairedTest;
@@ -80,8 +80,14 @@ export function tieCluster(ranked: readonly DuelEntry[], rules: PairedRules): Du
   const cluster = ranked.slice(0, 1);
   for (let i = 0; i < cluster.length; i++)
     for (const other of ranked)
-      if (!cluster.includes(other) && areTied(cluster[i]!.klPerPrompt, other.klPerPrompt, rules)) cluster.push(other);
+      if (!cluster.includes(other) && areTiedEntries(cluster[i]!, other, rules)) cluster.push(other);
   return cluster;
+}
+
+/** On the prompts that both duels reached. */
+function areTiedEntries(a: DuelEntry, b: DuelEntry, rules: PairedRules): boolean {
+  const n = Math.min(a.klPerPrompt.length, b.klPerPrompt.length);
+  return areTied(a.klPerPrompt.slice(0, n), b.klPerPrompt.slice(0, n), rules);
 }
 
 function byRank(a: DuelEntry, b: DuelEntry): number {

@@ -8,6 +8,7 @@ import { judgeRound } from './judge-round.ts';
 const N = 120;
 const config: SubnetConfig = {
   ...LOCAL,
+  duel: { ...LOCAL.duel, sequential: null, minDelta: 0 },
   axes: {
     ...LOCAL.axes,
     specs: [
@@ -153,5 +154,62 @@ describe('judgeRound', () => {
     const input = evidence([submission('a', 1, 5)]);
     input.round.axes.delete('a');
     expect(() => judgeRound(input)).toThrow('no axes of a');
+  });
+
+  describe('with early stopping', () => {
+    const sequential = {
+      lookEvery: 8,
+      win: { alpha: 0.005, minPrompts: 100 },
+      futility: { minProbability: 0.005, minPrompts: 40, skipAxes: true },
+    };
+    const stopping = { ...config, duel: { ...config.duel, sequential } };
+    const early = (input: ReturnType<typeof evidence>) => judgeRound({ ...input, config: stopping });
+    const winner = { ...submission('a', 1, 5), gain: 0.2 };
+    const loser = { ...submission('b', 2, 6), gain: -0.2 };
+
+    it('a duel counts up to where it was decided, for the king too', () => {
+      const events = early(evidence([winner, loser]));
+      const [won, lost] = of(events, 'duel.judged');
+      expect(won).toMatchObject({ win: true, n: 104, sequential: { reason: 'win', prompts: N } });
+      expect(lost).toMatchObject({ win: false, n: 40, sequential: { reason: 'futility', prompts: N }, pareto: null });
+      expect(lost!.crownGate.reasons).toEqual(['the duel was lost after 40 prompts: the axes were not measured']);
+      for (const duel of [won!, lost!]) expect(duel.meanDelta).toBeCloseTo(duel.kingKl - duel.challengerKl, 12);
+      const scored = of(events, 'evaluation.scored').map(({ kl }) => kl.perPrompt.length);
+      expect(scored).toEqual([N, 104, 40]);
+      expect(of(events, 'round.judged')).toMatchObject([{ crowned: 'a' }]);
+    });
+
+    it('whoever measured no further than the decision says the same as whoever measured everything', () => {
+      const whole = evidence([winner, loser]);
+      const cut = evidence([winner, loser]);
+      for (const [id, n] of [
+        ['a', 104],
+        ['b', 40],
+      ] as const)
+        cut.round.kl.get(id)!.perPrompt.splice(n);
+      cut.round.axes.delete('b');
+      expect(early(cut)).toEqual(early(whole));
+    });
+
+    it('the axes of a lost duel are needed where the rules do not leave them out', () => {
+      const input = evidence([winner, loser]);
+      input.round.axes.delete('b');
+      const { futility } = sequential;
+      const asking = { ...sequential, futility: { ...futility, skipAxes: false } };
+      const rules = { ...config, duel: { ...config.duel, sequential: asking } };
+      expect(() => judgeRound({ ...input, config: rules })).toThrow('no axes of b');
+    });
+
+    it('never judges a duel that is not decided', () => {
+      const input = evidence([winner]);
+      input.round.kl.get('a')!.perPrompt.splice(100);
+      expect(() => early(input)).toThrow('a has 100 of 120 prompts in round 7, undecided');
+    });
+  });
+
+  it('shows the axes won and lost beside the verdict', () => {
+    const [duel] = of(judgeRound(evidence([{ ...submission('a', 1, 5), gain: 0.2, math: 0.6 }])), 'duel.judged');
+    expect(duel!.pareto).toMatchObject({ wins: ['math'], losses: [], dominates: false });
+    expect(duel!.pareto!.ties).toContain('code');
   });
 });
