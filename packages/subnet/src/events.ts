@@ -72,8 +72,7 @@ export interface SubmissionContent extends At {
   copyOf?: string | undefined;
 }
 
-/** `load` without a later part or failure marks an evaluation whose process died; `stopped` takes the mark back. */
-export type Phase = 'load' | 'traces' | 'kl' | 'axes' | 'stopped';
+export type Phase = 'traces' | 'kl' | 'axes' | 'stopped';
 
 export interface EvaluationProgress extends At {
   id: string;
@@ -89,7 +88,12 @@ export interface EvaluationProgress extends At {
 
 /** A finished part of an evaluation, kept so that a restart does not pay for it again. */
 export type EvaluationMeasured = At & { id: string } & (
-    | { part: 'kl'; perPrompt: number[] }
+    | {
+        part: 'kl';
+        perPrompt: number[];
+        /** Digests of what the numbers were made from and of the KL per token, unit by unit; in the queue until the round ends. */
+        blobs?: { traces: string; perToken: string }[] | undefined;
+      }
     | {
         part: 'axes';
         axes: Record<string, AxisValue>;

@@ -110,17 +110,4 @@ describe('Contest', () => {
     const contest = rebuildContest([{ seq: 1, type: 'constructor', key: null, atMs: 0, data: {} }]);
     expect(contest.lastSeq).toBe(1);
   });
-
-  it('counts evaluations that died, and forgets them when one comes to an end', () => {
-    const progress = (phase: 'load' | 'stopped'): NewContestEvent => ({
-      type: 'evaluation.progress',
-      data: { ...at, id: 'a', uid: 1, repo: 'a/m', phase, done: 0, total: 1 },
-    });
-    const interrupted = (...more: NewContestEvent[]) =>
-      rebuildContest(logged([seen('a'), started(1, ['a']), ...more])).submissions.get('a')!.interrupted;
-    expect(interrupted(progress('load'), progress('load'))).toBe(2);
-    expect(interrupted(progress('load'), progress('stopped'))).toBe(0);
-    const part: NewContestEvent = { type: 'evaluation.measured', data: { ...at, id: 'a', part: 'kl', perPrompt: [1] } };
-    expect(interrupted(progress('load'), part)).toBe(0);
-  });
 });

@@ -34,8 +34,6 @@ export interface SubmissionState extends Submission {
   content: SubmissionContent | null;
   /** Tries that ended in an error of the evaluation itself. */
   failures: number;
-  /** Times an evaluation began and neither finished a part nor failed: the process died. */
-  interrupted: number;
 }
 
 export type MeasuredKl = Extract<EvaluationMeasured, { part: 'kl' }>;
@@ -105,7 +103,7 @@ export class Contest {
     },
     'submission.seen': (data) => {
       const { id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 } = data;
-      const fresh = { issues: [], original: null, content: null, failures: 0, interrupted: 0 };
+      const fresh = { issues: [], original: null, content: null, failures: 0 };
       this.submissions.set(id, {
         ...{ id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 },
         ...{ status: 'pending', ...fresh },
@@ -118,15 +116,11 @@ export class Contest {
     'submission.content': (data) => this.#update(data.id, { content: data }),
     'evaluation.progress': (data) => {
       this.current = data;
-      const submission = this.submissions.get(data.id);
-      if (submission && data.phase === 'load') submission.interrupted++;
-      if (submission && data.phase === 'stopped') submission.interrupted--;
     },
     'evaluation.measured': (data) => {
       const round = this.rounds.get(data.round);
       if (data.part === 'kl') round?.kl.set(data.id, data);
       else round?.axes.set(data.id, data);
-      this.#update(data.id, { interrupted: 0 });
     },
     'evaluation.scored': (data) => {
       const round = this.rounds.get(data.round);
@@ -143,7 +137,6 @@ export class Contest {
       const { code, message, hint } = data.error;
       const issue: Issue = hint === undefined ? { code, message } : { code, message, hint };
       submission.issues = [issue];
-      submission.interrupted = 0;
       submission.failures++;
       if (data.final) submission.status = 'EVAL_ERROR';
     },

@@ -8,7 +8,6 @@ export const TRACE_POINTS = 160;
 
 /** What each phase does, in words. */
 const PHASES: Record<string, string> = {
-  load: 'Loading the model',
   traces: 'The teacher writes the reference answers',
   kl: 'KL to the teacher, prompt by prompt',
   axes: 'Answering the tasks of the axes',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Chain, DevChain, type DevChainOptions, openWallet, type Wallet, type WeightRow } from '@quasar/chain';
 import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
 import { openStore, type Store } from '@quasar/store';
+import { Compute } from '../evaluation/compute.ts';
 import { type Contest, rebuildContest } from '../projection.ts';
 import { formatCommitment } from '../rules/commitment.ts';
 import { LOCAL, type SubnetConfig } from '../rules/config.ts';
@@ -134,6 +135,8 @@ export class TestContest {
       baseDirectory: join(this.root, 'base'),
       teacherDirectory: join(this.root, 'teacher'),
       workDirectory: join(this.root, `work-${name}`),
+      // The cage has tests of its own; here a unit is computed where the test can see it.
+      openRunner: () => new Compute({ threads: 1 }),
       signal,
     };
   }

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
 import type { Chain, Wallet } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
-import { Engine } from '@quasar/infer';
 import { CHECKPOINT_FILES } from '@quasar/model';
 import type { Store } from '@quasar/store';
+import type { Evaluation, EvaluationOptions } from '../evaluation/evaluation.ts';
 import type { NewContestEvent } from '../events.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
 import { fileDigest } from '../precheck/source.ts';
@@ -23,7 +23,7 @@ export interface LogLine {
   code?: string | undefined;
 }
 
-export interface ValidatorOptions {
+export interface ValidatorOptions extends Omit<EvaluationOptions, 'hub'> {
   chain: Chain;
   hub: HubClient;
   /** The contest log. One validator per store. */
@@ -34,12 +34,8 @@ export interface ValidatorOptions {
   /** Checkpoint of the base student: the lock of every submission, and the incumbent before the first king. */
   baseDirectory: string;
   teacherDirectory: string;
-  /** For what may be lost: teacher traces. And for what may not leave this machine: the sampling secret. */
+  /** For what may be lost: the queue of units. And for what may not leave this machine: the sampling secret. */
   workDirectory: string;
-  /** Default `Engine.load(directory)`. */
-  loadEngine?: ((directory: string) => Promise<Engine>) | undefined;
-  /** How evaluations are kept apart from this process and the network; told in `validator.started`. */
-  isolation?: string | undefined;
   signal: AbortSignal;
   log?: ((line: LogLine) => void) | undefined;
 }
@@ -48,6 +44,7 @@ export class Context {
   readonly options: ValidatorOptions;
   readonly contest = new Contest();
   readonly lock: ModelLock;
+  readonly evaluation: Evaluation;
   readonly teacherSha256: string;
   readonly secret: string;
   /** Names the secret without telling it. */
@@ -57,9 +54,10 @@ export class Context {
   /** Last head seen. */
   atBlock = 0;
 
-  private constructor(options: ValidatorOptions, lock: ModelLock, teacherSha256: string) {
+  private constructor(options: ValidatorOptions, evaluation: Evaluation, lock: ModelLock, teacherSha256: string) {
     const { chain, hub, signal } = options;
     this.options = { ...options, chain: stoppable(chain, signal), hub: stoppable(hub, signal) };
+    this.evaluation = evaluation;
     this.lock = lock;
     this.teacherSha256 = teacherSha256;
     this.secret = samplingSecret(options.workDirectory);
@@ -68,12 +66,12 @@ export class Context {
   }
 
   /** @throws QuasarError `subnet.bad_base`, `subnet.bad_teacher` */
-  static async open(options: ValidatorOptions): Promise<Context> {
+  static async open(options: ValidatorOptions, evaluation: Evaluation): Promise<Context> {
     const { baseDirectory, teacherDirectory, config } = options;
     const lock = await createModelLock(baseDirectory, config.limits);
     await checkTeacher(teacherDirectory, lock);
     const teacher = await fileDigest(join(teacherDirectory, CHECKPOINT_FILES.weights));
-    const context = new Context(options, lock, teacher.sha256);
+    const context = new Context(options, evaluation, lock, teacher.sha256);
     context.#catchUp();
     return context;
   }
@@ -101,10 +99,6 @@ export class Context {
       events.map(({ type, data, key }) => (key === undefined ? { type, data } : { type, data, key })),
     );
     this.#catchUp();
-  }
-
-  loadEngine(directory: string): Promise<Engine> {
-    return this.options.loadEngine ? this.options.loadEngine(directory) : Engine.load(directory);
   }
 
   #catchUp(): void {

@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import type { Wallet } from '@quasar/chain';
-import { Engine } from '@quasar/infer';
 import type { Store } from '@quasar/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Compute, type UnitInput, type UnitRunner } from '../evaluation/compute.ts';
 import { type Contest, rebuildContest } from '../projection.ts';
 import { BASE, overlay, student, TEST_CONFIG, TestContest, waitUntil } from '../testing/contest.ts';
 import type { ValidatorOptions } from './context.ts';
@@ -34,6 +34,18 @@ async function run(store: Store, change: Partial<ValidatorOptions>, done: (c: Co
   return rebuildContest(store.events());
 }
 
+/** Computes, unless `check` throws. */
+function failing(check: (input: UnitInput) => void): UnitRunner {
+  const compute = new Compute({ threads: 1 });
+  return {
+    async run(input, options) {
+      check(input);
+      return compute.run(input, options);
+    },
+    close: () => compute.close(),
+  };
+}
+
 const lastOutcome = (contest: Contest) => [...contest.rounds.values()].at(-1)?.outcome;
 const statusOf = (contest: Contest, repo: string) =>
   [...contest.submissions.values()].find((one) => one.repo === repo)?.status;
@@ -44,11 +56,11 @@ describe('faults', () => {
   it('a teacher that cannot be loaded: no verdict, everybody stays in the contest', async () => {
     store = test.store('faults');
     await test.submit(ann, 'ann/model', student(0.5));
-    const broken = async (directory: string) => {
-      if (directory.endsWith('teacher')) throw new QuasarError('checkpoint.invalid', 'the teacher is broken');
-      return Engine.load(directory);
-    };
-    const contest = await run(store, { loadEngine: broken }, (c) => lastOutcome(c) !== undefined && !c.openRound);
+    const openRunner = () =>
+      failing(({ directories: [directory] }) => {
+        if (directory!.endsWith('teacher')) throw new QuasarError('checkpoint.invalid', 'the teacher is broken');
+      });
+    const contest = await run(store, { openRunner }, (c) => lastOutcome(c) !== undefined && !c.openRound);
     expect(lastOutcome(contest)).toBe('no_verdict');
     expect(statusOf(contest, 'ann/model')).toBe('pending');
     expect(contest.king).toBeNull();
@@ -58,12 +70,12 @@ describe('faults', () => {
   it('a model that fails twice is EVAL_ERROR with the reason; the other one is judged', async () => {
     await test.submit(bob, 'bob/model', student(0.6));
     let failures = 0;
-    const broken = async (directory: string) => {
-      const isAnn = directory.includes('ann');
-      if (isAnn && ++failures) throw new QuasarError('checkpoint.odd', 'cannot load this', { hint: 'look again' });
-      return Engine.load(directory);
-    };
-    const contest = await run(store, { loadEngine: broken }, (c) => c.king !== null && !c.openRound);
+    const openRunner = () =>
+      failing(({ unit, directories: [directory] }) => {
+        if (unit.kind === 'kl' && directory!.includes('ann') && ++failures)
+          throw new QuasarError('checkpoint.odd', 'cannot load this', { hint: 'look again' });
+      });
+    const contest = await run(store, { openRunner }, (c) => c.king !== null && !c.openRound);
     expect(failures).toBe(2);
     expect(statusOf(contest, 'ann/model')).toBe('EVAL_ERROR');
     const [submission] = [...contest.submissions.values()].filter(({ repo }) => repo === 'ann/model');
@@ -94,7 +106,7 @@ describe('faults', () => {
     );
     expect(contest.weights!.weights[0]!.uid).toBe(contest.king!.uid);
     expect(statusOf(contest, 'bob/model')).toBe('dethroned');
-    expect(store.events({ types: ['evaluation.failed'] })).toHaveLength(2); // of the test before
+    expect(store.events({ types: ['evaluation.failed'] })).toHaveLength(1); // of the test before
   });
 
   it('a validator with an empty log takes over the king that the network pays', async () => {

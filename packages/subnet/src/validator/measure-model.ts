@@ -7,40 +7,42 @@ import {
   mean,
   onPolicyRkl,
   pairedDeltas,
-  ROLLOUT_BATCH,
-  replyTo,
-  rolloutRkl,
-  scoreTraces,
   teacherReference,
 } from '@quasar/evals';
-import type { Engine, Trace } from '@quasar/infer';
+import type { Tokenizer } from '@quasar/model';
+import type { RoundJobs } from '../evaluation/dispatch.ts';
+import { type ModelRef, UNIT_ROWS, UNITS_VERSION, type Unit, type UnitResult } from '../evaluation/units.ts';
+import type { EvaluationProgress } from '../events.ts';
 import type { RoundState } from '../projection.ts';
-import { type Submission, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
+import { type Entrant, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import type { Context } from './context.ts';
 import { report } from './progress.ts';
+import { shards } from './traces.ts';
 
 /** What all measurements of a round share. */
 export interface Measuring {
   context: Context;
   round: RoundState;
-  teacher: Engine;
-  traces: Trace[];
+  jobs: RoundJobs;
+  tokenizer: Tokenizer;
+  /** Of the duel. */
+  prompts: readonly Int32Array[];
+  /** Blobs of consecutive prompts. */
+  traces: readonly UnitResult<'traces'>[];
+}
+
+/** A model and where it comes from. */
+export interface Measured extends Pick<Entrant, 'uid' | 'repo'> {
+  id: string;
+  model: ModelRef;
 }
 
 /** The teacher on the axis questions: the yardstick of relative lengths, and what tells a broken axis. */
-export async function measureTeacher({ context, round, teacher }: Measuring): Promise<void> {
+export async function measureTeacher(measuring: Measuring): Promise<void> {
+  const { context, round } = measuring;
   if (round.axes.has(TEACHER_ID)) return;
-  const { items, maxNewTokens } = questions(context, round);
-  const replies = await replyTo(teacher, itemPrompts(teacher.tokenizer, items), {
-    maxNewTokens,
-    signal: context.signal,
-    onProgress: (done) =>
-      report(context, round, {
-        ...{ id: TEACHER_ID, uid: TEACHER_UID, repo: TEACHER_ID },
-        ...{ phase: 'axes', done, total: items.length },
-      }),
-  });
-  const answers = judgeReplies(teacher.tokenizer, items, replies);
+  const teacher = { id: TEACHER_ID, uid: TEACHER_UID, repo: TEACHER_ID, model: context.evaluation.teacher };
+  const answers = await answersOf(measuring, teacher);
   const reference = teacherReference(answers);
   const axes = absoluteAxes(answers, reference);
   const at = { round: round.round, atBlock: context.atBlock, id: TEACHER_ID };
@@ -51,80 +53,103 @@ export async function measureTeacher({ context, round, teacher }: Measuring): Pr
   });
 }
 
-/** Measure what the log does not hold yet. @throws what loading and scoring throw */
-export async function measureModel(measuring: Measuring, model: Submission, directory: string): Promise<void> {
-  const { context, round } = measuring;
-  if (round.kl.has(model.id) && round.axes.has(model.id)) return;
-  const mark = (phase: 'load' | 'stopped') =>
-    report(context, round, { id: model.id, uid: model.uid, repo: model.repo, phase, done: 0, total: 1 });
-  mark('load');
-  const engine = await context.loadEngine(directory);
-  try {
-    if (!round.kl.has(model.id)) await measureKl(measuring, model, engine);
-    if (!round.axes.has(model.id)) await measureAxes(measuring, model, engine);
-  } catch (error) {
-    if (context.signal.aborted) mark('stopped');
-    throw error;
-  } finally {
-    engine.dispose();
-  }
-}
-
-async function measureKl({ context, round, traces }: Measuring, model: Submission, engine: Engine): Promise<void> {
-  const { id, uid, repo } = model;
-  const kingKl = id === round.incumbent ? undefined : round.kl.get(round.incumbent)?.perPrompt;
-  const { perPrompt } = await scoreTraces(engine, traces, {
-    signal: context.signal,
-    onProgress: (sofar) => {
-      const king = kingKl?.slice(0, sofar.length);
-      report(context, round, {
-        ...{ id, uid, repo, phase: 'kl', done: sofar.length, total: traces.length },
-        challengerKl: mean(sofar),
-        ...(king && { kingKl: mean(king), meanDelta: mean(pairedDeltas(king, sofar)) }),
-      });
-    },
+/** Measure the KL unless the log holds it already. @throws UnitFailure */
+export async function measureKl({ context, round, jobs, traces }: Measuring, one: Measured): Promise<void> {
+  if (round.kl.has(one.id)) return;
+  const units = traces.map(
+    ({ traces: blob, rows, tokens }): Extract<Unit, { kind: 'kl' }> => ({
+      ...{ kind: 'kl', version: UNITS_VERSION, model: one.model, traces: blob, rows, tokens },
+    }),
+  );
+  const total = traces.reduce((sum, { rows }) => sum + rows, 0);
+  const said = (sofar: readonly number[]) => {
+    const kingKl = one.id === round.incumbent ? undefined : round.kl.get(round.incumbent)?.perPrompt;
+    const king = kingKl?.slice(0, sofar.length);
+    const isPaired = king !== undefined && king.length === sofar.length && sofar.length > 0;
+    tell(context, round, one, {
+      ...{ phase: 'kl', done: sofar.length, total },
+      ...(sofar.length > 0 && { challengerKl: mean(sofar) }),
+      ...(isPaired && { kingKl: mean(king), meanDelta: mean(pairedDeltas(king, sofar)) }),
+    });
+  };
+  said([]);
+  const results = await jobs.results(one.id, units, shards(total, UNIT_ROWS.kl), (sofar) => {
+    const gap = sofar.indexOf(undefined);
+    said(sofar.slice(0, gap < 0 ? undefined : gap).flatMap((result) => result!.perPrompt));
   });
-  context.append({
-    type: 'evaluation.measured',
-    data: { round: round.round, atBlock: context.atBlock, id, part: 'kl', perPrompt },
-    key: `${round.round}:${id}:kl`,
-  });
-}
-
-async function measureAxes(
-  { context, round, teacher, traces }: Measuring,
-  model: Submission,
-  engine: Engine,
-): Promise<void> {
-  const { id, uid, repo } = model;
-  const reference = round.axes.get(TEACHER_ID)?.reference;
-  if (!reference) throw new Error('measureAxes: the teacher was not measured first');
-  const { items, maxNewTokens } = questions(context, round);
-  const replies = await replyTo(engine, itemPrompts(engine.tokenizer, items), {
-    maxNewTokens,
-    signal: context.signal,
-    onProgress: (done) => report(context, round, { id, uid, repo, phase: 'axes', done, total: items.length }),
-  });
-  const answers = judgeReplies(engine.tokenizer, items, replies);
-  const { prompts: count, ...sampling } = context.config.axes.onPolicy;
-  const prompts = traces.slice(0, count).map(({ prompt }) => prompt);
-  const perPrompt: (number | null)[] = [];
-  for (let at = 0; at < prompts.length; at += ROLLOUT_BATCH) {
-    const options = { ...sampling, seed: `${round.seedHash}/on-policy/${at}`, signal: context.signal };
-    perPrompt.push(...(await rolloutRkl(engine, teacher, prompts.slice(at, at + ROLLOUT_BATCH), options)));
-  }
-  const { rkl, n } = onPolicyRkl(perPrompt);
   context.append({
     type: 'evaluation.measured',
     data: {
-      ...{ round: round.round, atBlock: context.atBlock, id, part: 'axes' },
-      ...{ axes: absoluteAxes(answers, reference), rkl, rklPrompts: n },
+      ...{ round: round.round, atBlock: context.atBlock, id: one.id, part: 'kl' },
+      perPrompt: results.flatMap(({ perPrompt }) => perPrompt),
+      blobs: results.map(({ perToken }, i) => ({ traces: traces[i]!.traces, perToken })),
     },
-    key: `${round.round}:${id}:axes`,
+    key: `${round.round}:${one.id}:kl`,
   });
 }
 
-function questions({ config }: Context, { seedHash }: RoundState) {
-  const { specs, maxLevel, maxNewTokens } = config.axes;
-  return { items: axisItems(seedHash, specs, maxLevel), maxNewTokens };
+/** Measure the axes unless the log holds them already; the teacher was measured before. @throws UnitFailure */
+export async function measureAxes(measuring: Measuring, one: Measured): Promise<void> {
+  const { context, round } = measuring;
+  if (round.axes.has(one.id)) return;
+  const reference = round.axes.get(TEACHER_ID)?.reference;
+  if (!reference) throw new Error('measureAxes: the teacher was not measured first');
+  const [answers, { rkl, n }] = await Promise.all([answersOf(measuring, one), rolloutsOf(measuring, one)]);
+  context.append({
+    type: 'evaluation.measured',
+    data: {
+      ...{ round: round.round, atBlock: context.atBlock, id: one.id, part: 'axes' },
+      ...{ axes: absoluteAxes(answers, reference), rkl, rklPrompts: n },
+    },
+    key: `${round.round}:${one.id}:axes`,
+  });
+}
+
+async function answersOf({ context, round, jobs, tokenizer }: Measuring, one: Measured) {
+  const { specs, maxLevel, maxNewTokens } = context.config.axes;
+  const items = axisItems(round.seedHash, specs, maxLevel);
+  const prompts = itemPrompts(tokenizer, items);
+  const from = shards(prompts.length, UNIT_ROWS.answers);
+  const units = from.map(
+    (at): Extract<Unit, { kind: 'answers' }> => ({
+      ...{ kind: 'answers', version: UNITS_VERSION, model: one.model, maxNewTokens },
+      prompts: prompts.slice(at, at + UNIT_ROWS.answers),
+    }),
+  );
+  const results = await jobs.results(one.id, units, from, (sofar) => {
+    const done = sofar.reduce((sum, result) => sum + (result?.replies.length ?? 0), 0);
+    tell(context, round, one, { phase: 'axes', done, total: items.length });
+  });
+  const replies = results.flatMap((result) => result.replies);
+  return judgeReplies(tokenizer, items, replies);
+}
+
+async function rolloutsOf({ context, round, jobs, prompts }: Measuring, { id, model }: Measured) {
+  const { prompts: count, ...sampling } = context.config.axes.onPolicy;
+  const first = prompts.slice(0, count);
+  const from = shards(first.length, UNIT_ROWS.rollouts);
+  const units = from.map(
+    (at): Extract<Unit, { kind: 'rollouts' }> => ({
+      ...{
+        kind: 'rollouts',
+        version: UNITS_VERSION,
+        model,
+        teacher: context.evaluation.teacher,
+        from: at,
+        ...sampling,
+      },
+      ...{ prompts: first.slice(at, at + UNIT_ROWS.rollouts), seed: `${round.seedHash}/on-policy` },
+    }),
+  );
+  const results = await jobs.results(id, units, from);
+  return onPolicyRkl(results.flatMap(({ perPrompt }) => perPrompt));
+}
+
+function tell(
+  context: Context,
+  round: RoundState,
+  { id, uid, repo }: Measured,
+  progress: Omit<EvaluationProgress, 'round' | 'atBlock' | 'id' | 'uid' | 'repo'>,
+): void {
+  report(context, round, { id, uid, repo, ...progress });
 }

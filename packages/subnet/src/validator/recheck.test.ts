@@ -1,7 +1,8 @@
 /** @file What was judged is looked at again: gone or changed is REMOVED, a hub that is down proves nothing. */
 import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { Evaluation } from '../evaluation/evaluation.ts';
 import type { SubmissionState } from '../projection.ts';
 import { student, TestContest } from '../testing/contest.ts';
 import { checkSubmission } from './check-submission.ts';
@@ -11,6 +12,7 @@ import { recheckInTurn, recheckJudged, revalidateKing } from './recheck.ts';
 const ROUND = { round: 2, atBlock: 60 };
 let test: TestContest;
 let context: Context;
+let evaluation: Evaluation;
 let tests = 0;
 /** What the hub says in place of the truth. */
 let hub: Partial<HubClient>;
@@ -24,8 +26,11 @@ beforeEach(async () => {
   const wallet = await test.wallet('owner');
   const options = test.options('recheck', wallet, test.store(`recheck-${tests++}`), new AbortController().signal);
   const list: HubClient['list'] = (repo, revision) => (hub.list ?? test.hub.list)(repo, revision);
-  context = await Context.open({ ...options, hub: { ...test.hub, list } });
+  evaluation = await Evaluation.open({ ...options, evaluators: 0 });
+  context = await Context.open({ ...options, hub: { ...test.hub, list } }, evaluation);
 });
+
+afterEach(() => evaluation.close());
 
 async function seen(repo: string, share: number, block: number): Promise<SubmissionState> {
   const revision = await test.publish(repo, test.checkpoint(student(share)));

@@ -5,6 +5,7 @@
  * judging anybody twice. Borders that fail are tried again; they move neither crown nor weights (docs/validator.md).
  */
 import { QuasarError } from '@quasar/base';
+import { Evaluation } from '../evaluation/evaluation.ts';
 import { nextRound, roundAt } from '../rules/round.ts';
 import { look, pause, sleep } from './blocks.ts';
 import { Context, type ValidatorOptions } from './context.ts';
@@ -23,7 +24,16 @@ const MAX_UNEXPECTED = 5;
  *   heal, or the last of several unexpected errors in a row
  */
 export async function runValidator(options: ValidatorOptions): Promise<void> {
-  const context = await Context.open(options);
+  const evaluation = await Evaluation.open(options);
+  try {
+    await follow(await Context.open(options, evaluation));
+  } finally {
+    await evaluation.close();
+  }
+}
+
+async function follow(context: Context): Promise<void> {
+  const { options } = context;
   const steps: Steps = { isAnnounced: false, idleRound: context.contest.lastRound };
   let failures = 0;
   let unexpected = 0;
@@ -64,6 +74,7 @@ async function step(context: Context, steps: Steps): Promise<void> {
   const open = context.contest.openRound;
   if (open) {
     await playRound(context, open);
+    await context.evaluation.forgetRounds(context.options.wallet.hotkey);
     steps.idleRound = open.round;
     return;
   }
@@ -76,13 +87,13 @@ async function step(context: Context, steps: Steps): Promise<void> {
 }
 
 function announce(context: Context): void {
-  const { config, configHash, atBlock, options } = context;
+  const { config, configHash, atBlock, options, evaluation } = context;
   context.append({
     type: 'validator.started',
     data: {
       ...{ round: roundAt(atBlock, config.round), atBlock, version: VERSION, node: process.version },
       ...{ configHash, rulesVersion: config.rulesVersion, hotkey: options.wallet.hotkey },
-      isolation: options.isolation ?? 'none',
+      isolation: evaluation.isolation,
     },
   });
 }

@@ -3,8 +3,6 @@
  * about a submission, a king or the rules.
  */
 import { QuasarError } from '@quasar/base';
-import { sleep, throwIfStopped } from './blocks.ts';
-import type { Context } from './context.ts';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
@@ -24,28 +22,4 @@ export function isWeather(error: unknown): boolean {
 /** Doubling pauses: 0.5 s, 1 s, ... 30 s. */
 export function pauseMs(failures: number): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
-}
-
-/**
- * Repeat `step` through bad weather until it succeeds, while `isWorthwhile`.
- * @throws the last failure: at once when it is no weather, else when it is not worthwhile any more
- */
-export async function throughWeather<T>(
-  context: Context,
-  what: string,
-  isWorthwhile: () => Promise<boolean>,
-  step: () => Promise<T>,
-): Promise<T> {
-  for (let failures = 0; ; failures++) {
-    try {
-      return await step();
-    } catch (error) {
-      throwIfStopped(context.signal);
-      if (!isWeather(error) || !(await isWorthwhile())) throw error;
-      const ms = pauseMs(failures);
-      const code = error instanceof QuasarError ? error.code : undefined;
-      context.log(`${what}: ${error instanceof Error ? error.message : error}; again in ${ms} ms`, 'warn', code);
-      await sleep(ms, context.signal);
-    }
-  }
 }

@@ -135,13 +135,13 @@ describe('what a cage does not let out', () => {
 
 describe('a child that misbehaves ends, and the next unit gets a fresh one', () => {
   it.each([
-    ['memory/bomb', 'evaluation.cage_memory', { memoryBytes: 400e6 }],
-    ['heap/bomb', 'evaluation.cage_memory', {}],
-    ['loop/endless', 'evaluation.cage_timeout', { timeoutMs: 400 }],
-    ['silence/endless', 'evaluation.cage_timeout', { timeoutMs: 400 }],
-    ['abort/now', 'evaluation.cage_crashed', {}],
-    ['exit/now', 'evaluation.cage_crashed', {}],
-    ['nonsense/now', 'evaluation.cage_nonsense', {}],
+    ['memory/bomb', 'evaluation.memory', { memoryBytes: 400e6 }],
+    ['heap/bomb', 'evaluation.memory', {}],
+    ['loop/endless', 'evaluation.timeout', { timeoutMs: 400 }],
+    ['silence/endless', 'evaluation.timeout', { timeoutMs: 400 }],
+    ['abort/now', 'evaluation.crashed', {}],
+    ['exit/now', 'evaluation.crashed', {}],
+    ['nonsense/now', 'evaluation.bad_answer', {}],
   ])('%s: %s', async (what, code, options) => {
     const cage = open({ program: hostile, ...options });
     await attempt('none/warm', {}, cage);

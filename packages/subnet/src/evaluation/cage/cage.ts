@@ -33,10 +33,10 @@ const STDERR_CHARS = 2000;
 
 /** The first error of a unit that says something about the unit; the same codes for any cause inside the cage. */
 export const CAGE_FAILURES: ReadonlySet<string> = new Set([
-  'evaluation.cage_crashed',
-  'evaluation.cage_timeout',
-  'evaluation.cage_memory',
-  'evaluation.cage_nonsense',
+  'evaluation.crashed',
+  'evaluation.timeout',
+  'evaluation.memory',
+  'evaluation.bad_answer',
 ]);
 
 /** Weights once on disk and once in kernel order, the other model of the unit, states and blobs: several times the files. */
@@ -224,7 +224,7 @@ class Session {
     if (this.#stderr.includes('heap out of memory')) return tooMuchMemory(null, null);
     const words = this.#stderr.trim().split('\n').at(-1);
     return new QuasarError(
-      'evaluation.cage_crashed',
+      'evaluation.crashed',
       `the process that computed it ended with ${signal ?? `exit code ${code}`}${words ? `: ${words}` : ''}`,
       { hint: CRASH_HINT },
     );
@@ -267,7 +267,7 @@ function weightBytes(directory: string): number {
 }
 
 function timedOut(timeoutMs: number): QuasarError {
-  return new QuasarError('evaluation.cage_timeout', `not done after ${Math.round(timeoutMs / 1000)} s`, {
+  return new QuasarError('evaluation.timeout', `not done after ${Math.round(timeoutMs / 1000)} s`, {
     hint: CRASH_HINT,
   });
 }
@@ -275,11 +275,11 @@ function timedOut(timeoutMs: number): QuasarError {
 function tooMuchMemory(bytes: number | null, limit: number | null): QuasarError {
   const megabytes = (of: number) => `${Math.round(of / 1e6)} MB`;
   const what = bytes === null || limit === null ? 'its heap' : `${megabytes(bytes)} of ${megabytes(limit)} allowed`;
-  return new QuasarError('evaluation.cage_memory', `took too much memory: ${what}`, { hint: CRASH_HINT });
+  return new QuasarError('evaluation.memory', `took too much memory: ${what}`, { hint: CRASH_HINT });
 }
 
 function nonsense(): QuasarError {
-  return new QuasarError('evaluation.cage_nonsense', 'the process that computed it answered nonsense', {
+  return new QuasarError('evaluation.bad_answer', 'the process that computed it answered nonsense', {
     hint: CRASH_HINT,
   });
 }

@@ -1,0 +1,90 @@
+/**
+ * @file Directories of the models that units name, each checked against the digest it is named by. Base and teacher lie
+ * on every evaluator; submissions come through the guarded hub client, pinned by revision and manifest.
+ */
+import { readdirSync } from 'node:fs';
+import { QuasarError } from '@quasar/base';
+import type { HubClient } from '@quasar/hub';
+import { CHECKPOINT_FILES } from '@quasar/model';
+import { directorySource, manifestSha256 } from '../precheck/source.ts';
+import type { ModelRef } from './units.ts';
+
+/** The digest that names a local checkpoint: over names, sizes and contents of its files, nothing else in the folder. */
+export async function checkpointDigest(directory: string): Promise<string> {
+  const own = new Set<string>(Object.values(CHECKPOINT_FILES));
+  const files = (await directorySource(directory).list()) ?? [];
+  return manifestSha256(files.filter(({ path }) => own.has(path) || path.endsWith('.safetensors')));
+}
+
+export interface ModelStoreOptions {
+  hub: HubClient;
+  baseDirectory: string;
+  teacherDirectory: string;
+}
+
+export class ModelStore {
+  readonly #options: ModelStoreOptions;
+  /** By digest or revision; what was checked once is not asked for again while its files are there. */
+  readonly #known = new Map<string, Promise<string>>();
+
+  constructor(options: ModelStoreOptions) {
+    this.#options = options;
+  }
+
+  /** Known to work, and of the same architecture as every submission. */
+  get baseDirectory(): string {
+    return this.#options.baseDirectory;
+  }
+
+  /**
+   * @throws QuasarError `evaluation.wrong_model`, `hub.*`; with `retry: 'later'` when another evaluator or another time
+   *   may do better
+   */
+  async directory(ref: ModelRef, signal: AbortSignal): Promise<string> {
+    const name = ref.from === 'hub' ? `${ref.repo}@${ref.revision} ${ref.manifestSha256}` : `${ref.from} ${ref.sha256}`;
+    const known = await this.#known.get(name)?.catch(() => null);
+    if (known && isThere(known)) return known;
+    const found = ref.from === 'hub' ? this.#download(ref, signal) : this.#local(ref);
+    this.#known.set(name, found);
+    found.catch(() => this.#known.delete(name));
+    return found;
+  }
+
+  async #local({ from, sha256 }: Extract<ModelRef, { sha256: string }>): Promise<string> {
+    const { baseDirectory, teacherDirectory } = this.#options;
+    const directory = from === 'base' ? baseDirectory : teacherDirectory;
+    const digest = await checkpointDigest(directory);
+    if (digest === sha256) return directory;
+    throw new QuasarError(
+      'evaluation.wrong_model',
+      `the ${from} model in ${directory} is ${digest.slice(0, 12)}, the validator measures with ${sha256.slice(0, 12)}`,
+      { hint: `Give this evaluator the validator's checkpoint with --${from}.`, retry: 'later' },
+    );
+  }
+
+  async #download(ref: Extract<ModelRef, { from: 'hub' }>, signal: AbortSignal): Promise<string> {
+    const { repo, revision } = ref;
+    const what = `${repo}@${revision.slice(0, 8)}`;
+    const { hub } = this.#options;
+    const files = await hub.list(repo, revision);
+    if (files === null)
+      throw new QuasarError('hub.not_found', `${what}: the revision is not there any more, or is private`, {
+        hint: 'Keep a committed revision public until it is judged.',
+      });
+    if (manifestSha256(files) !== ref.manifestSha256)
+      throw new QuasarError('evaluation.wrong_model', `${what}: the files are not those that the validator checked`, {
+        hint: 'Keep a committed revision as it is.',
+      });
+    const maxTotalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return hub.download(repo, revision, { files, maxTotalBytes, signal });
+  }
+}
+
+/** A cache may be emptied at any time. */
+function isThere(directory: string): boolean {
+  try {
+    return readdirSync(directory).some((name) => name.endsWith('.safetensors'));
+  } catch {
+    return false;
+  }
+}
