@@ -1,10 +1,10 @@
 /**
  * @file `node bench/duel/record.js [--work DIR]`: makes `bench/duel/recorded.json`, the real numbers that `node bench/duel.js`
- * draws its duels from: per-prompt KL of small real models on one teacher's traces, and which axis questions they answer.
+ * draws its duels from: per-prompt KL of small real models on one teacher's traces, and which questions of the world they answer.
  *
  * Models: the shipped base student; two siblings distilled from it alike but for the seed; two siblings that go on from
- * the first of these, as miners do who start from the king; noise copies of the first at several levels. Prompts, traces and
- * questions are those of the local profile. Takes about ten minutes on two cores; students in DIR are not trained again.
+ * the first of these, as miners do who start from the king; noise copies of the first at several levels. Prompts and traces are
+ * those of the local profile. Takes some five minutes on two cores; students in DIR are not trained again.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,11 @@ import { parseArgs } from 'node:util';
 import { bootstrapOrExit, root } from '../../scripts/bootstrap.js';
 
 const PROMPTS = 400;
-const QUESTIONS_PER_AXIS = 32;
+const QUESTIONS_PER_TASK = 32;
+/** What the shipped models were trained on, at the two easiest levels. */
+const TASKS = 'arithmetic copy reverse sort recall facts instruction tool_call chat program'.split(' ');
+const REPLY = { maxNewTokens: 32, temperature: 0 };
+const REPLY_BATCH = 16;
 const SEED = 'bench/duel';
 const NOISE_LEVELS = [0.003, 0.01, 0.03, 0.1];
 const COPIES_PER_LEVEL = 5;
@@ -28,11 +32,12 @@ const { values: options } = parseArgs({
 });
 await bootstrapOrExit();
 const { Rng } = await import('@quasar/base');
-const { answerItems, axisItems, duelPrompts, mean, SCORE_BATCH } = await import('@quasar/evals');
+const { duelPrompts, mean, SCORE_BATCH } = await import('@quasar/evals');
 const { Engine, makeTraces } = await import('@quasar/infer');
-const { CHECKPOINT_FILES } = await import('@quasar/model');
+const { CHECKPOINT_FILES, encodeChat } = await import('@quasar/model');
 const { LOCAL } = await import('@quasar/subnet');
 const { distil } = await import('@quasar/train');
+const { checkReply, generateItem } = await import('@quasar/world');
 
 const folderOf = (name) => (name === 'base' ? join(root, 'assets/base') : join(options.work, name));
 const teacherFolder = join(root, 'assets/teacher');
@@ -61,9 +66,12 @@ const traces = await withEngine(teacherFolder, async (teacher) => {
 });
 say(`${traces.length} traces`);
 
-const specs = LOCAL.axes.specs.map(({ name }) => ({ name, items: QUESTIONS_PER_AXIS }));
-const questions = axisItems(SEED, specs, LOCAL.axes.maxLevel);
-const recorded = { profile: 'local', prompts: PROMPTS, kl: {}, correct: {} };
+const questions = TASKS.flatMap((task) =>
+  Array.from({ length: QUESTIONS_PER_TASK }, (_, i) =>
+    generateItem(`${SEED}/question/${task}/${i}`, 'contest', { tasks: [task], level: i % 2 }),
+  ),
+);
+const recorded = { kl: {}, correct: {} };
 for (const name of ['base', ...Object.keys(STUDENTS)]) {
   await withEngine(folderOf(name), async (engine) => {
     recorded.kl[name] = await klOf(engine);
@@ -82,10 +90,11 @@ for (const level of NOISE_LEVELS) {
     say(`${name}: KL ${mean(recorded.kl[name]).toFixed(4)}`);
   }
 }
-writeFileSync(
-  join(root, 'bench/duel/recorded.json'),
-  `${JSON.stringify(recorded, null, 1).replace(/,\n\s+(?=[\d-])/g, ',')}\n`,
-);
+// One line per model: arrays of numbers would otherwise take a line per number.
+const lines = (values) =>
+  Object.entries(values).map(([name, value]) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+const sections = Object.entries(recorded).map(([name, values]) => ` "${name}": {\n${lines(values).join(',\n')}\n }`);
+writeFileSync(join(root, 'bench/duel/recorded.json'), `{\n${sections.join(',\n')}\n}\n`);
 process.exit(0);
 
 async function withEngine(folder, use) {
@@ -106,12 +115,18 @@ async function klOf(engine) {
   return perPrompt;
 }
 
-/** By axis, one digit per question: 1 for a correct answer. */
+/** One digit per question, 1 for a right reply; all tasks in one text. */
 async function correctOf(engine) {
-  const byAxis = {};
-  for (const { axis, correct } of await answerItems(engine, questions, { maxNewTokens: LOCAL.axes.maxNewTokens }))
-    byAxis[axis] = `${byAxis[axis] ?? ''}${Number(correct)}`;
-  return byAxis;
+  let digits = '';
+  for (let at = 0; at < questions.length; at += REPLY_BATCH) {
+    const batch = questions.slice(at, at + REPLY_BATCH);
+    const prompts = batch.map(({ messages }) => encodeChat(engine.tokenizer, messages, { addGenerationPrompt: true }));
+    const replies = await engine.generate(prompts, REPLY);
+    replies.forEach(({ tokens }, i) => {
+      digits += Number(checkReply(batch[i], engine.tokenizer.decode(tokens)).correct);
+    });
+  }
+  return digits;
 }
 
 /** Every weight changed by Gaussian noise of `level` times the size (root mean square) of its tensor, rounded as stored. */

@@ -112,6 +112,16 @@ describe('edges', () => {
   });
 });
 
+it('a margin ties what differs by less, however surely', () => {
+  const a = wave(0);
+  const b = a.map((x, i) => x + 1e-3 + (i % 2) * 1e-5);
+  const margin = (minDelta: number) => ({ minPrompts: 100, alpha: 0.03, confidenceZ: 1.96, minDelta });
+  expect(areTied(a, b, margin(0))).toBe(false);
+  expect(areTied(a, b, margin(0.0015))).toBe(true);
+  expect(areTied(a, b, margin(0.0005))).toBe(false);
+  expect(areTied(a, wave(0), margin(0.0015))).toBe(true);
+});
+
 describe('properties', () => {
   const deltas = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 100, maxLength: 140 });
 

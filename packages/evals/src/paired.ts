@@ -76,15 +76,19 @@ export function pairedDeltas(kingKl: ArrayLike<number>, challengerKl: ArrayLike<
   return Float64Array.from(kingKl, (value, i) => value - challengerKl[i]!);
 }
 
-/** Two challengers are tied unless a two-sided test tells them apart; too few prompts tell nothing. */
+/**
+ * Two challengers are tied unless a two-sided test tells them apart by more than the margin; too few prompts tell nothing.
+ * Without a margin a copy with noise can be told from its original: the same model hardly differs, and does so on every prompt.
+ */
 export function areTied(
   aKl: ArrayLike<number>,
   bKl: ArrayLike<number>,
   rules: PairedRules = UPSTREAM_PAIRED_RULES,
 ): boolean {
   if (aKl.length < rules.minPrompts) return true;
-  const { t, meanDelta, se } = pairedTest(aKl, bKl, rules);
-  return se > 0 ? normalTwoSided(t) > rules.alpha : meanDelta === 0;
+  const { meanDelta, se } = pairedTest(aKl, bKl, rules);
+  const beyond = Math.max(0, Math.abs(meanDelta) - rules.minDelta);
+  return se > 0 ? normalTwoSided(beyond / se) > rules.alpha : beyond === 0;
 }
 
 export interface BootstrapInterval {
