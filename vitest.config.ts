@@ -1,12 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
-const alias = Object.fromEntries(
-  readdirSync(new URL('./packages', import.meta.url)).map((name) => [
-    `@quasar/${name}`,
-    new URL(`./packages/${name}/src/index.ts`, import.meta.url).pathname,
-  ]),
-);
+const source = (path: string) => new URL(`./packages/${path}`, import.meta.url).pathname;
+// The longer name first: an alias also takes names that go on after it.
+const alias = {
+  '@quasar/store/testing': source('store/src/queue/testing/index.ts'),
+  ...Object.fromEntries(
+    readdirSync(new URL('./packages', import.meta.url)).map((name) => [
+      `@quasar/${name}`,
+      source(`${name}/src/index.ts`),
+    ]),
+  ),
+};
 
 export default defineConfig({
   resolve: { alias },

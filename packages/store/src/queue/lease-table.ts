@@ -33,10 +33,12 @@ export interface LeaseTable {
   /** The oldest waiting jobs of these kinds, at most `limit`, now leased for `leaseMs`. */
   claim(kinds: readonly string[], leaseMs: number, limit: number): Promise<ClaimedJob[]>;
   /**
-   * One sign of life: extends these leases, and puts jobs whose worker fell silent back in the queue; one that lost
-   * `MAX_LOST_LEASES` workers fails as `queue.poison`. @returns the tokens that are still held
+   * One sign of life: extends the leases and puts jobs whose worker fell silent back in the queue; one that lost
+   * `MAX_LOST_LEASES` workers fails as `queue.poison`.
+   * @param leases Asked for when the statement is sent: a worker must not find its own, newest job silent.
+   * @returns the tokens of those that are no longer held
    */
-  heartbeat(leases: readonly Lease[], leaseMs: number): Promise<Set<string>>;
+  heartbeat(leases: () => readonly Lease[], leaseMs: number): Promise<string[]>;
   /** @returns false when the lease was lost: nothing was stored */
   complete(lease: Lease, result: string): Promise<boolean>;
   fail(lease: Lease, error: JobError): Promise<boolean>;

@@ -10,6 +10,7 @@ import type { Connection } from '../connection.ts';
 import { openFile } from '../open-file.ts';
 import { type JobError, type JobOutcome, MAX_LOST_LEASES, ORPHAN_BLOB_HOURS } from './job-queue.ts';
 import { type ClaimedJob, type Lease, type LeaseTable, type NewRow, POISON } from './lease-table.ts';
+import { type ClaimedRow, type OutcomeRow, toClaimed, toOutcomes } from './rows.ts';
 
 /** How often a waiting process looks for other processes' commits. */
 const POLL_MS = 50;
@@ -69,52 +70,30 @@ export class SqliteTable implements LeaseTable {
   }
 
   async outcomes(kind: string, keys: readonly string[]): Promise<Map<string, JobOutcome>> {
-    const rows = this.#connection.all<{
-      key: string;
-      state: JobOutcome['state'];
-      attempt: number;
-      result: string | null;
-      error: string | null;
-    }>(
-      'SELECT key, state, attempt, result, error FROM jobs WHERE kind = ? AND key IN (SELECT value FROM json_each(?))',
-      [kind, JSON.stringify(keys)],
-    );
-    return new Map(
-      rows.map(({ key, state, attempt, result, error }) => [
-        key,
-        {
-          state,
-          attempt,
-          result: result === null ? null : JSON.parse(result),
-          error: error === null ? null : JSON.parse(error),
-        },
-      ]),
-    );
+    const sql =
+      'SELECT key, state, attempt, result, error FROM jobs WHERE kind = ? AND key IN (SELECT value FROM json_each(?))';
+    return toOutcomes(this.#connection.all<OutcomeRow>(sql, [kind, JSON.stringify(keys)]));
   }
 
   async claim(kinds: readonly string[], leaseMs: number, limit: number): Promise<ClaimedJob[]> {
-    const rows = this.#connection.all<Omit<ClaimedJob, 'payload'> & { payload: string }>(CLAIM, [
-      leaseMs,
-      JSON.stringify(kinds),
-      limit,
-    ]);
-    return rows.map((row) => ({ ...row, payload: JSON.parse(row.payload) })).sort((a, b) => a.id - b.id);
+    return toClaimed(this.#connection.all<ClaimedRow>(CLAIM, [leaseMs, JSON.stringify(kinds), limit]));
   }
 
-  async heartbeat(leases: readonly Lease[], leaseMs: number): Promise<Set<string>> {
-    const held = new Set<string>();
-    const silent = this.#silent(new Set(leases.map(({ token }) => token)));
-    if (leases.length === 0 && silent.length === 0) return held;
+  async heartbeat(leases: () => readonly Lease[], leaseMs: number): Promise<string[]> {
+    const own = leases();
+    const silent = this.#silent(new Set(own.map(({ token }) => token)));
+    if (own.length === 0 && silent.length === 0) return [];
+    const lost: string[] = [];
     this.#connection.transaction(() => {
-      for (const { id, token } of leases) {
-        if (this.#connection.all(BEAT, [leaseMs, id, token]).length > 0) held.add(token);
+      for (const { id, token } of own) {
+        if (this.#connection.all(BEAT, [leaseMs, id, token]).length === 0) lost.push(token);
       }
       for (const { id, token, beats } of silent) {
         this.#connection.all(TAKE_BACK, [JSON.stringify(POISON), id, token, beats]);
       }
     });
     if (silent.length > 0) this.#wake('work');
-    return held;
+    return lost;
   }
 
   async complete(lease: Lease, result: string): Promise<boolean> {

@@ -4,7 +4,11 @@ import { QuasarError } from '@quasar/base';
 import type { JobOutcome, JobQueue, NewJob, WorkOptions } from './job-queue.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { boundedJson, checkBlob, checkName } from './limits.ts';
+import { isAway, pause, RECONNECT_MS } from './pause.ts';
 import { Worker } from './worker.ts';
+
+/** A restart of Postgres takes seconds. */
+const PATIENCE_MS = 30_000;
 
 export class TableQueue implements JobQueue {
   readonly #table: LeaseTable;
@@ -19,11 +23,11 @@ export class TableQueue implements JobQueue {
       checkName(key, 'key');
       return { kind, key, payload: boundedJson(payload, `payload of ${kind} ${key}`) };
     });
-    if (rows.length > 0) await this.#table.add(rows);
+    if (rows.length > 0) await patiently(() => this.#table.add(rows));
   }
 
   async outcomes<T = unknown>(kind: string, keys: readonly string[]): Promise<Map<string, JobOutcome<T>>> {
-    return (await this.#table.outcomes(kind, keys)) as Map<string, JobOutcome<T>>;
+    return (await patiently(() => this.#table.outcomes(kind, keys))) as Map<string, JobOutcome<T>>;
   }
 
   changed(options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
@@ -36,19 +40,19 @@ export class TableQueue implements JobQueue {
 
   async forget(prefix: string): Promise<void> {
     checkName(prefix, 'prefix');
-    await this.#table.forget(prefix);
+    await patiently(() => this.#table.forget(prefix));
   }
 
   async putBlob(bytes: Uint8Array, tag: string): Promise<string> {
     checkName(tag, 'tag');
     checkBlob(bytes, tag);
     const sha256 = sha256Of(bytes);
-    await this.#table.putBlob(sha256, bytes, tag);
+    await patiently(() => this.#table.putBlob(sha256, bytes, tag));
     return sha256;
   }
 
   async getBlob(sha256: string): Promise<Uint8Array | null> {
-    const bytes = await this.#table.getBlob(sha256);
+    const bytes = await patiently(() => this.#table.getBlob(sha256));
     if (bytes !== null && sha256Of(bytes) !== sha256) {
       throw new QuasarError('queue.damaged_blob', `blob ${sha256}: the bytes kept under this hash have another one`, {
         hint: 'forget the round and let it run again; check the disk of the database',
@@ -59,6 +63,19 @@ export class TableQueue implements JobQueue {
 
   close(): Promise<void> {
     return this.#table.close();
+  }
+}
+
+/** Every call may be repeated, so a database that restarts is waited for; one that stays away is the caller's to know. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isAway(error) || performance.now() > deadlineMs) throw error;
+    }
+    await pause(RECONNECT_MS);
   }
 }
 

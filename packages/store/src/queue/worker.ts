@@ -4,18 +4,15 @@
  * It reads no clock; how long a lease lasts is measured by the drivers. While the database is away
  * (an error with `retry: 'later'`) it goes on with the jobs it has and asks again until it is back.
  */
-import { QuasarError } from '@quasar/base';
 import type { WorkOptions } from './job-queue.ts';
 import type { ClaimedJob, LeaseTable } from './lease-table.ts';
 import { boundedJson, toJobError } from './limits.ts';
-import { pause } from './pause.ts';
+import { isAway, pause, RECONNECT_MS } from './pause.ts';
 
 const DEFAULT_LEASE_MS = 15_000;
 const HEARTBEATS_PER_LEASE = 3;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
-/** Between two tries of a database that is away. */
-const RECONNECT_MS = 250;
 /** An idle worker looks this often without any notice, should one be lost. */
 const IDLE_LOOK_MS = 5000;
 
@@ -137,28 +134,24 @@ export class Worker {
 
   /** Tries until the database answers; once the worker stops, no longer than others would wait for its lease. */
   async #store(held: HeldJob, store: () => Promise<boolean>): Promise<void> {
-    let stoppedForMs = 0;
-    while (!held.lost && stoppedForMs <= this.#leaseMs) {
+    let giveUpAtMs = Number.POSITIVE_INFINITY;
+    while (!held.lost && performance.now() < giveUpAtMs) {
       try {
         await store();
         return;
       } catch (error) {
         if (!isAway(error)) throw error;
       }
+      if (this.#stop.signal.aborted) giveUpAtMs = Math.min(giveUpAtMs, performance.now() + this.#leaseMs);
       await pause(RECONNECT_MS);
-      if (this.#stop.signal.aborted) stoppedForMs += RECONNECT_MS;
     }
   }
 
   async #heartbeats(settled: AbortSignal): Promise<void> {
     while (!settled.aborted) {
-      const held = [...this.#held.values()];
       try {
-        const alive = await this.#table.heartbeat(
-          held.map(({ job }) => job),
-          this.#leaseMs,
-        );
-        for (const entry of held) if (!alive.has(entry.job.token)) this.#lose(entry);
+        const leases = () => [...this.#held.values()].map(({ job }) => job);
+        for (const token of await this.#table.heartbeat(leases, this.#leaseMs)) this.#lose(token);
       } catch (error) {
         if (!isAway(error)) {
           this.#end(error);
@@ -169,12 +162,10 @@ export class Worker {
     }
   }
 
-  #lose(held: HeldJob): void {
+  #lose(token: string): void {
+    const held = this.#held.get(token);
+    if (held === undefined) return;
     held.lost = true;
     held.abort.abort();
   }
-}
-
-function isAway(error: unknown): boolean {
-  return error instanceof QuasarError && error.retry === 'later';
 }

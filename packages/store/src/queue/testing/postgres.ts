@@ -1,0 +1,183 @@
+/**
+ * @file A throwaway Postgres server for tests and benches: its own data directory, port and password, gone with the
+ * process that started it, however that one ends.
+ *
+ * Needs the programs of a Postgres installation (Debian: `apt-get install postgresql`), not a running server. Postgres
+ * refuses to run as root, so as root it runs as the user `postgres` or `nobody`.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { pause } from '../pause.ts';
+
+export interface ThrowawayPostgres {
+  /** Of an empty database, as a user who may do everything. */
+  url: string;
+  /** SIGKILL to the server: all connections break, nothing is written any more. */
+  kill(): Promise<void>;
+  /** Starts it again on the same data and port after `kill`. */
+  start(): Promise<void>;
+  /** Stops it and deletes its data. */
+  stop(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 30_000;
+
+/** Where `initdb` and `postgres` are, or null when there is no Postgres here. */
+export function findPostgres(): string | null {
+  const debian = '/usr/lib/postgresql';
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : [];
+  const folders = [
+    ...versions.map((version) => join(debian, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter),
+  ];
+  return folders.find((folder) => ['initdb', 'postgres'].every((name) => existsSync(join(folder, name)))) ?? null;
+}
+
+/**
+ * For `describe.skipIf`: true, after saying why, when there is no Postgres on a developer's machine. In CI a missing
+ * Postgres is an error of the tests that need it.
+ */
+export function skipWithoutPostgres(): boolean {
+  if (findPostgres() !== null || process.env.CI) return false;
+  console.warn('skipped: tests of the Postgres job queue need Postgres (Debian: apt-get install postgresql)');
+  return true;
+}
+
+/** @param options.isDurable Whether commits wait for the disk, as on a real server; default false, which only a power cut can tell. */
+export async function startPostgres(options: { isDurable?: boolean } = {}): Promise<ThrowawayPostgres> {
+  const bin = findPostgres();
+  if (bin === null) throw new Error('no Postgres here: install it (Debian: apt-get install postgresql)');
+  const user = process.getuid?.() === 0 ? unprivilegedUser() : null;
+  const folder = mkdtempSync(join(tmpdir(), 'quasar-postgres-'));
+  const data = join(folder, 'data');
+  const password = randomBytes(12).toString('hex');
+  writeFileSync(join(folder, 'password'), password);
+  if (user !== null) for (const path of [folder, join(folder, 'password')]) chownSync(path, user.uid, user.gid);
+  execFileSync(
+    join(bin, 'initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      'quasar',
+      '--auth=scram-sha-256',
+      `--pwfile=${folder}/password`,
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '-N',
+    ],
+    { ...user, stdio: 'pipe', cwd: folder },
+  );
+  const port = await freePort();
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: '',
+    max_connections: 100,
+    shared_buffers: '32MB',
+    ...(options.isDurable ? {} : { fsync: 'off' }),
+  };
+  const postgres = [
+    join(bin, 'postgres'),
+    '-D',
+    data,
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
+  const url = `postgres://quasar:${password}@127.0.0.1:${port}/postgres`;
+  let server: ChildProcess | null = null;
+
+  const start = async () => {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    // A killed server's last processes may hold its memory for a moment: then it does not start at the first try.
+    while (!(await tryStart())) {
+      if (performance.now() > deadline)
+        throw new Error(`Postgres does not start: ${readFileSync(join(folder, 'log'), 'utf8')}`);
+      await pause(100);
+    }
+  };
+
+  const tryStart = async (): Promise<boolean> => {
+    // Its standard input is ours: when this process ends, however it ends, so does the server.
+    const script = '"$@" >>log 2>&1 & cat >/dev/null; kill -QUIT $!; wait $!';
+    const child = spawn('/bin/sh', ['-c', script, 'sh', ...postgres], {
+      ...user,
+      cwd: folder,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    server = child;
+    const pg = (await import('pg')).default;
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (performance.now() < deadline) {
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        await client.end();
+        return true;
+      } catch {
+        await pause(30);
+        if (serverId() === null && performance.now() > deadline - START_TIMEOUT_MS + 2000) break;
+      }
+    }
+    await stopChild(child);
+    return false;
+  };
+
+  const serverId = (): number | null => {
+    try {
+      const id = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+      process.kill(id, 0);
+      return id;
+    } catch {
+      return null;
+    }
+  };
+
+  const kill = async () => {
+    const id = serverId();
+    if (id !== null) process.kill(id, 'SIGKILL');
+    if (server !== null) await stopChild(server);
+    server = null;
+  };
+
+  const stop = async () => {
+    if (server !== null) await stopChild(server);
+    server = null;
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  await start();
+  return { url, kill, start, stop };
+}
+
+/** Ends the shell's input; it ends the server and then itself. */
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.stdin?.end();
+  await exited;
+}
+
+function unprivilegedUser(): { uid: number; gid: number } {
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'));
+  const user = ['postgres', 'nobody'].map((name) => users.find((fields) => fields[0] === name)).find((found) => found);
+  if (user === undefined) throw new Error('Postgres cannot run as root, and there is no user "postgres" or "nobody"');
+  return { uid: Number(user[2]), gid: Number(user[3]) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
