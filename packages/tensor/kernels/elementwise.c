@@ -2,6 +2,7 @@
 #include "quasar.h"
 #include "scalar.h"
 #include "simd.h"
+#include "swiglu.h"
 
 enum { GRAIN = 8192 };
 typedef struct {
@@ -155,14 +156,6 @@ KERNEL(swiglu) {
   parallel_for(L(0), 1 + 2048 / (width + 1), swiglu_rows, &g);
 }
 
-static void swiglu_backward_row(long n, const float *restrict gate, const float *restrict up, const float *restrict dy,
-                                float *restrict dgate, float *restrict dup) {
-  for (long j = 0; j < n; j++) {
-    float s = q_sigmoid(gate[j]);
-    dgate[j] = dy[j] * up[j] * (s * q_fma(gate[j], 1.0f - s, 1.0f));
-    dup[j] = dy[j] * (gate[j] * s);
-  }
-}
 static void swiglu_backward_rows(void *context, long b, long e) {
   glu *g = context;
   for (long i = b; i < e; i++) {

@@ -2,6 +2,7 @@
 #include "gemm.h"
 #include "half.h"
 #include "scalar.h"
+#include "swiglu.h"
 
 /* `count` products of one shape, or of one shape but for the rows that belong to each expert. */
 typedef struct {
@@ -173,10 +174,25 @@ void gemm_parallel(long M, long N, long K, const float *A, long rowA, long colA,
 }
 
 typedef struct {
-  products g; /* C is y */
+  products g;
   float *gate, *up;
   const void *W_up;
+  const float *kept_gate, *kept_up;
+  int streams;
 } gated;
+
+/* Rows of a block go past the caches if it will be long before they are read, and they lie well. */
+static void keep_rows(const gated *s, long m, long n, const float *from, float *to) {
+  int streams = s->streams && n % VW == 0 && s->g.N % VW == 0 && (uintptr_t)to % (VW * sizeof(float)) == 0;
+  for (long r = 0; r < m; r++, from += n, to += s->g.N)
+    if (!streams) memcpy(to, from, n * sizeof(float));
+    else
+      for (long c = 0; c < n; c += VW) vstream(to + c, vload(from + c));
+}
+
+static void gated_row(long n, const float *restrict gate, const float *restrict up, float *restrict y) {
+  for (long c = 0; c < n; c++) y[c] = q_silu(gate[c]) * up[c];
+}
 
 static void gated_blocks(void *context, long begin, long end) {
   const gated *s = context;
@@ -184,27 +200,52 @@ static void gated_blocks(void *context, long begin, long end) {
   long columns = blocks(g->N, g->tileN);
   for (long t = begin; t < end; t++) {
     long i = t / columns * g->tileM, j = t % columns * g->tileN, m = MIN(g->tileM, g->M - i), n = MIN(g->tileN, g->N - j);
-    long kept = i * g->N + j, ld = s->gate ? g->N : n;
-    float *y = g->C + kept, *gate = s->gate ? s->gate + kept : scratch(SCRATCH_KERNEL, 2 * m * n * sizeof(float));
-    float *up = s->gate ? s->up + kept : gate + m * n;
+    float *gate = scratch(SCRATCH_KERNEL, 2 * m * n * sizeof(float)), *up = gate + m * n;
     const float *x = g->A + i * g->K;
     const void *W[] = {stored_at(g->B, g->type, j * (int64_t)g->K), stored_at(s->W_up, g->type, j * (int64_t)g->K)};
     for (int w = 0; w < 2; w++)
-      if (g->few) few_rows[m - 1][g->type](n, g->K, x, W[w], w ? up : gate, ld, GEMM_SET);
-      else gemm_stored(m, n, g->K, x, g->K, 1, W[w], g->type, 1, g->K, w ? up : gate, ld, GEMM_SET);
-    for (long r = 0; r < m; r++)
-      for (long c = 0; c < n; c++) y[r * g->N + c] = q_silu(gate[r * ld + c]) * up[r * ld + c];
+      if (g->few) few_rows[m - 1][g->type](n, g->K, x, W[w], w ? up : gate, n, GEMM_SET);
+      else gemm_stored(m, n, g->K, x, g->K, 1, W[w], g->type, 1, g->K, w ? up : gate, n, GEMM_SET);
+    for (long r = 0; r < m; r++) gated_row(n, gate + r * n, up + r * n, g->C + (i + r) * g->N + j);
+    if (!s->gate) continue;
+    keep_rows(s, m, n, gate, s->gate + i * g->N + j);
+    keep_rows(s, m, n, up, s->up + i * g->N + j);
   }
+  if (s->streams) vstream_end();
 }
 /* y = silu(x Wg^T) * (x Wu^T), Wg and Wu [N,K] stored as typeW; what the two products were is kept where asked for.
    p: y[M,N], gate? up?[M,N], x[M,K], Wg, Wu; n: M N K typeW */
 KERNEL(gemm_swiglu) {
+  enum { FAR = 1 << 20 }; /* numbers in both that no longer fit the caches when a backward pass comes to them */
   gated s = {.g = {.count = 1, .M = L(0), .N = L(1), .K = L(2), .rowA = L(2), .colA = 1, .rowB = 1, .colB = L(2), .ldc = L(1),
                    .A = F(3), .B = a->p[4], .C = F(0), .type = (int)a->n[3]},
              .gate = F(1), .up = F(2), .W_up = a->p[5]};
   if (s.g.M <= 0 || s.g.N <= 0) return;
+  s.streams = s.gate && s.g.M * s.g.N > FAR;
   s.g.few = s.g.M <= FEW;
   share_out(&s.g, 256, gated_blocks);
+}
+
+static void gated_backward_blocks(void *context, long begin, long end) {
+  const gated *s = context;
+  const products *g = &s->g;
+  long columns = blocks(g->N, g->tileN);
+  for (long t = begin; t < end; t++) {
+    long i = t / columns * g->tileM, j = t % columns * g->tileN, m = MIN(g->tileM, g->M - i), n = MIN(g->tileN, g->N - j);
+    float *dy = scratch(SCRATCH_KERNEL, m * n * sizeof(float));
+    gemm_stored(m, n, g->K, g->A + i * g->K, g->K, 1, stored_at(g->B, g->type, j), g->type, g->N, 1, dy, n, GEMM_SET);
+    for (long r = 0; r < m; r++) {
+      long at = (i + r) * g->N + j;
+      swiglu_backward_row(n, s->kept_gate + at, s->kept_up + at, dy + r * n, s->gate + at, s->up + at);
+    }
+  }
+}
+/* From the gradient d of y W^T, W [K,N] stored as typeW, to those of the kept products of gemm_swiglu, in whose place they may
+   stand; dy = d W is not kept. p: dgate[M,N] dup[M,N] gate[M,N] up[M,N] d[M,K] W; n: M N K typeW */
+KERNEL(gemm_swiglu_backward) {
+  gated s = {.g = {.count = 1, .M = L(0), .N = L(1), .K = L(2), .A = F(4), .B = a->p[5], .type = (int)a->n[3]},
+             .gate = F(0), .up = F(1), .kept_gate = F(2), .kept_up = F(3)};
+  if (s.g.M > 0 && s.g.N > 0) share_out(&s.g, 256, gated_backward_blocks);
 }
 
 /* Rows sorted by expert, W stored as typeW; p: x, w, y, offsets[E+1]; n: form E in out typeW.

@@ -130,32 +130,52 @@ static void product(const quintic *o, long M, long N, long K, const float *A, lo
   (o->shared ? gemm_parallel : gemm_serial)(M, N, K, A, rowA, colA, B, rowB, colB, C, N, mode);
 }
 
-/* One matrix. Symmetric products are computed on and below the diagonal: (i,j) and (j,i) are the same sum. */
+static void swap(float **x, float **y) {
+  float *z = *x;
+  *x = *y, *y = z;
+}
+/* out = A B of symmetric [n,n] that commute: on and below the diagonal, then whole; a I + b gram + c A B where there is a gram. */
+static void symmetric_product(const quintic *o, long n, const float *A, const float *B, float *out, const float *gram) {
+  part bands = {.out = out, .gram = gram, .n = n, .a = o->a, .b = o->b, .c = o->c};
+  product(o, n, n, n, A, 1, n, B, n, 1, out, GEMM_LOWER);
+  parallel_for((n + TRANSPOSE - 1) / TRANSPOSE, 8, symmetric_bands, &bands);
+}
+
+/* One matrix. All its steps are polynomials of the first gram matrix G, which commute: with q = a I + b G + c G^2 the next one
+   is q G q, and X goes through the product of all q at the end, in small matrices until then. */
 static void orthogonalize_one(const quintic *o, long index) {
-  long R = o->R, C = o->C, n = MIN(R, C), size = R * C, bands = (n + TRANSPOSE - 1) / TRANSPOSE;
-  float *x = o->x + index * size, *gram = o->work + index * (size + 2 * n * n), *square = gram + n * n, *other = square + n * n;
-  float *from = o->steps % 2 ? other : x, *to = o->steps % 2 ? x : other;
-  part unit = {.x = x, .out = from, .s = 1.0f / (__builtin_sqrtf((float)reduce(x, x, size)) + 1e-7f)};
-  parallel_for(size, 8192, scale_range, &unit);
-  part whole = {.out = gram, .n = n}, factor = {.out = square, .gram = gram, .n = n, .a = o->a, .b = o->b, .c = o->c};
+  long R = o->R, C = o->C, n = MIN(R, C), size = R * C;
+  float *x = o->x + index * size, *unit = o->work + index * (size + 4 * n * n), *gram = unit + size, *q = gram + n * n;
+  float *all = q + n * n, *spare = all + n * n;
+  part scale = {.x = x, .out = unit, .s = 1.0f / (__builtin_sqrtf((float)reduce(x, x, size)) + 1e-7f)};
+  parallel_for(size, 8192, scale_range, &scale);
+  if (o->steps == 0) memcpy(x, unit, size * sizeof(float));
+  if (o->steps == 0) return;
+  part whole = {.out = gram, .n = n};
+  if (R <= C) product(o, R, R, C, unit, C, 1, unit, 1, C, gram, GEMM_LOWER);
+  else product(o, C, C, R, unit, 1, C, unit, C, 1, gram, GEMM_LOWER);
+  parallel_for((n + TRANSPOSE - 1) / TRANSPOSE, 8, symmetric_bands, &whole);
   for (long step = 0; step < o->steps; step++) {
-    if (R <= C) product(o, R, R, C, from, C, 1, from, 1, C, gram, GEMM_LOWER);
-    else product(o, C, C, R, from, 1, C, from, C, 1, gram, GEMM_LOWER);
-    parallel_for(bands, 8, symmetric_bands, &whole);
-    product(o, n, n, n, gram, 1, n, gram, n, 1, square, GEMM_LOWER);
-    parallel_for(bands, 8, symmetric_bands, &factor);
-    if (R <= C) product(o, R, C, R, square, 1, R, from, C, 1, to, GEMM_SET);
-    else product(o, R, C, C, from, C, 1, square, C, 1, to, GEMM_SET);
-    float *done = to;
-    to = from, from = done;
+    symmetric_product(o, n, gram, gram, q, gram);
+    if (step + 1 < o->steps) {
+      symmetric_product(o, n, q, gram, spare, NULL);
+      symmetric_product(o, n, q, spare, gram, NULL);
+    }
+    if (step == 0) swap(&all, &q);
+    else {
+      symmetric_product(o, n, q, all, spare, NULL);
+      swap(&all, &spare);
+    }
   }
+  if (R <= C) product(o, R, C, R, all, 1, R, unit, C, 1, x, GEMM_SET);
+  else product(o, R, C, C, unit, C, 1, all, C, 1, x, GEMM_SET);
 }
 static void orthogonalize_range(void *context, long begin, long end) {
   for (long i = begin; i < end; i++) orthogonalize_one(context, i);
 }
 /* Each of `batch` matrices X, in place: X over its Frobenius norm + 1e-7, then `steps` times X <- a X + b G X + c G^2 X with
    G = X X^T, or the same from the right with G = X^T X where that is smaller.
-   p: x[batch,R,C] work[batch, R C + 2 min(R,C)^2]; n: batch R C steps a b c */
+   p: x[batch,R,C] work[batch, R C + 4 min(R,C)^2]; n: batch R C steps a b c */
 KERNEL(orthogonalize) {
   quintic o = {.x = F(0), .work = F(1), .R = L(1), .C = L(2), .steps = L(3), .a = (float)a->n[4], .b = (float)a->n[5],
                .c = (float)a->n[6]};

@@ -52,6 +52,7 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return [f(strided(batch, stepA, M * K)), stored(strided(batch, stepB, K * N), type), C, maybe(f(N)), maybe(C)];
   },
   gemm_swiglu: ([M, N, K, type]) => [f(M * N), ...all(2, maybe(f(M * N))), f(M * K), ...all(2, stored(N * K, type))],
+  gemm_swiglu_backward: ([M, N, K, type]) => [...all(4, f(M * N)), f(M * K), stored(K * N, type)],
   gemm_grouped: ([form, E, inner, outer, type], p) => {
     const [from, to] = form === 1 ? [outer, inner] : [inner, outer];
     const rows = from > 0 ? (p[0]?.length ?? 0) / from : 0;
@@ -230,7 +231,7 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     return [stored(count, type), ...all(3, f(count)), type ? master : maybe(master)];
   },
   momentum: ([count, , , at = 0]) => [f(at + count), f(count), f(count)],
-  orthogonalize: ([batch, R, C]) => [f(batch * R * C), f(batch * (R * C + 2 * Math.min(R, C) ** 2))],
+  orthogonalize: ([batch, R, C]) => [f(batch * R * C), f(batch * (R * C + 4 * Math.min(R, C) ** 2))],
   sparse_adam: ([M, D, V]) => [...all(3, f(V * D)), f(M * D), i(M)],
   smebu: ([layer, E, loops]) => {
     const layers = layer + 1;

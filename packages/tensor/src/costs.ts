@@ -47,6 +47,7 @@ const times = (factor: number, flops: Rule['flops']): Rule => ({ flops: (n, b) =
 const RULES: Partial<Record<KernelName, Rule>> = {
   gemm: { flops: ([M, N, K, , , , batch]) => 2 * M * N * K * batch },
   gemm_swiglu: { flops: ([M, N, K]) => 4 * M * N * K },
+  gemm_swiglu_backward: { flops: ([M, N, K]) => 2 * M * N * K },
   gemm_grouped: {
     flops: ([form, , inner, outer], buffers) => 2 * groupedRows(form, inner, outer, buffers) * inner * outer,
     // The weights of experts without rows are not read.

@@ -28,7 +28,6 @@ import {
   latentMemory,
   layerNorm,
   linear,
-  linearSwiglu,
   logSigmoid,
   multiply,
   Positions,
@@ -52,6 +51,7 @@ import {
   softplus,
   split,
   swiglu,
+  swigluFeedForward,
   topK,
   weightedSum,
 } from './ops/index.ts';
@@ -62,6 +62,8 @@ import { gradientErrors, type Input, oracle } from './testing/gradients.ts';
 const draw = new Draw('gradients');
 const normal = (...shape: number[]): Input => ({ shape, data: draw.normal(shape.reduce((a, b) => a * b, 1)) });
 const ints = (shape: number[], ...values: number[]) => Tensor.from(oracle, shape, values, 'int');
+
+const down = { shape: [5, 7], data: new Draw('down').normal(35) };
 
 const T = 11;
 const positions = new Positions(oracle, 2, T, draw.positions(2, T));
@@ -118,7 +120,10 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
   weightedSum: { op: (x) => [weightedSum(x, weights, 0.5)], inputs: [normal(2, 3)] },
   linear: { op: (x, w) => [linear(x, w)], inputs: [normal(2, 3, 5), normal(7, 5)] },
   'linear, bias': { op: (x, w, b) => [linear(x, w, b)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7)] },
-  linearSwiglu: { op: (x, g, u) => [linearSwiglu(x, g, u)], inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)] },
+  swigluFeedForward: {
+    op: (x, g, u, d) => [swigluFeedForward(x, g, u, d, x), multiply(x, x), swigluFeedForward(x, u, g, d)],
+    inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5), down],
+  },
   layerNorm: { op: (x, w, b) => [layerNorm(x, w, b, 1e-5)], inputs: [normal(3, 8), normal(8), normal(8)] },
   rmsNorm: { op: (x, w) => [rmsNorm(x, w, 1e-6)], inputs: [normal(3, 8), normal(8)] },
   'gatedNorm, sigmoid': {
@@ -322,12 +327,13 @@ const CHECKS: Record<string, { op: (...inputs: Tensor[]) => Tensor[]; inputs: In
     },
     inputs: [normal(6, 5), normal(4, 5, 5), normal(4, 5)],
   },
-  'linear and linearSwiglu of one input': {
-    op: (x, w, v) => {
+  'linear and swigluFeedForward of one input': {
+    op: (x, w, v, u) => {
       const shared = add(x, x); // both its inputs get one gradient tensor, which linear must not add to
-      return [linear(shared, w), linearSwiglu(x, w, v), linear(x, v), linear(shared, v), multiply(x, shared)];
+      const y = swigluFeedForward(x, w, v, u);
+      return [linear(shared, w), y, linear(x, v), linear(shared, v), multiply(x, shared)];
     },
-    inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5)],
+    inputs: [normal(2, 3, 5), normal(7, 5), normal(7, 5), down],
   },
   'linear, bias and more': {
     op: (x, w, b, h) => [linear(x, w, b, h), multiply(h, h)],

@@ -8,6 +8,7 @@ import type { DType } from './device.ts';
 export const KERNEL_NAMES = [
   'gemm',
   'gemm_swiglu',
+  'gemm_swiglu_backward',
   'gemm_grouped',
   'fill',
   'axpby',

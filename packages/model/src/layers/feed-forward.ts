@@ -1,5 +1,5 @@
 /** @file Dense SwiGLU (Shazeer 2020): W_down(silu(W_gate x) ⊙ W_up x). */
-import { linear, linearSwiglu, type Tensor } from '@quasar/tensor';
+import { swigluFeedForward, type Tensor } from '@quasar/tensor';
 import type { LayerContext } from './context.ts';
 
 /**
@@ -14,5 +14,5 @@ export function feedForward(
   stream: Tensor | null = null,
 ): Tensor {
   const of = (name: string) => c.weight(`${at}.${name}${suffix}.weight`);
-  return linear(linearSwiglu(x, of('gate'), of('up')), of('down'), null, stream);
+  return swigluFeedForward(x, of('gate'), of('up'), of('down'), stream);
 }

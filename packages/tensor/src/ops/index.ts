@@ -25,7 +25,7 @@ export { type HeadLosses, type HeadOperands, headDivergence, headLoss, headTopK 
 export { gatedHeadNorm, type HeadNormOptions, headNorm } from './head-norm.ts';
 export { layerNorm } from './layer-norm.ts';
 export { concat, repeatHeads, slice, split } from './layout.ts';
-export { linear, linearSwiglu } from './linear.ts';
+export { linear, swigluFeedForward } from './linear.ts';
 export { latentMemory, type MemoryState, type MemoryWeights } from './memory.ts';
 export { type NgramHash, ngramRows } from './ngrams.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';

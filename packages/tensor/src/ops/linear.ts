@@ -34,52 +34,71 @@ export function linear(x: Tensor, w: Tensor, bias: Tensor | null = null, plus: T
 }
 
 /**
- * silu(x Wgᵀ) ⊙ (x Wuᵀ) in one kernel: x [..., in], Wg and Wu [out, in] of one storage type -> [..., out]. The two products
- * are kept only where a backward pass will need them. Source: SwiGLU (Shazeer 2020). @throws ShapeError
+ * (silu(x Wgᵀ) ⊙ (x Wuᵀ)) Wdᵀ, plus a tensor `plus` where there is one: x [..., in], Wg and Wu [width, in] of one storage type,
+ * Wd [out, width] -> [..., out]. Products of the width are kept only where a backward pass will need them, which leaves their
+ * gradients in their place. Source: SwiGLU (Shazeer 2020). @throws ShapeError
  */
-export function linearSwiglu(x: Tensor, wGate: Tensor, wUp: Tensor): Tensor {
-  const { rows, inner, out } = extents('linearSwiglu', x, wGate);
-  if (wUp.dim(0) !== out || wUp.dim(1) !== inner || wUp.dtype !== wGate.dtype)
+export function swigluFeedForward(
+  x: Tensor,
+  wGate: Tensor,
+  wUp: Tensor,
+  wDown: Tensor,
+  plus: Tensor | null = null,
+): Tensor {
+  const { rows, inner, out: width } = extents('swigluFeedForward', x, wGate);
+  if (wUp.dim(0) !== width || wUp.dim(1) !== inner || wUp.dtype !== wGate.dtype)
     throw new ShapeError(
-      `linearSwiglu: gate is ${wGate.dtype} [${wGate.shape}], up is ${wUp.dtype} [${wUp.shape}]; they must agree`,
+      `swigluFeedForward: gate is ${wGate.dtype} [${wGate.shape}], up is ${wUp.dtype} [${wUp.shape}]; they must agree`,
     );
   const device = x.device;
-  const shape = [...x.shape.slice(0, -1), out];
-  const kept = recording([x, wGate, wUp])
-    ? { gate: Tensor.empty(device, shape), up: Tensor.empty(device, shape) }
-    : null;
-  const y = Tensor.empty(device, shape);
+  const wide = [...x.shape.slice(0, -1), width];
+  const { out } = extents('swigluFeedForward', { shape: wide, rows }, wDown);
+  if (plus && plus.size !== rows * out)
+    throw new ShapeError(`swigluFeedForward: [${plus.shape}] added to ${rows} rows of ${out}`);
+  const inputs = [x, wGate, wUp, wDown, plus];
+  const kept = recording(inputs) ? { gate: Tensor.empty(device, wide), up: Tensor.empty(device, wide) } : null;
+  const y = Tensor.empty(device, wide);
   device.run(
     'gemm_swiglu',
     [y.buffer, kept?.gate.buffer ?? null, kept?.up.buffer ?? null, x.buffer, wGate.buffer, wUp.buffer],
-    [rows, out, inner, typeCode(wGate.dtype)],
+    [rows, width, inner, typeCode(wGate.dtype)],
   );
-  if (kept) {
-    const { gate, up } = kept;
-    record([x, wGate, wUp], [y], ([d], sumOf) => {
-      const [dGate, dUp] = [Tensor.empty(device, shape), Tensor.empty(device, shape)];
-      const buffers = [dGate, dUp, gate, up, d as Tensor].map((t) => t.buffer);
-      device.run('swiglu_backward', buffers, [rows, out]);
-      let dx: Tensor | null = null;
-      if (x.requiresGrad) {
-        const sum = sumOf(0);
-        dx = sum ?? Tensor.empty(device, x.shape);
-        gemm([dGate, wGate, dx], [rows, inner, out], { accumulate: sum !== null });
-        gemm([dUp, wUp, dx], [rows, inner, out], { accumulate: true });
-      }
-      return [
-        dx,
-        wGate.requiresGrad ? weightGradient(dGate, x, wGate) : null,
-        wUp.requiresGrad ? weightGradient(dUp, x, wUp) : null,
-      ];
-    });
+  const result = Tensor.empty(device, [...x.shape.slice(0, -1), out]);
+  gemm([y, wDown, result, null, plus], [rows, out, width], { transposeB: true });
+  if (!kept) {
+    y.dispose();
+    return result;
   }
-  return y;
+  const { gate, up } = kept;
+  record(inputs, [result], ([given], sumOf) => {
+    const d = given as Tensor;
+    const dDown = wDown.requiresGrad ? weightGradient(d, y, wDown) : null;
+    y.dispose();
+    const buffers = [gate, up, gate, up, d, wDown].map((t) => t.buffer);
+    device.run('gemm_swiglu_backward', buffers, [rows, width, out, typeCode(wDown.dtype)]);
+    let dx: Tensor | null = null;
+    if (x.requiresGrad) {
+      const sum = sumOf(0);
+      dx = sum ?? Tensor.empty(device, x.shape);
+      gemm([gate, wGate, dx], [rows, inner, width], { accumulate: sum !== null });
+      gemm([up, wUp, dx], [rows, inner, width], { accumulate: true });
+    }
+    const dGate = wGate.requiresGrad ? weightGradient(gate, x, wGate) : null;
+    const dUp = wUp.requiresGrad ? weightGradient(up, x, wUp) : null;
+    gate.dispose();
+    up.dispose();
+    return [dx, dGate, dUp, dDown, d];
+  });
+  return result;
 }
 
-function extents(op: string, x: Tensor, w: Tensor): { rows: number; inner: number; out: number } {
+function extents(
+  op: string,
+  x: Pick<Tensor, 'shape' | 'rows'>,
+  w: Tensor,
+): { rows: number; inner: number; out: number } {
   const [out, inner] = [w.dim(0), w.dim(1)];
-  if (x.dim(-1) !== inner) throw new ShapeError(`${op}: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
+  if (x.shape.at(-1) !== inner) throw new ShapeError(`${op}: inner dims differ: x [${x.shape}] · w [${w.shape}]`);
   return { rows: x.rows, inner, out };
 }
 

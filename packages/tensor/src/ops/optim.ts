@@ -13,7 +13,7 @@ export function orthogonalize(x: Tensor): Tensor {
   const [R, C] = [x.dim(-2), x.dim(-1)];
   const batch = R * C === 0 ? 0 : x.size / (R * C);
   scope(() => {
-    const work = Tensor.empty(x.device, [batch, R * C + 2 * Math.min(R, C) ** 2]);
+    const work = Tensor.empty(x.device, [batch, R * C + 4 * Math.min(R, C) ** 2]);
     x.device.run('orthogonalize', [x.buffer, work.buffer], [batch, R, C, STEPS, ...QUINTIC]);
   });
   return x;

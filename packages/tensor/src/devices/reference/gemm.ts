@@ -1,4 +1,5 @@
 /** @file Reference matrix products. */
+import { swiglu_backward } from './elementwise.ts';
 import { silu } from './scalar.ts';
 import type { Numbers, ReferenceKernel } from './types.ts';
 
@@ -30,6 +31,15 @@ export const gemm_swiglu: ReferenceKernel = (p, n) => {
   gemm([x, Wg, gate], [M, N, K, 0, 1, 0, 1, 0, 0, 0]);
   gemm([x, Wu, up], [M, N, K, 0, 1, 0, 1, 0, 0, 0]);
   for (let i = 0; i < M * N; i++) y[i] = silu(gate[i]) * up[i];
+};
+
+/** Gradients of both products from that of y W^T. */
+export const gemm_swiglu_backward: ReferenceKernel = (p, n) => {
+  const [dGate, dUp, gate, up, d, W] = p as Numbers[];
+  const [M, N, K] = n;
+  const dy = new Float64Array(M * N);
+  gemm([d, W, dy], [M, N, K, 0, 0, 0, 1, 0, 0, 0]);
+  swiglu_backward([dGate, dUp, gate, up, dy], [M, N]);
 };
 
 /**

@@ -78,6 +78,14 @@ export async function gemmCases(): Promise<Case[]> {
       const [name, numbers] = [`gemm_swiglu ${M}x${N}x${K} ${type}`, [M, N, K, typeCode(type)]];
       cases.push({ name, kernel, buffers: [output, null, null, x, ...weights], numbers });
       cases.push({ name: `${name} kept`, kernel, buffers: [output, output, output, x, ...weights], numbers });
+      const W = { input: gate, type };
+      const kept = [draw.normal(M * N, 3), draw.normal(M * N)];
+      cases.push({
+        name: `gemm_swiglu_backward ${M}x${N}x${K} ${type}`,
+        kernel: 'gemm_swiglu_backward',
+        buffers: [output, output, ...kept, x, W],
+        numbers,
+      });
     }
   }
   add(3, 5, 0, 0, 0);

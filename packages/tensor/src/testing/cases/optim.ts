@@ -71,7 +71,7 @@ export async function optimCases(): Promise<Case[]> {
       kernel: 'orthogonalize',
       buffers: [
         { inPlace: draw.normal(batch * R * C) },
-        { output: batch * (R * C + 2 * Math.min(R, C) ** 2), scratch: true },
+        { output: batch * (R * C + 4 * Math.min(R, C) ** 2), scratch: true },
       ],
       numbers: [batch, R, C, steps, 3.4445, -4.775, 2.0315],
       // Small singular values grow more than threefold each step, and so does their rounding.
