@@ -6,6 +6,8 @@
  */
 import type { Issue } from '@quasar/base';
 import type { AxisValue, ScoredAxis, StopReason } from '@quasar/evals';
+import type { Fingerprint } from './copy/fingerprint.ts';
+import type { WeightTraces } from './copy/record.ts';
 import type { WaitingReason } from './rules/candidates.ts';
 import type { CrownGate } from './rules/crown.ts';
 import type { ParetoView } from './rules/pareto.ts';
@@ -52,7 +54,7 @@ export interface SubmissionSeen extends At, Entrant {
   manifestSha256?: string | undefined;
 }
 
-export type RefusedStatus = 'COPY' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR';
+export type RefusedStatus = 'COPY' | 'DEFERRED' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR';
 
 export interface SubmissionRejected extends At, Entrant {
   id: string;
@@ -62,13 +64,12 @@ export interface SubmissionRejected extends At, Entrant {
 }
 
 /** What copies of it will be recognised by. Written for every submission whose weights were read. */
-export interface SubmissionContent extends At {
+export interface SubmissionContent extends At, WeightTraces {
   id: string;
   manifestSha256: string;
-  tensors: Readonly<Record<string, string>>;
-  samples: Readonly<Record<string, readonly number[]>>;
-  /** Names the secret that chose the sample positions; other secrets' samples cannot be compared. */
+  /** Names the secret that chose what was looked at; what other secrets saw cannot be compared, but for `tensors`. */
   sampleKey: string;
+  fingerprint?: Fingerprint | undefined;
   copyOf?: string | undefined;
 }
 

@@ -1,4 +1,8 @@
 /** @file Floor 5: the contest: pure rules, prechecks, the validator daemon, the miner's ladder. Knows no HTTP and no pages. */
+export { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from './copy/fingerprint.ts';
+export { type CopyFinding, findOriginal, findSameRevision } from './copy/original.ts';
+export type { ContentRecord } from './copy/record.ts';
+export { readSecret } from './copy/secret.ts';
 export type * from './events.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
@@ -16,7 +20,6 @@ export {
 } from './rules/candidates.ts';
 export { type CommitmentPayload, formatCommitment, MAX_COMMITMENT_BYTES, parseCommitment } from './rules/commitment.ts';
 export { type AxisConfig, configHash, LOCAL, parseSubnetConfig, type SubnetConfig, UPSTREAM } from './rules/config.ts';
-export { type ContentRecord, type CopyFinding, findOriginal, findSameRevision } from './rules/copy.ts';
 export {
   type CrownDecision,
   type CrownGate,

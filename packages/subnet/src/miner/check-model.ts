@@ -13,7 +13,7 @@ import { type PrecheckInput, type PrecheckOutcome, precheck } from '../precheck/
 import { directorySource, hubSource, type SubmissionSource } from '../precheck/source.ts';
 import { parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
-import type { ContentRecord } from '../rules/copy.ts';
+import type { ContentRecord } from '../copy/record.ts';
 import { type Submission, submissionId } from '../rules/submission.ts';
 
 export interface CheckModelOptions {
@@ -35,7 +35,7 @@ export interface CheckModelOptions {
 export interface CheckReport {
   ok: boolean;
   /** The label a validator would show. */
-  status: 'OK' | 'COPY' | 'REMOVED' | 'INVALID';
+  status: 'OK' | 'COPY' | 'DEFERRED' | 'REMOVED' | 'INVALID';
   issues: Issue[];
   original: Submission | null;
   /** Earlier submissions it was compared with, and those that could not be read. */

@@ -21,6 +21,8 @@ import { scanWeights } from './scan-weights.ts';
 import { fileDigest } from './source.ts';
 
 export interface ModelLock {
+  /** Of the base checkpoint. */
+  directory: string;
   config: ModelConfig;
   tokenizerSha256: string;
   tensors: Map<string, ExpectedTensor>;
@@ -59,5 +61,6 @@ export async function createModelLock(baseDirectory: string, limits: SubnetConfi
   const tokenizerSha256 = sha256Hex(readFileSync(join(baseDirectory, CHECKPOINT_FILES.tokenizer)));
   const revision = (await fileDigest(weights)).sha256.slice(0, 40);
   const baseSubmission = { id: BASE_ID, uid: BASE_UID, hotkey: '', repo: BASE_ID, revision, revealedAtBlock: 0 };
-  return { config: config.value, tokenizerSha256, tensors, dataBytes, limits, baseSubmission, base };
+  const directory = baseDirectory;
+  return { directory, config: config.value, tokenizerSha256, tensors, dataBytes, limits, baseSubmission, base };
 }

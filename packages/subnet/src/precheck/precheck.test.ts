@@ -5,7 +5,7 @@ import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasa
 import { writeSafetensors } from '@quasar/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LOCAL } from '../rules/config.ts';
-import type { ContentRecord } from '../rules/copy.ts';
+import type { ContentRecord } from '../copy/record.ts';
 import { BASE_UID, type Submission, submissionId } from '../rules/submission.ts';
 import { blend, MICRO, microWeights, noisy, type Weights, writeCheckpoint } from '../testing/checkpoints.ts';
 import { createModelLock, type ModelLock } from './model-lock.ts';

@@ -9,9 +9,12 @@ import { join } from 'node:path';
 import { type Issue, QuasarError } from '@quasar/base';
 import type { HubFile } from '@quasar/hub';
 import type { SubnetConfig } from '../rules/config.ts';
-import { type ContentRecord, type CopyFinding, findOriginal, findSameRevision } from '../rules/copy.ts';
+import { baseTraces } from '../copy/base-traces.ts';
+import { contentRecord, samplePlan } from '../copy/content.ts';
+import type { Fingerprint } from '../copy/fingerprint.ts';
+import { type CopyFinding, findOriginal, findSameRevision } from '../copy/original.ts';
+import type { ContentRecord } from '../copy/record.ts';
 import type { Submission } from '../rules/submission.ts';
-import { contentRecord, samplePositions } from './content.ts';
 import { checkDeclaredSizes, maxTotalBytes } from './declared-sizes.ts';
 import { checkFiniteWeights } from './finite-weights.ts';
 import { checkListedFiles } from './listed-files.ts';
@@ -33,6 +36,8 @@ export interface PrecheckInput {
   submissions: readonly Submission[];
   /** Content of everything checked so far. */
   records: readonly ContentRecord[];
+  /** What the checkpoint in a directory computes at this validator's probes; absent: copies are sought in weights alone. */
+  fingerprint?: ((directory: string) => Promise<Fingerprint>) | undefined;
   /** From the commitment, when it names one. */
   manifestSha256?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -42,10 +47,13 @@ export type PrecheckOutcome =
   | { passed: true; directory: string; files: HubFile[]; record: ContentRecord }
   | {
       passed: false;
-      status: 'COPY' | 'REMOVED' | 'INVALID';
+      /** `DEFERRED`: too near an earlier submission to tell a copy from training. */
+      status: 'COPY' | 'REMOVED' | 'INVALID' | 'DEFERRED';
       issues: Issue[];
       original?: Submission;
-      /** Known when the weights were read; a copy of a copy leads to the root through it. */
+      /** This and what follows: when the weights were read. */
+      files?: HubFile[];
+      /** A copy of a copy leads to the root through it. */
       record?: ContentRecord;
     };
 
@@ -65,16 +73,31 @@ export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
   }
 
   const directory = await source.download(files, maxTotalBytes(lock), input.signal);
-  const { samplesPerTensor } = input.rules;
-  const scan = await scanWeights(join(directory, 'model.safetensors'), (name, size) =>
-    samplePositions(input.secret, name, size, samplesPerTensor),
-  );
+  const scan = await scanWeights(join(directory, 'model.safetensors'), samplePlan(input.secret, input.rules));
   const bad = checkFiniteWeights(scan);
   if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
-  const record = contentRecord(submission, scan, lock);
-  const copy = findOriginal(record, input.records, lock.baseSubmission, input.rules);
-  if (copy) return { ...copyOutcome(copy), record: { ...record, copyOf: copy.original.id } };
-  return { passed: true, directory, files, record };
+  return checkCopies(directory, files, contentRecord(submission, scan, lock), input);
+}
+
+/** By its weights first; a model that is a copy by these is not run. */
+async function checkCopies(
+  directory: string,
+  files: HubFile[],
+  record: ContentRecord,
+  input: PrecheckInput,
+): Promise<PrecheckOutcome> {
+  const { lock, rules, secret, fingerprint } = input;
+  const base = await baseTraces(lock, secret, rules, fingerprint);
+  const original = (of: ContentRecord) => findOriginal(of, input.records, lock.baseSubmission, rules, base);
+  let found = original(record);
+  let known = record;
+  if (fingerprint && found?.certainty !== 'copy') {
+    known = { ...record, fingerprint: await fingerprint(directory) };
+    found = original(known);
+  }
+  if (!found) return { passed: true, directory, files, record: known };
+  const copyOf = found.certainty === 'copy' ? found.original.id : undefined;
+  return { ...copyOutcome(found), files, record: { ...known, copyOf } };
 }
 
 async function checkBeforeDownload(files: readonly HubFile[], input: PrecheckInput): Promise<Issue[]> {
@@ -104,20 +127,26 @@ const COPY_TEXT: Record<CopyFinding['kind'], string> = {
   base: 'no tensor differs from the base model: nothing was trained',
   content: 'every trained tensor is identical',
   tensors: 'most trained tensors are identical',
+  chunks: 'most parts of the trained tensors are identical',
   noise: 'the weights differ by noise only',
+  interpolation: 'the weights lie between those of the base model and its own',
+  disguise: 'the weights are the same in another order or scale: every layer computes the same',
+  behaviour: 'the weights look different and the model says the same',
 };
 
 function copyOutcome(finding: CopyFinding): PrecheckOutcome & { passed: false } {
-  return { passed: false, status: 'COPY', issues: [copyIssue(finding)], original: finding.original };
+  const status = finding.certainty === 'copy' ? 'COPY' : 'DEFERRED';
+  return { passed: false, status, issues: [copyIssue(finding)], original: finding.original };
 }
 
 /** What a miner hears about a copy. */
-export function copyIssue({ kind, original, evidence }: CopyFinding): Issue {
+export function copyIssue({ kind, certainty, original, evidence }: CopyFinding): Issue {
   const { uid, repo, revision, revealedAtBlock } = original;
-  const numbers = Object.entries(evidence).map(([name, value]) => `${name} ${value}`);
+  const numbers = Object.entries(evidence).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
+  const [code, doubt] = certainty === 'copy' ? [`copy.same_${kind}`, ''] : ['copy.near', 'too near to tell whether '];
   return {
-    code: `copy.same_${kind}`,
-    message: `${COPY_TEXT[kind]}: original is uid ${uid}, ${repo}@${revision.slice(0, 8)}, block ${revealedAtBlock}${numbers.length > 0 ? ` (${numbers.join(', ')})` : ''}`,
+    code,
+    message: `${doubt}${COPY_TEXT[kind]}: original is uid ${uid}, ${repo}@${revision.slice(0, 8)}, block ${revealedAtBlock}${numbers.length > 0 ? ` (${numbers.join(', ')})` : ''}`,
     hint: 'The earliest reveal is the original. Train further and commit a new revision.',
   };
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { formatIssues, QuasarError } from '@quasar/base';
+import { formatIssues, QuasarError, sha256Hex } from '@quasar/base';
 import { decodeTensor, headerLength, readSafetensorsHeader, type SafetensorsHeader } from '@quasar/model';
 
 export interface TensorScan {
@@ -23,17 +23,27 @@ export interface TensorScan {
   rms: number;
   /** Values at the positions asked for, in that order. */
   samples: number[];
+  /** sha256 of the chunks asked for, in that order. */
+  chunks: string[];
 }
+
+/** Of a tensor, which values (by index) and which chunks (by first byte) to keep, chosen before it is read. */
+export type SamplePlan = (
+  name: string,
+  elements: number,
+  bytes: number,
+) => { values: readonly number[]; chunks: readonly number[]; chunkBytes: number };
+
+const NO_SAMPLES: SamplePlan = () => ({ values: [], chunks: [], chunkBytes: 0 });
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /**
- * @param positionsOf element positions to sample from a tensor of `size` elements
  * @throws QuasarError `checkpoint.invalid` when the file is no safetensors file
  */
 export async function scanWeights(
   path: string,
-  positionsOf: (name: string, size: number) => readonly number[] = () => [],
+  plan: SamplePlan = NO_SAMPLES,
 ): Promise<Map<string, TensorScan>> {
   const file = await open(path);
   try {
@@ -41,8 +51,8 @@ export async function scanWeights(
     const header = await readHeader(file, size, path);
     const scans = new Map<string, TensorScan>();
     for (const [name, entry] of header.tensors) {
-      const width = entry.dtype === 'F32' ? 4 : 2;
-      scans.set(name, await scanTensor(file, entry, positionsOf(name, (entry.end - entry.start) / width)));
+      const bytes = entry.end - entry.start;
+      scans.set(name, await scanTensor(file, entry, plan(name, bytes / widthOf(entry), bytes)));
     }
     return scans;
   } finally {
@@ -59,10 +69,17 @@ async function readHeader(file: FileHandle, sizeBytes: number, path: string): Pr
 
 type Entry = SafetensorsHeader['tensors'] extends Map<string, infer E> ? E : never;
 
-async function scanTensor(file: FileHandle, entry: Entry, positions: readonly number[]): Promise<TensorScan> {
+const widthOf = ({ dtype }: Entry): number => (dtype === 'F32' ? 4 : 2);
+
+async function scanTensor(
+  file: FileHandle,
+  entry: Entry,
+  { values: positions, chunks, chunkBytes }: ReturnType<SamplePlan>,
+): Promise<TensorScan> {
   const hash = createHash('sha256');
-  const width = entry.dtype === 'F32' ? 4 : 2;
+  const width = widthOf(entry);
   const samples = new Array<number>(positions.length).fill(0);
+  const kept = chunks.map(() => new Uint8Array(chunkBytes));
   let [nonFinite, firstNonFinite, maxAbs, squares, count] = [0, -1, 0, 0, 0];
   for (let at = entry.start; at < entry.end; at += CHUNK_BYTES) {
     const bytes = await readAt(file, at, Math.min(CHUNK_BYTES, entry.end - at));
@@ -79,14 +96,20 @@ async function scanTensor(file: FileHandle, entry: Entry, positions: readonly nu
         count++;
       }
     }
-    const first = (at - entry.start) / width;
+    const offset = at - entry.start;
+    chunks.forEach((start, i) => {
+      const [from, to] = [Math.max(start, offset), Math.min(start + chunkBytes, offset + bytes.length)];
+      if (from < to) kept[i]!.set(bytes.subarray(from - offset, to - offset), from - start);
+    });
+    const first = offset / width;
     positions.forEach((position, i) => {
       if (position >= first && position < first + values.length) samples[i] = values[position - first]!;
     });
   }
   const rms = count > 0 ? Math.sqrt(squares / count) : 0;
   const { dtype, shape } = entry;
-  return { dtype, shape, sha256: hash.digest('hex'), nonFinite, firstNonFinite, maxAbs, rms, samples };
+  const found = { nonFinite, firstNonFinite, maxAbs, rms, samples };
+  return { dtype, shape, sha256: hash.digest('hex'), ...found, chunks: kept.map(sha256Hex) };
 }
 
 async function readAt(file: FileHandle, start: number, length: number): Promise<Uint8Array> {

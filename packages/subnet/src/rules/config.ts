@@ -104,11 +104,20 @@ const schema = z.strictObject({
   copies: z.strictObject({
     minIdenticalRatio: share,
     minIdenticalTensors: positive,
+    /** Chunks of 4096 bytes per tensor at secret places; 0 switches their check off. */
+    chunksPerTensor: count,
+    minChunkRatio: share,
+    minChunks: positive,
     minSamples: positive,
     /** Values sampled per tensor at secret positions; 0 switches the noise check off. */
     samplesPerTensor: count,
     minCosine: share,
-    maxRelativeL2: z.number().min(0),
+    maxRelativeL2: z.number().gt(0),
+    /** What follows is ours: models in disguise, and how near a limit nothing is decided (copy/likeness.ts). */
+    minDisplacedTensors: positive,
+    maxLayerDistance: z.number().gt(0),
+    maxBehaviourJs: z.number().gt(0),
+    band: z.number().min(1),
   }),
   limits: z.strictObject({
     maxParameters: positive,
@@ -190,10 +199,17 @@ export const UPSTREAM: SubnetConfig = {
   copies: {
     minIdenticalRatio: 0.9,
     minIdenticalTensors: 12,
+    chunksPerTensor: 8,
+    minChunkRatio: 0.9,
+    minChunks: 64,
     minSamples: 512,
     samplesPerTensor: 64,
     minCosine: 0.999999,
     maxRelativeL2: 0.001,
+    minDisplacedTensors: 4,
+    maxLayerDistance: 0.05,
+    maxBehaviourJs: 1e-3,
+    band: 1.25,
   },
   limits: {
     maxParameters: 3_500_000_000,
@@ -244,7 +260,7 @@ export const LOCAL: SubnetConfig = {
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.
-  copies: { ...UPSTREAM.copies, samplesPerTensor: 16, minCosine: 0.99999, maxRelativeL2: 0.004 },
+  copies: { ...UPSTREAM.copies, minCosine: 0.99999, maxRelativeL2: 0.004 },
   limits: { ...UPSTREAM.limits, maxParameters: 50_000_000 },
 };
 

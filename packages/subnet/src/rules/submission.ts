@@ -26,6 +26,7 @@ export type SubmissionStatus =
   | 'dethroned'
   | 'lost'
   | 'COPY'
+  | 'DEFERRED'
   | 'REMOVED'
   | 'INVALID'
   | 'EVAL_ERROR'

@@ -1,11 +1,11 @@
 /** @file The prechecks of one submission and what they leave in the log. Known content is not read twice. */
 import type { Issue } from '@quasar/base';
-import type { NewContestEvent } from '../events.ts';
+import type { ContentRecord } from '../copy/record.ts';
+import type { NewContestEvent, RefusedStatus } from '../events.ts';
 import { maxTotalBytes } from '../precheck/declared-sizes.ts';
 import { precheck } from '../precheck/precheck.ts';
 import { hubSource, manifestSha256, type SubmissionSource } from '../precheck/source.ts';
 import type { SubmissionState } from '../projection.ts';
-import type { ContentRecord } from '../rules/copy.ts';
 import type { Submission } from '../rules/submission.ts';
 import type { Context } from './context.ts';
 
@@ -30,18 +30,19 @@ export async function checkSubmission(
     secret: context.secret,
     submissions: [...context.contest.submissions.values()].filter(({ repo }) => repo !== ''),
     records: knownRecords(context),
+    fingerprint: (directory) => context.fingerprint(directory),
     manifestSha256: submission.manifestSha256,
     signal: context.signal,
   });
   const at = { round, atBlock: context.atBlock };
   const events: NewContestEvent[] = [];
   if (outcome.record) {
-    const { tensors, samples, copyOf } = outcome.record;
-    const manifest = outcome.passed ? manifestSha256(outcome.files) : '';
+    const { tensors, chunks, samples, fingerprint, copyOf } = outcome.record;
+    const manifest = outcome.files ? manifestSha256(outcome.files) : '';
     events.push({
       type: 'submission.content',
       data: {
-        ...{ ...at, id: submission.id, manifestSha256: manifest, tensors, samples },
+        ...{ ...at, id: submission.id, manifestSha256: manifest, tensors, chunks, samples, fingerprint },
         ...{ sampleKey: context.sampleKey, copyOf },
       },
       key: submission.id,
@@ -89,7 +90,7 @@ export function rejection(
   submission: SubmissionState,
   round: number,
   why: {
-    status: 'COPY' | 'REMOVED' | 'INVALID';
+    status: Exclude<RefusedStatus, 'EVAL_ERROR'>;
     issues: Issue[];
     original?: Submission;
   },
@@ -117,7 +118,9 @@ export function knownRecords({ contest, sampleKey }: Context): ContentRecord[] {
   return [...contest.submissions.values()].flatMap((submission) => {
     const { content } = submission;
     if (!content) return [];
-    const samples = content.sampleKey === sampleKey ? content.samples : {};
-    return [{ submission, tensors: content.tensors, samples, copyOf: content.copyOf }];
+    const { tensors, copyOf } = content;
+    const { chunks, samples, fingerprint } =
+      content.sampleKey === sampleKey ? content : { chunks: {}, samples: {}, fingerprint: undefined };
+    return [{ submission, tensors, chunks, samples, fingerprint, copyOf }];
   });
 }

@@ -1,12 +1,13 @@
 /** @file What the parts of a validator share: its borders, its rules, and the contest as its log tells it. */
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
+import { QuasarError, sha256Hex } from '@quasar/base';
 import type { Chain, Wallet } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
+import { Engine } from '@quasar/infer';
 import { CHECKPOINT_FILES } from '@quasar/model';
 import type { Store } from '@quasar/store';
+import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from '../copy/fingerprint.ts';
+import { readSecret } from '../copy/secret.ts';
 import type { Evaluation, EvaluationOptions } from '../evaluation/evaluation.ts';
 import type { NewContestEvent } from '../events.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
@@ -53,6 +54,7 @@ export class Context {
   readonly weights = new WeightSetter(this);
   /** Last head seen. */
   atBlock = 0;
+  readonly #probes: FingerprintProbes;
 
   private constructor(options: ValidatorOptions, evaluation: Evaluation, lock: ModelLock, teacherSha256: string) {
     const { chain, hub, signal } = options;
@@ -60,7 +62,8 @@ export class Context {
     this.evaluation = evaluation;
     this.lock = lock;
     this.teacherSha256 = teacherSha256;
-    this.secret = samplingSecret(options.workDirectory);
+    this.secret = readSecret(join(options.workDirectory, 'sampling-secret'));
+    this.#probes = fingerprintProbes(this.secret, lock.config.vocab_size);
     this.sampleKey = sha256Hex(`sample key/${this.secret}`).slice(0, 16);
     this.configHash = configHash(options.config);
   }
@@ -101,6 +104,16 @@ export class Context {
     this.#catchUp();
   }
 
+  /** What a checkpoint computes at this validator's probes. */
+  async fingerprint(directory: string): Promise<Fingerprint> {
+    const engine = await Engine.load(directory);
+    try {
+      return await fingerprint(engine, this.#probes);
+    } finally {
+      engine.dispose();
+    }
+  }
+
   #catchUp(): void {
     for (const event of this.options.store.events({ afterSeq: this.contest.lastSeq })) this.contest.apply(event);
   }
@@ -113,13 +126,4 @@ async function checkTeacher(directory: string, lock: ModelLock): Promise<void> {
   throw new QuasarError('subnet.bad_teacher', `teacher ${directory}: tokenizer.json differs from the base model's`, {
     hint: 'A KL between two vocabularies means nothing. Use a teacher with the tokenizer of the base model.',
   });
-}
-
-function samplingSecret(workDirectory: string): string {
-  const path = join(workDirectory, 'sampling-secret');
-  if (!existsSync(path)) {
-    writeFileAtomic(path, randomBytes(32).toString('hex'));
-    chmodSync(path, 0o600);
-  }
-  return readFileSync(path, 'utf8').trim();
 }

@@ -5,11 +5,12 @@
  * hub that names the revision as absent, or another list of files, counts. A hub that is down proves nothing.
  */
 import { type Issue, QuasarError } from '@quasar/base';
+import { baseTraces } from '../copy/base-traces.ts';
+import { findOriginal } from '../copy/original.ts';
 import { copyIssue } from '../precheck/precheck.ts';
 import { manifestSha256 } from '../precheck/source.ts';
 import type { SubmissionState } from '../projection.ts';
 import { judgedInTurn } from '../rules/candidates.ts';
-import { findOriginal } from '../rules/copy.ts';
 import { knownRecords, rejection, revisionChanged, revisionGone } from './check-submission.ts';
 import type { Context } from './context.ts';
 import { isWeather } from './weather.ts';
@@ -40,8 +41,11 @@ export async function revalidateKing(context: Context, round: number): Promise<v
   const records = knownRecords(context);
   const own = records.find(({ submission }) => submission.id === king.id);
   // An original that waited for its turn, or for a hub that was down, is read after its copy was crowned.
-  const copy = own && findOriginal(own, records, lock.baseSubmission, config.copies);
-  if (!copy) return;
+  if (!own) return;
+  const base = await baseTraces(lock, context.secret, config.copies, (directory) => context.fingerprint(directory));
+  const copy = findOriginal(own, records, lock.baseSubmission, config.copies, base);
+  // On any doubt the king stays.
+  if (copy?.certainty !== 'copy') return;
   const { original } = copy;
   context.append(rejection(context, king, round, { status: 'COPY', issues: [copyIssue(copy)], original }));
 }

@@ -1,0 +1,179 @@
+/** @file How far apart two records are, by each trace. Pure; symmetric in its two models. */
+import { unpackChunks } from './content.ts';
+import { ACTIVATION_CHANNELS, BEHAVIOUR_POSITIONS, type Fingerprint, READOUTS } from './fingerprint.ts';
+import { unpackBf16, unpackDirections, unpackIds, unpackProbabilities } from './packed.ts';
+import type { BaseTraces, WeightTraces } from './record.ts';
+
+export interface Matches {
+  identical: number;
+  compared: number;
+}
+
+/** Of the tensors that either of them has as its own, but for those that say nothing. */
+export function identicalTensors(a: WeightTraces, b: WeightTraces, without?: ReadonlySet<string>): Matches {
+  const [names, others] = [a, b].map(({ tensors }) => Object.keys(tensors).filter((name) => !without?.has(name)));
+  const identical = names!.filter((name) => a.tensors[name] === b.tensors[name]).length;
+  return { identical, compared: Math.max(names!.length, others!.length) };
+}
+
+/** Of the chunks of tensors that both have as their own. */
+export function identicalChunks(a: WeightTraces, b: WeightTraces): Matches {
+  let [identical, compared] = [0, 0];
+  for (const [name, text] of Object.entries(a.chunks)) {
+    const other = b.chunks[name];
+    if (other === undefined) continue;
+    const [own, others] = [unpackChunks(text), unpackChunks(other)];
+    compared += own.length;
+    identical += own.filter((digest, i) => digest === others[i]).length;
+  }
+  return { identical, compared };
+}
+
+export interface ValueDistance {
+  /** Values compared. */
+  samples: number;
+  cosine: number;
+  /** ‖a − b‖ / max(‖a‖, ‖b‖). */
+  relativeL2: number;
+  /**
+   * The same for a and the nearest point on the line from the base through b, base + factor (b − base); `factor` 1 is b
+   * itself. Infinite where b stands at the base.
+   */
+  lineL2: number;
+  factor: number;
+  /** ‖a − base‖ / ‖a‖: what a did. */
+  ownL2: number;
+  /** Tensors in which the positions of a and b have nothing to do with each other although a model like the base has values there. */
+  displaced: number;
+}
+
+/** Beyond this relative distance, values of a tensor stand in other places: training from one base does not get there. */
+const DISPLACED = 0.3;
+
+/** At the secret positions of matrices that both have as their own, in units of the base's root mean square. */
+export function valueDistance(a: WeightTraces, b: WeightTraces, base: BaseTraces): ValueDistance {
+  const [own, others, origin]: number[][] = [[], [], []];
+  let displaced = 0;
+  for (const name of Object.keys(a.samples)) {
+    const [packedA, packedB, packedBase] = [a, b, base].map(({ samples }) => samples[name]);
+    if (packedA === undefined || packedB === undefined || packedBase === undefined) continue;
+    const rms = base.rms.get(name) ?? 0;
+    // A fresh base may hold a matrix of zeros; its copies are then compared in plain units.
+    const [x, y, o] = [packedA, packedB, packedBase].map((text) =>
+      Array.from(unpackBf16(text), (value) => value / (rms || 1)),
+    ) as [number[], number[], number[]];
+    if (rms > 0 && similarity(x, y).relativeL2 > DISPLACED) displaced++;
+    own!.push(...x);
+    others!.push(...y);
+    origin!.push(...o);
+  }
+  return { ...similarity(own!, others!), ...lineDistance(own!, others!, origin!), samples: own!.length, displaced };
+}
+
+function lineDistance(a: readonly number[], b: readonly number[], base: readonly number[]) {
+  let [ab, bb, aa, norm] = [0, 0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [u, v] = [a[i]! - base[i]!, b[i]! - base[i]!];
+    ab += u * v;
+    bb += v * v;
+    aa += u * u;
+    norm += a[i]! ** 2;
+  }
+  if (bb === 0 || norm === 0) return { lineL2: Number.POSITIVE_INFINITY, factor: 0, ownL2: 0 };
+  const factor = ab / bb;
+  return { lineL2: Math.sqrt(Math.max(0, aa - ab * factor) / norm), factor, ownL2: Math.sqrt(aa / norm) };
+}
+
+/** Cosine of two value vectors and ‖a − b‖ / max(‖a‖, ‖b‖). Two zero vectors share nothing. */
+export function similarity(a: readonly number[], b: readonly number[]): { cosine: number; relativeL2: number } {
+  let [ab, aa, bb, dd] = [0, 0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i]! * b[i]!;
+    aa += a[i]! ** 2;
+    bb += b[i]! ** 2;
+    dd += (a[i]! - b[i]!) ** 2;
+  }
+  const norm = Math.sqrt(Math.max(aa, bb));
+  if (norm === 0) return { cosine: 0, relativeL2: 1 };
+  return { cosine: aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb), relativeL2: Math.sqrt(dd) / norm };
+}
+
+/** A layer in which a model is nearer to the base than this did nothing of its own. */
+const OWN_WORK = 1e-3;
+
+/**
+ * How differently the layers of two models work, whatever their coordinates: per layer the median over sequences of the
+ * distance of directions (a token sent to another expert must not decide), then the root mean square over the layers in
+ * which both did something of their own. 0: the same functions, 1.4: unrelated ones.
+ */
+export function layerDistance(a: Fingerprint, b: Fingerprint, base: Fingerprint): { distance: number; layers: number } {
+  const apart = (x: Fingerprint, y: Fingerprint, layer: number) => {
+    const [own, others] = [x, y].map(({ readings }) => unpackDirections(readings[layer]!, READOUTS)) as [
+      Float64Array[],
+      Float64Array[],
+    ];
+    return median(own.map((vector, i) => Math.hypot(...vector.map((value, at) => value - others[i]![at]!))));
+  };
+  const own = a.readings.flatMap((_, layer) =>
+    Math.min(apart(a, base, layer), apart(b, base, layer)) > OWN_WORK ? [apart(a, b, layer)] : [],
+  );
+  const squares = own.reduce((sum, distance) => sum + distance ** 2, 0);
+  return { distance: own.length > 0 ? Math.sqrt(squares / own.length) : Number.POSITIVE_INFINITY, layers: own.length };
+}
+
+/** Mean over layers of the cosine of mean activations. */
+export function activationCosine(a: Fingerprint, b: Fingerprint): number {
+  const cosines = a.activations.map((text, i) => {
+    const width = Math.min(ACTIVATION_CHANNELS, Buffer.from(text, 'base64').length / 2);
+    const [x, y] = [text, b.activations[i]!].map((one) => unpackDirections(one, width)[0]!) as [
+      Float64Array,
+      Float64Array,
+    ];
+    return x.reduce((sum, value, at) => sum + value * y[at]!, 0);
+  });
+  return cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length;
+}
+
+/**
+ * Jensen-Shannon divergence of next-token distributions, nats, at its 95th percentile over positions. Ids that one of
+ * the two does not list are one outcome together, so it is never above the divergence of the whole distributions.
+ */
+export function behaviourDivergence(a: Fingerprint, b: Fingerprint): number {
+  const [views, others] = [a, b].map(({ behaviour }) => distributions(behaviour)) as [Distribution[], Distribution[]];
+  const divergences = views.map((view, i) => jensenShannon(view, others[i]!)).sort((x, y) => x - y);
+  return divergences[Math.ceil(0.95 * divergences.length) - 1]!;
+}
+
+type Distribution = Map<number, number>;
+
+function distributions({ ids, probabilities }: Fingerprint['behaviour']): Distribution[] {
+  const [all, shares] = [unpackIds(ids), unpackProbabilities(probabilities)];
+  const k = all.length / BEHAVIOUR_POSITIONS;
+  return Array.from(
+    { length: BEHAVIOUR_POSITIONS },
+    (_, i) => new Map(Array.from({ length: k }, (_, at) => [all[i * k + at]!, shares[i * k + at]!])),
+  );
+}
+
+function jensenShannon(a: Distribution, b: Distribution): number {
+  let [sum, restA, restB] = [0, 1, 1];
+  for (const [id, p] of a) {
+    const q = b.get(id);
+    if (q === undefined) continue;
+    sum += jensenShannonTerm(p, q);
+    restA -= p;
+    restB -= q;
+  }
+  return sum + jensenShannonTerm(Math.max(0, restA), Math.max(0, restB));
+}
+
+function jensenShannonTerm(p: number, q: number): number {
+  const m = (p + q) / 2;
+  const part = (x: number) => (x > 0 ? (x / 2) * Math.log(x / m) : 0);
+  return part(p) + part(q);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2;
+}
