@@ -108,6 +108,7 @@ export type SubmissionStatus =
   | 'dethroned'
   | 'lost'
   | 'COPY'
+  | 'DEFERRED'
   | 'REMOVED'
   | 'INVALID'
   | 'EVAL_ERROR'
@@ -131,7 +132,7 @@ export interface Submission {
   status: SubmissionStatus;
   /** Why: issues of a rejection, crown gate reasons, the last error. */
   notes: Note[];
-  /** For a COPY: whose work it repeats. */
+  /** For COPY and DEFERRED: whose work it repeats, or may. */
   original: { uid: number; hf_repo: string; revision: string; block: number | null } | null;
 }
 

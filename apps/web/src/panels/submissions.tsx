@@ -12,6 +12,7 @@ const STATUS: Record<SubmissionStatus, { name: string; tone: string; meaning: st
   pending: { name: 'pending', tone: 'info', meaning: 'Waits for its duel.' },
   lost: { name: 'lost', tone: 'bad', meaning: 'Was not proven better than the king.' },
   COPY: { name: 'COPY', tone: 'warn', meaning: 'Repeats an earlier submission.' },
+  DEFERRED: { name: 'DEFERRED', tone: 'warn', meaning: 'Too near an earlier submission to tell a copy from training.' },
   REMOVED: { name: 'REMOVED', tone: 'warn', meaning: 'Its files are no longer on the hub.' },
   INVALID: { name: 'INVALID', tone: 'warn', meaning: 'Its files do not pass the prechecks.' },
   EVAL_ERROR: { name: 'EVAL_ERROR', tone: 'warn', meaning: 'It could not be evaluated.' },

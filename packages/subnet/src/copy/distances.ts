@@ -35,15 +35,7 @@ export interface ValueDistance {
   cosine: number;
   /** ‖a − b‖ / max(‖a‖, ‖b‖). */
   relativeL2: number;
-  /**
-   * The same for a and the nearest point on the line from the base through b, base + factor (b − base); `factor` 1 is b
-   * itself. Infinite where b stands at the base.
-   */
-  lineL2: number;
-  factor: number;
-  /** ‖a − base‖ / ‖a‖: what a did. */
-  ownL2: number;
-  /** Tensors in which the positions of a and b have nothing to do with each other although a model like the base has values there. */
+  /** Tensors in which the values of a and b stand in other places; those that are zero in the base do not count. */
   displaced: number;
 }
 
@@ -52,36 +44,20 @@ const DISPLACED = 0.3;
 
 /** At the secret positions of matrices that both have as their own, in units of the base's root mean square. */
 export function valueDistance(a: WeightTraces, b: WeightTraces, base: BaseTraces): ValueDistance {
-  const [own, others, origin]: number[][] = [[], [], []];
+  const [own, others]: [number[], number[]] = [[], []];
   let displaced = 0;
-  for (const name of Object.keys(a.samples)) {
-    const [packedA, packedB, packedBase] = [a, b, base].map(({ samples }) => samples[name]);
-    if (packedA === undefined || packedB === undefined || packedBase === undefined) continue;
+  for (const [name, packed] of Object.entries(a.samples)) {
+    const other = b.samples[name];
+    if (other === undefined) continue;
     const rms = base.rms.get(name) ?? 0;
     // A fresh base may hold a matrix of zeros; its copies are then compared in plain units.
-    const [x, y, o] = [packedA, packedB, packedBase].map((text) =>
-      Array.from(unpackBf16(text), (value) => value / (rms || 1)),
-    ) as [number[], number[], number[]];
+    const inUnits = (text: string) => Array.from(unpackBf16(text), (value) => value / (rms || 1));
+    const [x, y] = [inUnits(packed), inUnits(other)];
     if (rms > 0 && similarity(x, y).relativeL2 > DISPLACED) displaced++;
-    own!.push(...x);
-    others!.push(...y);
-    origin!.push(...o);
+    own.push(...x);
+    others.push(...y);
   }
-  return { ...similarity(own!, others!), ...lineDistance(own!, others!, origin!), samples: own!.length, displaced };
-}
-
-function lineDistance(a: readonly number[], b: readonly number[], base: readonly number[]) {
-  let [ab, bb, aa, norm] = [0, 0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [u, v] = [a[i]! - base[i]!, b[i]! - base[i]!];
-    ab += u * v;
-    bb += v * v;
-    aa += u * u;
-    norm += a[i]! ** 2;
-  }
-  if (bb === 0 || norm === 0) return { lineL2: Number.POSITIVE_INFINITY, factor: 0, ownL2: 0 };
-  const factor = ab / bb;
-  return { lineL2: Math.sqrt(Math.max(0, aa - ab * factor) / norm), factor, ownL2: Math.sqrt(aa / norm) };
+  return { ...similarity(own, others), samples: own.length, displaced };
 }
 
 /** Cosine of two value vectors and ‖a − b‖ / max(‖a‖, ‖b‖). Two zero vectors share nothing. */

@@ -26,17 +26,22 @@ export interface CopyRules {
   minSamples: number;
   minCosine: number;
   maxRelativeL2: number;
-  /** So many tensors with their values in other places are no training. */
+  /** So many tensors with their values in other places are not what training from one base comes to. */
   minDisplacedTensors: number;
-  /** A model with displaced tensors whose layers work as nearly like another's as this is that one in disguise. */
-  maxLayerDistance: number;
-  /** The same by what it says: Jensen-Shannon divergence of next tokens at the 95th percentile, nats. */
+  /**
+   * Training moves what layers do at least as far as it moves weights. A model with displaced tensors whose layers are
+   * apart by at most this share of the distance of its weights is the other one in disguise.
+   */
+  maxLayerShare: number;
+  /** Jensen-Shannon divergence of next tokens at the 95th percentile, nats, below which two models say the same. */
   maxBehaviourJs: number;
+  /** Cosine of mean activations from which on, saying the same, they are the same without any disguise. */
+  minActivationCosine: number;
   /** Nothing that a secret measures is certain between limit / band and limit · band. */
   band: number;
 }
 
-export type CopyKind = 'content' | 'tensors' | 'chunks' | 'noise' | 'interpolation' | 'disguise' | 'behaviour';
+export type CopyKind = 'content' | 'tensors' | 'chunks' | 'noise' | 'disguise' | 'activations' | 'behaviour';
 
 export interface Likeness {
   kind: CopyKind;
@@ -44,8 +49,8 @@ export interface Likeness {
   evidence: Record<string, number>;
 }
 
-/** A point between the base and another model is that model's work when it keeps at least this share of it. */
-const MIN_FACTOR = 0.2;
+/** Two models may say the same by at most this share of what they say otherwise than the base. */
+const MAX_OWN_SHARE = 0.1;
 
 /** How `subject` is like `other`: the surest layer that finds it so, or null. */
 export function likeness(
@@ -85,24 +90,26 @@ function sameValues(a: ContentRecord, b: ContentRecord, rules: CopyRules, base: 
       comparedChunks: chunks.compared,
     });
 
-  const values = valueDistance(a, b, base);
-  const { samples, cosine, relativeL2, lineL2, factor, ownL2, displaced } = values;
+  const { samples, cosine, relativeL2, displaced } = valueDistance(a, b, base);
   if (samples >= rules.minSamples) {
     const isAligned = 1 - cosine <= (1 - rules.minCosine) * rules.band ** 2;
     if (isAligned) add('noise', relativeL2 / rules.maxRelativeL2, { samples, cosine, relativeL2 });
-    // Only where there is far more work than noise can a point on the line between base and original be told from both.
-    if (factor >= MIN_FACTOR && ownL2 > 4 * rules.band * rules.maxRelativeL2)
-      add('interpolation', lineL2 / rules.maxRelativeL2, { samples, lineL2, factor, ownL2 });
   }
 
-  if (displaced >= rules.minDisplacedTensors && a.fingerprint && b.fingerprint && base.fingerprint) {
-    const { distance, layers } = layerDistance(a.fingerprint, b.fingerprint, base.fingerprint);
-    add('disguise', distance / rules.maxLayerDistance, { displacedTensors: displaced, layerDistance: distance, layers });
-    const behaviourJs = behaviourDivergence(a.fingerprint, b.fingerprint);
-    add('behaviour', behaviourJs / rules.maxBehaviourJs, {
-      ...{ displacedTensors: displaced, behaviourJs },
-      activationCosine: activationCosine(a.fingerprint, b.fingerprint),
-    });
+  const [x, y, origin] = [a.fingerprint, b.fingerprint, base.fingerprint];
+  if (!x || !y || !origin) return found;
+  if (displaced >= rules.minDisplacedTensors) {
+    const { distance, layers } = layerDistance(x, y, origin);
+    const share = distance / (relativeL2 * rules.maxLayerShare);
+    add('disguise', share, { displacedTensors: displaced, layerDistance: distance, layers, relativeL2 });
   }
+  const js = behaviourDivergence(x, y);
+  // Models that learned little all say the same: both must have gone far from the base for it.
+  const own = Math.min(behaviourDivergence(x, origin), behaviourDivergence(y, origin));
+  const heard = Math.max(js / rules.maxBehaviourJs, js / (MAX_OWN_SHARE * own));
+  const activation = activationCosine(x, y);
+  const evidence = { behaviourJs: js, activationCosine: activation, relativeL2, displacedTensors: displaced };
+  if (displaced >= rules.minDisplacedTensors) add('behaviour', heard, evidence);
+  add('activations', Math.max((1 - activation) / (1 - rules.minActivationCosine), heard), evidence);
   return found;
 }

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ContentRecord, findOriginal, findSameRevision, similarity, UPSTREAM_COPY_RULES } from './copy.ts';
-import { BASE_ID, BASE_UID, type Submission } from './submission.ts';
+import { UPSTREAM } from '../rules/config.ts';
+import { BASE_ID, BASE_UID, type Submission } from '../rules/submission.ts';
+import { similarity } from './distances.ts';
+import { findOriginal as find, findSameRevision } from './original.ts';
+import { packBf16 } from './packed.ts';
+import type { BaseTraces, ContentRecord } from './record.ts';
 
 const base: Submission = {
   id: BASE_ID,
@@ -17,8 +21,13 @@ function submission(id: string, revealedAtBlock: number | null, uid = 1): Submis
 }
 
 function record(one: Submission, hashes: string[], more: Partial<ContentRecord> = {}): ContentRecord {
-  return { submission: one, tensors: Object.fromEntries(hashes.map((h, i) => [`t${i}`, h])), samples: {}, ...more };
+  const tensors = Object.fromEntries(hashes.map((h, i) => [`t${i}`, h]));
+  return { submission: one, tensors, chunks: {}, samples: {}, ...more };
 }
+
+const origin: BaseTraces = { tensors: {}, chunks: {}, samples: {}, rms: new Map([['w', 1]]), stable: new Set() };
+const findOriginal = (subject: ContentRecord, records: ContentRecord[], of: Submission) =>
+  find(subject, records, of, UPSTREAM.copies, origin);
 
 const hashes = (n: number, tag = '') => Array.from({ length: n }, (_, i) => `${tag}${i}`);
 
@@ -64,19 +73,50 @@ describe('findOriginal', () => {
     expect(findOriginal(record(submission('b', 2), [...hashes(3), 'own']), [small], base)).toBeNull();
   });
 
-  it('a little noise on every tensor is a copy, training is not', () => {
-    const values = Array.from({ length: 600 }, (_, i) => Math.sin(i));
-    const a = record(submission('a', 1), hashes(20), { samples: { w: values } });
-    const noisy = record(submission('b', 2), hashes(20, 'n'), {
-      samples: { w: values.map((v, i) => v + 1e-4 * Math.cos(7 * i)) },
-    });
-    const trained = record(submission('c', 2), hashes(20, 't'), {
-      samples: { w: values.map((v, i) => v + 1e-2 * Math.cos(7 * i)) },
-    });
-    expect(findOriginal(noisy, [a], base)?.kind).toBe('noise');
-    expect(findOriginal(trained, [a], base)).toBeNull();
-    const few = record(submission('b', 2), hashes(20, 'n'), { samples: { w: values.slice(0, 100) } });
-    expect(findOriginal(few, [{ ...a, samples: { w: values.slice(0, 100) } }], base)).toBeNull();
+  it('embeddings and norms are no evidence, unless everything is the same', () => {
+    const a = record(submission('a', 1), hashes(20));
+    const b = record(submission('b', 2), [...hashes(19), 'own']);
+    const stable = new Set(Object.keys(a.tensors).slice(0, 12));
+    expect(findOriginal(b, [a], base)?.kind).toBe('tensors');
+    expect(find(b, [a], base, UPSTREAM.copies, { ...origin, stable })).toBeNull();
+    const same = record(submission('b', 2), hashes(20));
+    expect(find(same, [a], base, UPSTREAM.copies, { ...origin, stable })?.kind).toBe('content');
+  });
+
+  it('noise far below the limit is a copy, near it nothing is decided, training is beyond', () => {
+    const values = Array.from({ length: 4000 }, (_, i) => Math.sin(i * i));
+    const moved = (size: number) => {
+      const samples = { w: packBf16(values.map((v, i) => v * (1 + size * Math.cos(7 * i)))) };
+      return record(submission('b', 2), hashes(20, 'n'), { samples });
+    };
+    const a = record(submission('a', 1), hashes(20), { samples: { w: packBf16(values) } });
+    const rules = { ...UPSTREAM.copies, minCosine: 0.9999, maxRelativeL2: 0.01 };
+    const certainty = (size: number) => find(moved(size), [a], base, rules, origin)?.certainty ?? null;
+    // Multiplying by 1 + size cos moves a vector by size / sqrt(2) of its length.
+    expect([0.003, 0.01, 0.0135, 0.0165, 0.03].map(certainty)).toEqual(['copy', 'copy', 'near', 'near', null]);
+    const few = { ...rules, minSamples: 5000 };
+    expect(find(moved(0.003), [a], base, few, origin)).toBeNull();
+  });
+
+  it('of a certain original and an earlier one that is only near, the certain one is named', () => {
+    const values = Array.from({ length: 4000 }, (_, i) => Math.sin(i * i));
+    const moved = (size: number) => ({ w: packBf16(values.map((v, i) => v * (1 + size * Math.cos(7 * i)))) });
+    const rules = { ...UPSTREAM.copies, minCosine: 0.9999, maxRelativeL2: 0.01 };
+    const near = record(submission('a', 1), hashes(20, 'a'), { samples: moved(0.0135) });
+    const sure = record(submission('b', 2), hashes(20, 'b'), { samples: moved(0.002) });
+    const thief = record(submission('c', 3), hashes(20, 'c'), { samples: moved(0) });
+    expect(find(thief, [near, sure], base, rules, origin)).toMatchObject({ certainty: 'copy', original: { id: 'b' } });
+    expect(find(thief, [near], base, rules, origin)).toMatchObject({ certainty: 'near', original: { id: 'a' } });
+  });
+
+  it('chunks: most of them identical are a copy, without a sampled value', () => {
+    const digests = (n: number, own: number) =>
+      Buffer.from(Array.from({ length: 8 * n }, (_, i) => (i < 8 * own ? 200 : 0) + (i % 50))).toString('base64');
+    const a = record(submission('a', 1), hashes(20), { chunks: { w: digests(100, 0) } });
+    const certainty = (own: number) =>
+      findOriginal(record(submission('b', 2), hashes(20, 'n'), { chunks: { w: digests(100, own) } }), [a], base)
+        ?.certainty ?? null;
+    expect([0, 5, 9, 12, 20].map(certainty)).toEqual(['copy', 'copy', 'near', 'near', null]);
   });
 
   it('never accuses the first of any set of equal checkpoints, and always the others', () => {
@@ -86,7 +126,7 @@ describe('findOriginal', () => {
         const records = blocks.map((block) => record(submission(`h${block}`, block), hashes(14)));
         const first = `h${Math.min(...blocks)}`;
         for (const one of records) {
-          const found = findOriginal(one, records, base, UPSTREAM_COPY_RULES);
+          const found = findOriginal(one, records, base);
           expect(found?.original.id ?? first).toBe(first);
           expect(found === null).toBe(one.submission.id === first);
         }

@@ -8,12 +8,12 @@ import { randomBytes } from 'node:crypto';
 import { type Issue, QuasarError } from '@quasar/base';
 import type { Chain } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
+import type { ContentRecord } from '../copy/record.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
 import { type PrecheckInput, type PrecheckOutcome, precheck } from '../precheck/precheck.ts';
 import { directorySource, hubSource, type SubmissionSource } from '../precheck/source.ts';
 import { parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
-import type { ContentRecord } from '../copy/record.ts';
 import { type Submission, submissionId } from '../rules/submission.ts';
 
 export interface CheckModelOptions {

@@ -8,12 +8,12 @@
 import { join } from 'node:path';
 import { type Issue, QuasarError } from '@quasar/base';
 import type { HubFile } from '@quasar/hub';
-import type { SubnetConfig } from '../rules/config.ts';
 import { baseTraces } from '../copy/base-traces.ts';
 import { contentRecord, samplePlan } from '../copy/content.ts';
 import type { Fingerprint } from '../copy/fingerprint.ts';
 import { type CopyFinding, findOriginal, findSameRevision } from '../copy/original.ts';
 import type { ContentRecord } from '../copy/record.ts';
+import type { SubnetConfig } from '../rules/config.ts';
 import type { Submission } from '../rules/submission.ts';
 import { checkDeclaredSizes, maxTotalBytes } from './declared-sizes.ts';
 import { checkFiniteWeights } from './finite-weights.ts';
@@ -129,8 +129,8 @@ const COPY_TEXT: Record<CopyFinding['kind'], string> = {
   tensors: 'most trained tensors are identical',
   chunks: 'most parts of the trained tensors are identical',
   noise: 'the weights differ by noise only',
-  interpolation: 'the weights lie between those of the base model and its own',
   disguise: 'the weights are the same in another order or scale: every layer computes the same',
+  activations: 'it says the same, by the same activations',
   behaviour: 'the weights look different and the model says the same',
 };
 

@@ -41,10 +41,7 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 /**
  * @throws QuasarError `checkpoint.invalid` when the file is no safetensors file
  */
-export async function scanWeights(
-  path: string,
-  plan: SamplePlan = NO_SAMPLES,
-): Promise<Map<string, TensorScan>> {
+export async function scanWeights(path: string, plan: SamplePlan = NO_SAMPLES): Promise<Map<string, TensorScan>> {
   const file = await open(path);
   try {
     const { size } = await file.stat();

@@ -113,10 +113,11 @@ const schema = z.strictObject({
     samplesPerTensor: count,
     minCosine: share,
     maxRelativeL2: z.number().gt(0),
-    /** What follows is ours: models in disguise, and how near a limit nothing is decided (copy/likeness.ts). */
+    /** What models compute, and how near a limit nothing is decided: copy/likeness.ts. */
     minDisplacedTensors: positive,
-    maxLayerDistance: z.number().gt(0),
+    maxLayerShare: z.number().gt(0),
     maxBehaviourJs: z.number().gt(0),
+    minActivationCosine: z.number().min(0).lt(1),
     band: z.number().min(1),
   }),
   limits: z.strictObject({
@@ -207,8 +208,9 @@ export const UPSTREAM: SubnetConfig = {
     minCosine: 0.999999,
     maxRelativeL2: 0.001,
     minDisplacedTensors: 4,
-    maxLayerDistance: 0.05,
+    maxLayerShare: 0.25,
     maxBehaviourJs: 1e-3,
+    minActivationCosine: 0.99999,
     band: 1.25,
   },
   limits: {

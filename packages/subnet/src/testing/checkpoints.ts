@@ -5,6 +5,7 @@ import { Rng } from '@quasar/base';
 import {
   emitTokenizerJson,
   initialValues,
+  type ModelConfig,
   type QuasarConfig,
   SIZES,
   type TensorToWrite,
@@ -39,8 +40,13 @@ export type Weights = Map<string, TensorToWrite>;
 
 /** Fresh weights: equal seeds give equal weights. `scale` multiplies what a fresh model would draw. */
 export function microWeights(seed: string, scale = 1): Weights {
+  return drawWeights(MICRO, seed, scale);
+}
+
+/** The same for any config without buffers of integers. */
+export function drawWeights(config: ModelConfig, seed: string, scale = 1): Weights {
   const weights: Weights = new Map();
-  for (const [name, { shape, role, init }] of tensorTable(MICRO)) {
+  for (const [name, { shape, role, init }] of tensorTable(config)) {
     const drawn = initialValues(shape, init, new Rng(`${seed}/${name}`));
     const factor = init.kind === 'normal' || init.kind === 'uniform' ? scale : 1;
     const values = Float32Array.from(drawn, (value) => factor * value);
