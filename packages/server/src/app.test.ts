@@ -80,6 +80,26 @@ it('dashboard: an empty log', async () => {
   });
 });
 
+it('health: names the validator, its rules and how it keeps things apart, and how late it is', async () => {
+  const head = { number: 90, hash: '0x0' };
+  const chain = {
+    head: async () => head,
+    blockTimeMs: async () => 0,
+    metagraph: async () => ({ netuid: 24, atBlock: 90, neurons: [] }),
+    weights: async () => [],
+  };
+  start({ chain });
+  const health = async () => (await (await app.hono.request('/health')).json()).validator;
+  expect(await health()).toBeNull();
+  const told = { version: '1.2.3', node: 'v20', hotkey: '5key', isolation: 'process without network' };
+  store.append('validator.started', { round: 1, atBlock: 41, ...told, configHash: 'abc', rulesVersion: '2' });
+  store.append('round.started', { round: 1, startBlock: 40, activationBlock: 70, candidates: ['a'] });
+  const named = { version: '1.2.3', hotkey: '5key', isolation: told.isolation, rules_hash: 'abc', rules_version: '2' };
+  await expect.poll(health, PATIENT).toMatchObject({ ...named, last_round: 1, last_outcome: null, lag_blocks: 20 });
+  store.append('round.finished', { round: 1, outcome: 'king_stays' });
+  expect(await health()).toMatchObject({ last_outcome: 'king_stays', lag_blocks: 0 });
+});
+
 it('dashboard: follows the log with each request', async () => {
   start();
   const events = sampleEvents();

@@ -29,6 +29,7 @@ import { openAiRoutes } from './openai/routes.ts';
 import { Turnstile } from './openai/turnstile.ts';
 import { securityHeaders } from './security-headers.ts';
 import { StaticFiles } from './static-files.ts';
+import { validatorHealth } from './validator-health.ts';
 
 export interface AppOptions {
   store: Store;
@@ -167,12 +168,14 @@ export function createApp(options: AppOptions): App {
     const isFirstKing = shelf.kingIsLoading && !shelf.king && !shelf.hasBase;
     const isLoading = shelf.baseIsLoading || (isFirstKing && !kingError);
     const isDegraded = baseError !== null || kingError !== null || chain?.view().online === false;
+    dashboard.catchUp();
     const status = isLoading ? 'loading' : isDegraded ? 'degraded' : 'ok';
     const body = {
       status,
       uptime_s: Math.floor(process.uptime()),
       last_seq: store.lastSeq(),
       chain: chain?.view() ?? null,
+      validator: validatorHealth(dashboard.log.contest, chain?.view().block ?? null),
       models: {
         king: shelf.king,
         king_error: kingError,

@@ -160,7 +160,7 @@ static void swiglu_backward_rows(void *context, long b, long e) {
   glu *g = context;
   for (long i = b; i < e; i++) {
     long at = i * g->stride;
-    swiglu_slopes(g->width, g->gate + at, g->up + at, g->dy + i * g->width, g->dgate + at, g->dup + at);
+    swiglu_backward_row(g->width, g->gate + at, g->up + at, g->dy + i * g->width, g->dgate + at, g->dup + at);
   }
 }
 /* p: dgate dup? gate up? dy; n: M F */

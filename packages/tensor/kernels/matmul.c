@@ -236,7 +236,7 @@ static void gated_backward_blocks(void *context, long begin, long end) {
     gemm_stored(m, n, g->K, g->A + i * g->K, g->K, 1, stored_at(g->B, g->type, j), g->type, g->N, 1, dy, n, GEMM_SET);
     for (long r = 0; r < m; r++) {
       long at = (i + r) * g->N + j;
-      swiglu_slopes_in_place(n, s->kept_gate + at, s->kept_up + at, dy + r * n, s->gate + at, s->up + at);
+      swiglu_backward_row(n, s->kept_gate + at, s->kept_up + at, dy + r * n, s->gate + at, s->up + at);
     }
   }
 }

@@ -12,18 +12,15 @@ static inline void swiglu_slopes(long n, const float *restrict gate, const float
   }
 }
 
-/* The same where dgate may be gate, and dup may be up. */
-static inline void swiglu_slopes_in_place(long n, const float *gate, const float *up, const float *dy, float *dgate, float *dup) {
+/* dgate may be gate, and dup may be up. */
+static inline void swiglu_backward_row(long n, const float *gate, const float *up, const float *dy, float *dgate, float *dup) {
   enum { PIECE = 64 };
   float a[PIECE], b[PIECE];
-  long j = 0;
-  for (; j + PIECE <= n; j += PIECE) {
-    swiglu_slopes(PIECE, gate + j, up + j, dy + j, a, b);
-    memcpy(dgate + j, a, sizeof a);
-    memcpy(dup + j, b, sizeof b);
+  for (long j = 0; j < n; j += PIECE) {
+    long count = n - j < PIECE ? n - j : PIECE;
+    swiglu_slopes(count, gate + j, up + j, dy + j, a, b);
+    memcpy(dgate + j, a, count * sizeof(float));
+    memcpy(dup + j, b, count * sizeof(float));
   }
-  swiglu_slopes(n - j, gate + j, up + j, dy + j, a, b);
-  memcpy(dgate + j, a, (n - j) * sizeof(float));
-  memcpy(dup + j, b, (n - j) * sizeof(float));
 }
 #endif

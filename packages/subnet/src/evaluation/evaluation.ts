@@ -15,6 +15,9 @@ import { runEvaluator, type UnitReport } from './evaluator.ts';
 import { checkpointDigest, ModelStore } from './model-store.ts';
 import { type ModelRef, UNITS_VERSION } from './units.ts';
 
+/** Of an evaluator in the validator's own process: after a crash of both, nobody waits longer for what they were at. */
+const OWN_LEASE_MS = 5000;
+
 export interface EvaluationOptions {
   hub: HubClient;
   baseDirectory: string;
@@ -101,7 +104,8 @@ export class Evaluation {
     this.#running = Array.from({ length: this.#evaluators }, async () => {
       const runner = openRunner();
       try {
-        await runEvaluator({ queue: this.queue, models, runner, signal: this.#stop.signal, onUnit: options.onUnit });
+        const own = { signal: this.#stop.signal, leaseMs: OWN_LEASE_MS, onUnit: options.onUnit };
+        await runEvaluator({ queue: this.queue, models, runner, ...own });
       } catch (error) {
         this.#failure = error;
       } finally {

@@ -29,6 +29,8 @@ export interface EvaluatorOptions {
   /** One unit at a time. Closed by whoever opened it. */
   runner: UnitRunner;
   signal: AbortSignal;
+  /** Without a sign of life for so long, somebody else takes the unit. Default: that of the queue. */
+  leaseMs?: number | undefined;
   onUnit?: ((report: UnitReport) => void) | undefined;
   /** Rows of the running unit that are done. */
   onProgress?: ((unit: Unit, rows: number) => void) | undefined;
@@ -38,6 +40,7 @@ export interface EvaluatorOptions {
 export async function runEvaluator(options: EvaluatorOptions): Promise<void> {
   await options.queue.work({
     kinds: UNIT_KINDS,
+    leaseMs: options.leaseMs,
     signal: options.signal,
     handler: (job, { signal }) => evaluate(options, job, signal),
   });

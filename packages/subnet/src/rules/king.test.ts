@@ -52,12 +52,21 @@ describe('chainKing', () => {
 
 describe('coordinatedKing', () => {
   const graph = metagraph(neuron(0, 50), neuron(1, 100), neuron(5, 0), neuron(6, 0));
-  const own = { hotkey: 'key0', weights: [{ uid: 6, weight: 1 }], sinceBlock: 80 };
+  const nobody = { former: new Set<string>(), patientUntilBlock: 0 };
+  const own = { hotkey: 'key0', weights: [{ uid: 6, weight: 1 }], sinceBlock: 80, ...nobody };
 
   it('a row from before the own crown does not undo it, a later one of more stake does', () => {
     expect(coordinatedKing([row(1, [[5, 1]], 79)], graph, own)).toMatchObject({ uid: 6 });
     expect(coordinatedKing([row(1, [[5, 1]], 80)], graph, own)).toMatchObject({ uid: 5, weightsBlock: 80 });
     expect(chainKing([row(1, [[5, 1]], 79)], graph)).toMatchObject({ uid: 5 });
+  });
+
+  it('who still names the king of before is late, until it has had the time to know better', () => {
+    const patient = { ...own, former: new Set(['key5']), patientUntilBlock: 120 };
+    expect(coordinatedKing([row(1, [[5, 1]], 120)], graph, patient)).toMatchObject({ uid: 6 });
+    expect(coordinatedKing([row(1, [[5, 1]], 121)], graph, patient)).toMatchObject({ uid: 5 });
+    const another = metagraph(...graph.neurons, neuron(7, 0));
+    expect(coordinatedKing([row(1, [[7, 1]], 90)], another, patient)).toMatchObject({ uid: 7 });
   });
 
   it('the own vote is the verdict, not the row that is still on chain', () => {
@@ -74,8 +83,9 @@ describe('coordinatedKing', () => {
       { uid, weight: 0.9 },
       { uid: 0, weight: 0.1 },
     ];
-    const first = coordinatedKing([row(1, share(5))], equal, { hotkey: 'key0', weights: vote(6), sinceBlock: 0 });
-    const second = coordinatedKing([row(0, share(6))], equal, { hotkey: 'key1', weights: vote(5), sinceBlock: 0 });
+    const voter = (hotkey: string, uid: number) => ({ hotkey, weights: vote(uid), sinceBlock: 0, ...nobody });
+    const first = coordinatedKing([row(1, share(5))], equal, voter('key0', 6));
+    const second = coordinatedKing([row(0, share(6))], equal, voter('key1', 5));
     expect([first?.uid, second?.uid]).toEqual([5, 5]);
   });
 

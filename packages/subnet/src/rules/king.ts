@@ -5,8 +5,9 @@
  * validators only; ties go to the lower uid. Source: subnet.md section 7.
  *
  * Weights follow a verdict late: by a block, by an epoch when they are hidden, by hours when their validator was down.
- * A row from before the own newest crown cannot know of it, so it does not speak against it, and the own vote is the
- * verdict of the own log, whatever row is still on chain. Otherwise every round could undo the crown of the last one.
+ * A row from before the own newest crown cannot know of it, so it does not speak against it; nor does one that names a
+ * king of before that, until nobody can still be busy with the round of the crown. The own vote is the verdict of the
+ * own log, whatever row is still on chain. Otherwise a validator that is late would undo the crown of the others.
  */
 import { fractions, type Metagraph, upscaleToU16, type Weight, type WeightRow } from '@quasar/chain';
 
@@ -28,16 +29,28 @@ export interface OwnVote {
   weights: readonly Weight[];
   /** From which block on the rows of others can know of its king. */
   sinceBlock: number;
+  /** Hotkeys of the kings it has seen dethroned. */
+  former: ReadonlySet<string>;
+  /** Until this block a row that names one of them is late, not of another opinion. */
+  patientUntilBlock: number;
 }
 
 /** The king by stake, as a validator with a verdict of its own counts. Null when it has no vote and nobody else voted. */
 export function coordinatedKing(rows: readonly WeightRow[], metagraph: Metagraph, own: OwnVote): ChainKing | null {
-  const { hotkey, sinceBlock } = own;
+  const { hotkey, sinceBlock, former, patientUntilBlock } = own;
   const self = metagraph.neurons.find((neuron) => neuron.hotkey === hotkey);
-  const others = rows.filter((row) => row.hotkey !== hotkey && row.setAtBlock >= sinceBlock);
+  const isLate = (row: WeightRow) =>
+    row.setAtBlock < sinceBlock || (row.setAtBlock <= patientUntilBlock && former.has(choiceOf(row, metagraph)));
+  const others = rows.filter((row) => row.hotkey !== hotkey && !isLate(row));
   if (!self) return chainKing(others, metagraph);
   const vote = { validatorUid: self.uid, hotkey, setAtBlock: metagraph.atBlock, weights: asOnChain(own.weights) };
   return chainKing([...others, vote], metagraph);
+}
+
+/** Whom a row pays most. */
+function choiceOf({ weights }: WeightRow, { neurons }: Metagraph): string {
+  const [first] = [...weights].sort((a, b) => b.weight - a.weight || a.uid - b.uid);
+  return neurons.find(({ uid }) => uid === first?.uid)?.hotkey ?? '';
 }
 
 /** With the rounding of the chain, so that two validators of equal stake see the same tie from both sides. */

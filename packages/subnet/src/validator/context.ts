@@ -75,7 +75,7 @@ export class Context {
     await checkTeacher(teacherDirectory, lock);
     const teacher = await fileDigest(join(teacherDirectory, CHECKPOINT_FILES.weights));
     const context = new Context(options, evaluation, lock, teacher.sha256);
-    context.#catchUp();
+    context.catchUp();
     return context;
   }
 
@@ -101,7 +101,7 @@ export class Context {
     this.options.store.appendAll(
       events.map(({ type, data, key }) => (key === undefined ? { type, data } : { type, data, key })),
     );
-    this.#catchUp();
+    this.catchUp();
   }
 
   /** What a checkpoint computes at this validator's probes. */
@@ -114,7 +114,8 @@ export class Context {
     }
   }
 
-  #catchUp(): void {
+  /** Fold in what the log holds: after a write whose end was lost the memory is behind it. */
+  catchUp(): void {
     for (const event of this.options.store.events({ afterSeq: this.contest.lastSeq })) this.contest.apply(event);
   }
 }

@@ -35,12 +35,17 @@ async function namedByStake(context: Context, startBlock: number): Promise<Chain
   const { king } = contest;
   const weights = king && ownWeights(context, metagraph);
   if (!weights) return chainKing(rows, metagraph);
-  if (king.source === 'chain')
-    return coordinatedKing(rows, metagraph, { hotkey: wallet.hotkey, weights, sinceBlock: 0 });
+  const own = { hotkey: wallet.hotkey, weights };
+  const former = new Set(contest.reigns.map(({ hotkey }) => hotkey).filter((hotkey) => hotkey !== king.hotkey));
+  const crowning = king.source === 'duel' ? contest.rounds.get(king.round) : undefined;
+  if (!crowning) return coordinatedKing(rows, metagraph, { ...own, sinceBlock: 0, former, patientUntilBlock: 0 });
   const { hidden, delayBlocks } = await hiddenWeights(context);
-  const activeSince = contest.rounds.get(king.round)?.activationBlock ?? king.crownedAtBlock;
   const open = rows.filter(({ hotkey }) => !hidden.has(hotkey));
-  return coordinatedKing(open, metagraph, { hotkey: wallet.hotkey, weights, sinceBlock: activeSince + delayBlocks });
+  return coordinatedKing(open, metagraph, {
+    ...{ ...own, former },
+    sinceBlock: crowning.activationBlock + delayBlocks,
+    patientUntilBlock: crowning.startBlock + config.round.giveUpBlocks + delayBlocks,
+  });
 }
 
 function ownWeights({ contest, config, options }: Context, { neurons }: Metagraph) {

@@ -131,6 +131,25 @@ describe('a validator that is killed', () => {
   });
 });
 
+it('the log read up to anywhere, and on from there, gives one and the same state', () => {
+  const events = store.events();
+  const state = ({ submissions, rounds, reigns, king, weights, evaluations, current }: Contest) =>
+    JSON.stringify([
+      ...[submissions, rounds].map((map) => [...map.values()]),
+      reigns,
+      king,
+      weights,
+      evaluations,
+      current,
+    ]);
+  const whole = state(rebuildContest(events));
+  for (let upTo = 0; upTo <= events.length; upTo++) {
+    const contest = rebuildContest(events.slice(0, upTo));
+    for (const event of events) contest.apply(event); // those before `upTo` a second time
+    expect(state(contest)).toBe(whole);
+  }
+});
+
 describe('a king that is gone', () => {
   it('loses the crown, and the fallback is paid', async () => {
     const king = rebuildContest(store.events()).king!;

@@ -34,7 +34,7 @@ export async function runValidator(options: ValidatorOptions): Promise<void> {
 
 async function follow(context: Context): Promise<void> {
   const { options } = context;
-  const steps: Steps = { isAnnounced: false, idleRound: context.contest.lastRound };
+  const steps: Steps = { isAnnounced: false, idleRound: null };
   let failures = 0;
   let unexpected = 0;
   while (!options.signal.aborted) {
@@ -60,12 +60,13 @@ const FATAL = /^(store\.|validator\.not_registered$)/;
 
 interface Steps {
   isAnnounced: boolean;
-  /** The last round that was started, or had nobody in it. */
+  /** The last round that had nobody in it: it left no trace in the log. */
   idleRound: number | null;
 }
 
 /** One look at the chain and whatever it asks for. */
 async function step(context: Context, steps: Steps): Promise<void> {
+  context.catchUp();
   const head = await look(context);
   if (!steps.isAnnounced) announce(context);
   steps.isAnnounced = true;
@@ -75,10 +76,10 @@ async function step(context: Context, steps: Steps): Promise<void> {
   if (open) {
     await playRound(context, open);
     await context.evaluation.forgetRounds(context.options.wallet.hotkey);
-    steps.idleRound = open.round;
     return;
   }
-  const next = nextRound(head.number, steps.idleRound, context.config.round);
+  const last = Math.max(steps.idleRound ?? 0, context.contest.lastRound ?? 0);
+  const next = nextRound(head.number, last, context.config.round);
   if ('start' in next) {
     if (!(await openRound(context, next.start))) steps.idleRound = next.start.round;
   } else {

@@ -46,10 +46,15 @@ export class Vigil {
   async #tend(): Promise<void> {
     const { chain } = this.#context.options;
     const signal = AbortSignal.any([this.#context.signal, this.#done.signal]);
+    let lookMs = MIN_LOOK_MS;
     try {
       for (;;) {
-        const halfBlockMs = (await chain.blockTimeMs()) / 2;
-        const lookMs = Math.min(Math.max(halfBlockMs, MIN_LOOK_MS), MAX_LOOK_MS);
+        // A chain that is away is no reason to stop what is computed elsewhere.
+        const halfBlockMs = await chain.blockTimeMs().then(
+          (ms) => ms / 2,
+          () => lookMs,
+        );
+        lookMs = Math.min(Math.max(halfBlockMs, MIN_LOOK_MS), MAX_LOOK_MS);
         if (await delay(lookMs, false, { signal }).catch(() => true)) return;
         await tend(this.#context);
         if (isOverdue(this.#round, this.#context.atBlock, this.#context.config.round))

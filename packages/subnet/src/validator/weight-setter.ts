@@ -25,6 +25,7 @@ export class WeightSetter {
   /** Look at the chain when the king changed, a round began, the row may have grown old, or a refusal has run out. */
   async reconcile(): Promise<void> {
     const { contest, config, atBlock } = this.#context;
+    this.#context.catchUp();
     if (atBlock < this.#notBefore) return;
     // Once in a round anyway: the uid of a king can have been given to somebody else.
     const wish = `${contest.king?.id}/${contest.reigns.length}/${roundAt(atBlock, config.round)}`;
