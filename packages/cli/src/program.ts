@@ -8,6 +8,7 @@ import { data } from './commands/data.ts';
 import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
 import { drope } from './commands/drope.ts';
+import { duel } from './commands/duel.ts';
 import { extend } from './commands/extend.ts';
 import { graft } from './commands/graft.ts';
 import { hub } from './commands/hub.ts';
@@ -47,7 +48,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
   const verbs = [
-    ...[up(), doctor(), miner(), check(), wallet(), validator(), serve(), chain(), hub()],
+    ...[up(), doctor(), miner(), check(), duel(), wallet(), validator(), serve(), chain(), hub()],
     ...[register(), weights(), commitments(), metagraph()],
     ...[
       speedrun(),

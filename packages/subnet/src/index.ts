@@ -5,6 +5,7 @@ export type { ContentRecord } from './copy/record.ts';
 export { readSecret } from './copy/secret.ts';
 export type * from './events.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
+export { type DuelPower, type DuelPowerOptions, duelPower, kingsDuel, type MeasuredDuel } from './miner/duel-power.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
 export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitModel } from './miner/submit-model.ts';
 export { createModelLock, type ModelLock } from './precheck/model-lock.ts';
