@@ -12,6 +12,7 @@ export {
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
 export { checkpointDigest } from './checkpoint/digest.ts';
+export { duplicateKey } from './checkpoint/header-json.ts';
 export { type InitOptions, initCheckpoint } from './checkpoint/init-checkpoint.ts';
 export type { LoadOptions } from './checkpoint/load-tensors.ts';
 export type { NameMap } from './checkpoint/names.ts';

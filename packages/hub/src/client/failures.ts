@@ -27,8 +27,12 @@ export function protocol(message: string, cause?: unknown): QuasarError {
   });
 }
 
+/** Listing and file come from the same hub: when they differ, it is the hub or the way to it, and never the owner's doing. */
 export function sizeMismatch(message: string): QuasarError {
-  return new QuasarError('hub.size_mismatch', message, { hint: 'the revision cannot be used as it was listed' });
+  return new QuasarError('hub.size_mismatch', message, {
+    hint: 'the revision cannot be used as it was listed; if it is yours, upload the file again',
+    retry: 'later',
+  });
 }
 
 export function digestMismatch(message: string): QuasarError {

@@ -63,7 +63,10 @@ export class GuardedFetch {
       if (encoding !== 'identity') {
         discard(response);
         const message = `${what}: the answer is compressed (${encoding.slice(0, 40)}), though identity was asked for`;
-        throw new QuasarError('hub.encoding_refused', message, { hint: 'serve the hub without compression' });
+        throw new QuasarError('hub.encoding_refused', message, {
+          hint: 'serve the hub without compression',
+          retry: 'later',
+        });
       }
       const body = (response.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>;
       return {
@@ -107,6 +110,7 @@ export class GuardedFetch {
       return;
     throw new QuasarError('hub.redirect_refused', `${what}: the hub points to ${url.origin}, which is not part of it`, {
       hint: 'only the hub itself, and the storage hosts of huggingface.co, are asked for files',
+      retry: 'later',
     });
   }
 }

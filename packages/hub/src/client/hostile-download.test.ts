@@ -35,7 +35,7 @@ describe('download', () => {
 
   test('a size other than listed is refused by its header', async () => {
     const { client, cache } = await against((request, response) => sendRange(request, response, Buffer.alloc(300_001)));
-    await expect(download(client)).rejects.toMatchObject({ code: 'hub.size_mismatch', retry: 'never' });
+    await expect(download(client)).rejects.toMatchObject({ code: 'hub.size_mismatch', retry: 'later' });
     expectNothingKept(cache);
   });
 
@@ -61,7 +61,7 @@ describe('download', () => {
       response.writeHead(200, { 'content-encoding': encoding });
       response.end(gzipSync(content));
     });
-    await expect(download(client)).rejects.toMatchObject({ code: 'hub.encoding_refused', retry: 'never' });
+    await expect(download(client)).rejects.toMatchObject({ code: 'hub.encoding_refused', retry: 'later' });
     expectNothingKept(cache);
   });
 
@@ -162,7 +162,7 @@ describe('ranged reads', () => {
 
   test('a file that ends too early', async () => {
     const short: Handler = (request, response) => sendRange(request, response, content.subarray(0, 5));
-    await expect(read(short, 0, 8)).rejects.toMatchObject({ code: 'hub.size_mismatch', retry: 'never' });
+    await expect(read(short, 0, 8)).rejects.toMatchObject({ code: 'hub.size_mismatch', retry: 'later' });
   });
 
   test('a hub that ignores the range, or sends more than was asked for', async () => {
@@ -193,7 +193,7 @@ describe('redirects', () => {
     const { client } = await against((_request, response) =>
       response.writeHead(302, { location: `${inside}/admin` }).end(),
     );
-    await expect(download(client)).rejects.toMatchObject({ code: 'hub.redirect_refused', retry: 'never' });
+    await expect(download(client)).rejects.toMatchObject({ code: 'hub.redirect_refused', retry: 'later' });
     await expect(client.list('a/b', REVISION)).rejects.toMatchObject({ code: 'hub.redirect_refused' });
     expect(asked).toBe(0);
   });

@@ -61,6 +61,7 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
   const shared = {
     lock,
     rules: config.copies,
+    numbers: config.numbers,
     secret: randomBytes(16).toString('hex'),
     signal: options.signal,
   };
@@ -93,7 +94,7 @@ async function committed(chain: Chain, netuid: number, atBlock: number): Promise
   });
 }
 
-type Shared = Pick<PrecheckInput, 'rules' | 'secret' | 'signal'> & { lock: ModelLock };
+type Shared = Pick<PrecheckInput, 'rules' | 'numbers' | 'secret' | 'signal'> & { lock: ModelLock };
 
 /** The content of earlier submissions, read in reveal order as a validator met them. */
 async function readRecords(

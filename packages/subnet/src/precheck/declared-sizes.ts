@@ -6,13 +6,23 @@ import type { ModelLock } from './model-lock.ts';
 /** A header holds its length and at least `{}`. */
 const MIN_HEADER_BYTES = 10;
 
+/** An entry of the header, generously: its name, shape and range. */
+const HEADER_BYTES_PER_TENSOR = 512;
+/** Metadata, and the padding of the header. */
+const HEADER_SPARE_BYTES = 65_536;
+
+/** Most bytes the header of the family can need: what is beyond holds something else. */
+export function maxHeaderBytes({ limits, tensors }: ModelLock): number {
+  return Math.min(limits.maxHeaderBytes, tensors.size * HEADER_BYTES_PER_TENSOR + HEADER_SPARE_BYTES);
+}
+
 export function checkDeclaredSizes(files: readonly HubFile[], lock: ModelLock): Issue[] {
   const { limits, dataBytes } = lock;
   const bounds: Record<string, [min: number, max: number]> = {
     'config.json': [2, limits.maxConfigBytes],
     'tokenizer.json': [2, limits.maxTokenizerBytes],
     'README.md': [0, limits.maxReadmeBytes],
-    'model.safetensors': [dataBytes + MIN_HEADER_BYTES, dataBytes + 8 + limits.maxHeaderBytes],
+    'model.safetensors': [dataBytes + MIN_HEADER_BYTES, dataBytes + 8 + maxHeaderBytes(lock)],
   };
   const issues: Issue[] = [];
   for (const { path, sizeBytes } of files) {
@@ -31,6 +41,6 @@ export function checkDeclaredSizes(files: readonly HubFile[], lock: ModelLock): 
 
 /** Most bytes a download of the whole submission may take. */
 export function maxTotalBytes(lock: ModelLock): number {
-  const { maxConfigBytes, maxTokenizerBytes, maxReadmeBytes, maxHeaderBytes } = lock.limits;
-  return lock.dataBytes + 8 + maxHeaderBytes + maxConfigBytes + maxTokenizerBytes + maxReadmeBytes;
+  const { maxConfigBytes, maxTokenizerBytes, maxReadmeBytes } = lock.limits;
+  return lock.dataBytes + 8 + maxHeaderBytes(lock) + maxConfigBytes + maxTokenizerBytes + maxReadmeBytes;
 }

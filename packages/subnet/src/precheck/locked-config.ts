@@ -5,6 +5,7 @@
  * deeply nested one must not overflow the stack.
  */
 import type { Issue } from '@quasar/base';
+import { duplicateKey } from '@quasar/model';
 import type { ModelLock } from './model-lock.ts';
 
 const FORBIDDEN: Record<string, string> = {
@@ -14,9 +15,12 @@ const FORBIDDEN: Record<string, string> = {
 
 /** @param bytes the whole file */
 export function checkLockedConfig(bytes: Uint8Array, lock: ModelLock): Issue[] {
+  let text: string;
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    // A byte order mark stays, and is refused: the reader that loads the model would choke on it.
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    json = JSON.parse(text);
   } catch {
     return [{ code: 'precheck.config_not_json', path: 'config.json', message: 'not UTF-8 JSON' }];
   }
@@ -24,6 +28,13 @@ export function checkLockedConfig(bytes: Uint8Array, lock: ModelLock): Issue[] {
     return [{ code: 'precheck.config_not_json', path: 'config.json', message: 'not a JSON object' }];
 
   const issues: Issue[] = forbiddenKeys(json);
+  const twice = duplicateKey(text);
+  if (twice !== null)
+    issues.push({
+      code: 'precheck.config_duplicate_key',
+      path: `config.json/${twice.slice(0, 60)}`,
+      message: 'the key is there twice: two readers could see two architectures',
+    });
   const given = json as Record<string, unknown>;
   const locked = lock.config as unknown as Record<string, unknown>;
   const hint = 'Copy config.json from the base model; only the weights may differ.';

@@ -13,7 +13,9 @@ import {
   type ExpectedTensor,
   expectedTensors,
   type ModelConfig,
+  type Role,
   readConfig,
+  tensorTable,
 } from '@quasar/model';
 import type { SubnetConfig } from '../rules/config.ts';
 import { BASE_ID, BASE_UID, type Submission } from '../rules/submission.ts';
@@ -26,6 +28,8 @@ export interface ModelLock {
   config: ModelConfig;
   tokenizerSha256: string;
   tensors: Map<string, ExpectedTensor>;
+  /** What each tensor is for. */
+  roles: Map<string, Role>;
   /** Bytes of the data block of model.safetensors, exact. */
   dataBytes: number;
   limits: SubnetConfig['limits'];
@@ -60,7 +64,8 @@ export async function createModelLock(baseDirectory: string, limits: SubnetConfi
   const base = new Map([...scan].map(([name, { sha256, rms }]) => [name, { sha256, rms }]));
   const tokenizerSha256 = sha256Hex(readFileSync(join(baseDirectory, CHECKPOINT_FILES.tokenizer)));
   const revision = (await fileDigest(weights)).sha256.slice(0, 40);
+  const roles = new Map([...tensorTable(config.value)].map(([name, { role }]) => [name, role]));
   const baseSubmission = { id: BASE_ID, uid: BASE_UID, hotkey: '', repo: BASE_ID, revision, revealedAtBlock: 0 };
   const directory = baseDirectory;
-  return { directory, config: config.value, tokenizerSha256, tensors, dataBytes, limits, baseSubmission, base };
+  return { directory, config: config.value, tokenizerSha256, tensors, roles, dataBytes, limits, baseSubmission, base };
 }

@@ -45,6 +45,7 @@ async function check(directory: string, more: Partial<PrecheckInput> = {}): Prom
     source: directorySource(directory),
     lock,
     rules: { ...LOCAL.copies, samplesPerTensor: 64 },
+    numbers: LOCAL.numbers,
     secret: 'secret',
     submissions: [],
     records: [],

@@ -16,7 +16,7 @@ import type { ContentRecord } from '../copy/record.ts';
 import type { SubnetConfig } from '../rules/config.ts';
 import type { Submission } from '../rules/submission.ts';
 import { checkDeclaredSizes, maxTotalBytes } from './declared-sizes.ts';
-import { checkFiniteWeights } from './finite-weights.ts';
+import { checkFileContent } from './file-content.ts';
 import { checkListedFiles } from './listed-files.ts';
 import { checkLockedConfig } from './locked-config.ts';
 import { checkLockedTokenizer } from './locked-tokenizer.ts';
@@ -24,12 +24,15 @@ import type { ModelLock } from './model-lock.ts';
 import { scanWeights } from './scan-weights.ts';
 import { manifestSha256, type SubmissionSource } from './source.ts';
 import { checkTensorTable } from './tensor-table.ts';
+import { checkWeightValues } from './weight-values.ts';
 
 export interface PrecheckInput {
   submission: Submission;
   source: SubmissionSource;
   lock: ModelLock;
   rules: SubnetConfig['copies'];
+  /** Bounds of the weights' values. */
+  numbers: SubnetConfig['numbers'];
   /** Sampling secret of this validator. */
   secret: string;
   /** Every known commitment: the same revision is refused before it is read. */
@@ -74,7 +77,7 @@ export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
 
   const directory = await source.download(files, maxTotalBytes(lock), input.signal);
   const scan = await scanWeights(join(directory, 'model.safetensors'), samplePlan(input.secret, input.rules));
-  const bad = checkFiniteWeights(scan);
+  const bad = checkWeightValues(scan, lock, input.numbers);
   if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
   return checkCopies(directory, files, contentRecord(submission, scan, lock), input);
 }
@@ -110,15 +113,23 @@ async function checkBeforeDownload(files: readonly HubFile[], input: PrecheckInp
       message: `the files do not match the committed manifest ${input.manifestSha256.slice(0, 16)}...`,
       hint: 'Commit the manifest of the revision you publish.',
     });
-  const usable = (path: string) =>
-    sizes.some((one) => one.path === path) ? undefined : files.find((file) => file.path === path);
-  const config = usable('config.json');
-  if (config) issues.push(...checkLockedConfig(await source.readRange('config.json', 0, config.sizeBytes), lock));
-  const tokenizer = files.find(({ path }) => path === 'tokenizer.json');
-  if (tokenizer) issues.push(...checkLockedTokenizer(tokenizer, lock));
-  // A file of the wrong size still has a header that says why.
-  const weights = files.find(({ path }) => path === 'model.safetensors');
-  if (weights) issues.push(...(await checkTensorTable(source, weights.sizeBytes, lock)));
+  const find = (path: string) => files.find((file) => file.path === path);
+  const tokenizer = find('tokenizer.json');
+  const tokenizerIssues = tokenizer ? checkLockedTokenizer(tokenizer, lock) : [];
+  const hasSize = (file: HubFile) => !sizes.some(({ path }) => path === file.path);
+  // A tokenizer that is the base model's is known; weights of the wrong size still have a header that says why.
+  const unread = [find('config.json'), find('README.md'), tokenizerIssues.length > 0 ? tokenizer : undefined];
+  const weights = find('model.safetensors');
+  const looked = [...unread.filter((file) => file !== undefined && hasSize(file)), weights].filter(
+    (file) => file !== undefined,
+  );
+  const content = await checkFileContent(source, looked);
+  const isReadable = (file: HubFile) => looked.includes(file) && !content.some(({ path }) => path === file.path);
+  issues.push(...content, ...tokenizerIssues);
+  const config = find('config.json');
+  if (config && isReadable(config))
+    issues.push(...checkLockedConfig(await source.readRange('config.json', 0, config.sizeBytes), lock));
+  if (weights && isReadable(weights)) issues.push(...(await checkTensorTable(source, weights.sizeBytes, lock)));
   return issues;
 }
 

@@ -13,6 +13,8 @@ export interface TensorScan {
   dtype: string;
   shape: number[];
   sha256: string;
+  /** Elements. */
+  size: number;
   /** NaN and infinite values. */
   nonFinite: number;
   /** Index of the first of them; -1: there is none. */
@@ -21,6 +23,13 @@ export interface TensorScan {
   maxAbs: number;
   /** Root mean square of finite values. */
   rms: number;
+  /** Along the last dimension; 1 row: a vector or a number. */
+  rows: number;
+  /** Root mean square of the smallest and the largest row. */
+  minRowRms: number;
+  maxRowRms: number;
+  /** Values below the smallest normal number of F32 and BF16, not zero. */
+  denormal: number;
   /** Values at the positions asked for, in that order. */
   samples: number[];
   /** sha256 of the chunks asked for, in that order. */
@@ -37,6 +46,7 @@ export type SamplePlan = (
 const NO_SAMPLES: SamplePlan = () => ({ values: [], chunks: [], chunkBytes: 0 });
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
+const SMALLEST_NORMAL = 2 ** -126;
 
 /**
  * @throws QuasarError `checkpoint.invalid` when the file is no safetensors file
@@ -77,20 +87,31 @@ async function scanTensor(
   const width = widthOf(entry);
   const samples = new Array<number>(positions.length).fill(0);
   const kept = chunks.map(() => new Uint8Array(chunkBytes));
-  let [nonFinite, firstNonFinite, maxAbs, squares, count] = [0, -1, 0, 0, 0];
+  const size = (entry.end - entry.start) / width;
+  const columns = entry.shape.at(-1) || 1;
+  let [nonFinite, firstNonFinite, maxAbs, squares, count, denormal] = [0, -1, 0, 0, 0, 0];
+  let [rowSquares, minRow, maxRow] = [0, Number.POSITIVE_INFINITY, 0];
   for (let at = entry.start; at < entry.end; at += CHUNK_BYTES) {
     const bytes = await readAt(file, at, Math.min(CHUNK_BYTES, entry.end - at));
     hash.update(bytes);
     const values = decodeTensor(bytes, entry.dtype);
+    const first = (at - entry.start) / width;
     for (let i = 0; i < values.length; i++) {
       const value = values[i]!;
       if (!Number.isFinite(value)) {
-        if (nonFinite++ === 0) firstNonFinite = (at - entry.start) / width + i;
+        if (nonFinite++ === 0) firstNonFinite = first + i;
       } else {
         const abs = Math.abs(value);
         if (abs > maxAbs) maxAbs = abs;
+        if (abs < SMALLEST_NORMAL && abs > 0) denormal++;
         squares += value * value;
+        rowSquares += value * value;
         count++;
+      }
+      if ((first + i + 1) % columns === 0) {
+        minRow = Math.min(minRow, rowSquares);
+        maxRow = Math.max(maxRow, rowSquares);
+        rowSquares = 0;
       }
     }
     const offset = at - entry.start;
@@ -98,15 +119,19 @@ async function scanTensor(
       const [from, to] = [Math.max(start, offset), Math.min(start + chunkBytes, offset + bytes.length)];
       if (from < to) kept[i]!.set(bytes.subarray(from - offset, to - offset), from - start);
     });
-    const first = offset / width;
     positions.forEach((position, i) => {
       if (position >= first && position < first + values.length) samples[i] = values[position - first]!;
     });
   }
   const rms = count > 0 ? Math.sqrt(squares / count) : 0;
   const { dtype, shape } = entry;
-  const found = { nonFinite, firstNonFinite, maxAbs, rms, samples };
-  return { dtype, shape, sha256: hash.digest('hex'), ...found, chunks: kept.map(sha256Hex) };
+  const [minRowRms, maxRowRms] =
+    size === 0 ? [0, 0] : ([minRow, maxRow].map((sum) => Math.sqrt(sum / columns)) as [number, number]);
+  return {
+    ...{ dtype, shape, sha256: hash.digest('hex'), size, nonFinite, firstNonFinite, denormal },
+    ...{ maxAbs, rms, rows: size / columns, minRowRms, maxRowRms, samples },
+    chunks: kept.map(sha256Hex),
+  };
 }
 
 async function readAt(file: FileHandle, start: number, length: number): Promise<Uint8Array> {

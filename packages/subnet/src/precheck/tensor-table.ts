@@ -6,6 +6,7 @@
  */
 import type { Issue } from '@quasar/base';
 import { headerLength, readSafetensorsHeader, type SafetensorsHeader } from '@quasar/model';
+import { maxHeaderBytes } from './declared-sizes.ts';
 import type { ModelLock } from './model-lock.ts';
 import type { SubmissionSource } from './source.ts';
 
@@ -14,12 +15,13 @@ const FILE = 'model.safetensors';
 export async function checkTensorTable(source: SubmissionSource, sizeBytes: number, lock: ModelLock): Promise<Issue[]> {
   const length = headerLength(await source.readRange(FILE, 0, Math.min(8, sizeBytes)), sizeBytes);
   if (!length.ok) return inFile(length.issues);
-  if (length.value > lock.limits.maxHeaderBytes)
+  const mostBytes = maxHeaderBytes(lock);
+  if (length.value > mostBytes)
     return [
       {
         code: 'precheck.header_too_large',
         path: FILE,
-        message: `header of ${length.value} bytes, expected at most ${lock.limits.maxHeaderBytes}`,
+        message: `header of ${length.value} bytes, expected at most ${mostBytes}`,
       },
     ];
   const header = readSafetensorsHeader(await source.readRange(FILE, 0, 8 + length.value), sizeBytes);

@@ -120,6 +120,15 @@ const schema = z.strictObject({
     minActivationCosine: z.number().min(0).lt(1),
     band: z.number().min(1),
   }),
+  /** Bounds of the weights' values, of every family. */
+  numbers: z.strictObject({
+    maxAbs: z.number().gt(0),
+    maxNormWeight: z.number().gt(0),
+    /** Of a tensor, or a row of it, to the base model's tensor. */
+    maxRmsRatio: z.number().gt(1),
+    maxRouterBias: z.number().gt(0),
+    maxDenormalShare: share,
+  }),
   limits: z.strictObject({
     maxParameters: positive,
     maxConfigBytes: positive,
@@ -213,6 +222,7 @@ export const UPSTREAM: SubnetConfig = {
     minActivationCosine: 0.99999,
     band: 1.25,
   },
+  numbers: { maxAbs: 1e4, maxNormWeight: 30, maxRmsRatio: 100, maxRouterBias: 30, maxDenormalShare: 0.01 },
   limits: {
     maxParameters: 3_500_000_000,
     maxConfigBytes: 65_536,

@@ -74,6 +74,10 @@ export class TestContest {
     return new TestContest(root, chain, server);
   }
 
+  get hubUrl(): string {
+    return this.#server.url;
+  }
+
   async stop(): Promise<void> {
     for (const store of this.#stores) store.close();
     this.#devChain.close();
@@ -116,6 +120,13 @@ export class TestContest {
       method: 'DELETE',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ organization, name, type: 'model' }),
+    });
+  }
+
+  async hideRepo(repo: string): Promise<void> {
+    await fetch(`${this.#server.url}/api/models/${repo}/settings`, {
+      method: 'PUT',
+      body: JSON.stringify({ private: true }),
     });
   }
 

@@ -27,6 +27,7 @@ export async function checkSubmission(
     source,
     lock: context.lock,
     rules: context.config.copies,
+    numbers: context.config.numbers,
     secret: context.secret,
     submissions: [...context.contest.submissions.values()].filter(({ repo }) => repo !== ''),
     records: knownRecords(context),

@@ -1,0 +1,125 @@
+/**
+ * @file One hostile submission: what it tries, how it is made, and what the contest has to say to it.
+ *
+ * The corpus is data for three readers: the test that sends every attack through hub, chain and validator, the table in
+ * docs/submissions.md, and whoever wants to know what is refused and why.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { emitTokenizerJson, writeSafetensors } from '@quasar/model';
+import { blend, MICRO, MICRO_TOKENIZER, microWeights, type Weights } from '../checkpoints.ts';
+import { BASE, student, TEACHER } from '../contest.ts';
+
+/**
+ * What a submission ends as. `judged`: it is a valid model and meets the king, whom it does not beat by the attack.
+ * `no verdict`: the hub's doing, not the submission's; it stays in the contest and is asked for again.
+ */
+export type Label = 'COPY' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR' | 'judged' | 'no verdict';
+
+export type Files = ReadonlyMap<string, Uint8Array>;
+
+/** The model an attack starts from: a trained student that would be accepted. */
+export interface Honest {
+  weights: Weights;
+  files: Files;
+}
+
+/** An entry of a listing as the hub sends it. */
+export interface Entry {
+  type: string;
+  path: string;
+  size: number;
+  oid: string;
+  lfs?: { oid: string; size: number };
+}
+
+export interface Attack {
+  name: string;
+  /** In one line, for the table. */
+  tries: string;
+  label: Label;
+  /** One of the codes of its issues; null when there is none. */
+  code: string | null;
+  /** What is published. Default: the honest files. */
+  files?(honest: Honest): Files;
+  /** What is put on chain. Default: the repository and its revision. */
+  commitment?(repo: string, revision: string, victimRevision: string): string;
+  /** What the hub lists in place of the truth. */
+  listing?(entries: Entry[]): unknown;
+  /** What the hub answers when a file is asked for (`path`), or the listing (null). False: as it should. */
+  answer?(path: string | null, request: IncomingMessage, response: ServerResponse): boolean;
+  /** What happens to the repository after the commitment. */
+  later?: 'deleted' | 'private' | 'moved on';
+  /** Judged once, then published as a new revision and committed again by the same hotkey: the label is that of the second. */
+  again?: boolean;
+}
+
+export interface AttackGroup {
+  title: string;
+  attacks: Attack[];
+}
+
+/** Who everybody copies from: revealed first, and honest. */
+export const VICTIM: Weights = student(0.6);
+
+/** Another model for every seed, so that honest ones are no copies of one another. */
+export function honest(seed: string): Honest {
+  const weights = blend(student(0.3), microWeights(`honest/${seed}`), 0.2);
+  return { weights, files: checkpointFiles(weights) };
+}
+
+export function checkpointFiles(weights: Weights, config: unknown = MICRO): Map<string, Uint8Array> {
+  return new Map([
+    ['config.json', text(`${JSON.stringify(config, null, 2)}\n`)],
+    ['tokenizer.json', text(emitTokenizerJson(MICRO_TOKENIZER.vocabulary))],
+    ['model.safetensors', writeSafetensors(weights)],
+  ]);
+}
+
+export const text = (content: string): Uint8Array => new TextEncoder().encode(content);
+export const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+type Change = (honest: Honest) => Files;
+
+/** The honest files with another one added or replaced. */
+export const withFile =
+  (path: string, content: string | Uint8Array | ((old: Uint8Array) => Uint8Array)): Change =>
+  ({ files }) => {
+    const old = files.get(path) ?? new Uint8Array();
+    const given = typeof content === 'function' ? content(old) : content;
+    return new Map(files).set(path, typeof given === 'string' ? text(given) : given);
+  };
+
+export const withoutFile =
+  (...paths: string[]): Change =>
+  ({ files }) =>
+    new Map([...files].filter(([path]) => !paths.includes(path)));
+
+export const withWeights =
+  (change: (weights: Weights) => Weights): Change =>
+  (honest) =>
+    new Map(honest.files).set('model.safetensors', writeSafetensors(change(honest.weights)));
+
+/** The honest files, config.json with these keys; undefined removes one. */
+export const withConfig = (change: object): Change => withFile('config.json', JSON.stringify({ ...MICRO, ...change }));
+
+/** config.json as other text that is made of the honest one. */
+export const withConfigText = (change: (json: string) => string): Change =>
+  withFile('config.json', (old) => text(change(new TextDecoder().decode(old))));
+
+/** Every value of one tensor through `change`. */
+export function editTensor(weights: Weights, name: string, change: (value: number, index: number) => number): Weights {
+  const tensor = weights.get(name);
+  if (!tensor) throw new Error(`the corpus names a tensor that no model has: ${name}`);
+  return new Map(weights).set(name, { ...tensor, values: tensor.values.map(change) });
+}
+
+export const withTensor = (name: string, change: (value: number, index: number) => number): Change =>
+  withWeights((weights) => editTensor(weights, name, change));
+
+/** The weights of somebody else, changed or not, in place of own ones. */
+export const stolen =
+  (change: (weights: Weights) => Weights = (weights) => weights, from: Weights = VICTIM): Change =>
+  ({ files }) =>
+    new Map(files).set('model.safetensors', writeSafetensors(change(from)));
+
+export { BASE, TEACHER };

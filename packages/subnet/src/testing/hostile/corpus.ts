@@ -1,0 +1,24 @@
+/** @file The hostile corpus: every attack on a validator that we know of, with what it must end as. */
+import type { AttackGroup } from './attack.ts';
+import { COMMITMENTS, REPOSITORIES } from './commitment-attacks.ts';
+import { CONFIGS, TOKENIZERS } from './config-attacks.ts';
+import { CODE_AND_FORMATS, DISGUISES, NAMES, SIZES } from './file-attacks.ts';
+import { HEADERS, TENSORS } from './header-attacks.ts';
+import { HUB_ANSWERS } from './hub-attacks.ts';
+import { COPIES, NUMBERS } from './weight-attacks.ts';
+
+export const CORPUS: readonly AttackGroup[] = [
+  { title: 'The commitment', attacks: COMMITMENTS },
+  { title: 'The repository', attacks: REPOSITORIES },
+  { title: 'Code, other formats, missing files', attacks: CODE_AND_FORMATS },
+  { title: 'Other contents under accepted names', attacks: DISGUISES },
+  { title: 'Names', attacks: NAMES },
+  { title: 'Sizes', attacks: SIZES },
+  { title: 'config.json', attacks: CONFIGS },
+  { title: 'tokenizer.json', attacks: TOKENIZERS },
+  { title: 'The header of the weights', attacks: HEADERS },
+  { title: 'The tensor table', attacks: TENSORS },
+  { title: 'Numbers', attacks: NUMBERS },
+  { title: 'Copies', attacks: COPIES },
+  { title: 'The hub, and whoever sits before it', attacks: HUB_ANSWERS },
+];

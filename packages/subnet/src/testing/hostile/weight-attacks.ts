@@ -1,0 +1,224 @@
+/** @file Attacks by the numbers: poison, extremes, and copies of other people's work under every disguise. */
+import { blend, microWeights, noisy, type Weights } from '../checkpoints.ts';
+import {
+  type Attack,
+  BASE,
+  editTensor,
+  type Files,
+  type Honest,
+  stolen,
+  TEACHER,
+  withTensor,
+  withWeights,
+} from './attack.ts';
+
+const HEAD = 'lm_head.weight';
+const EMBEDDING = 'model.embed_tokens.weight';
+const ROUTER = [...BASE.keys()].find((name) => name.endsWith('router_weights'))!;
+const ROUTER_BIAS = 'model.all_moe_bias';
+
+const refused = (name: string, tries: string, code: string, files: (honest: Honest) => Files): Attack => ({
+  name,
+  tries,
+  label: 'INVALID',
+  code: `precheck.${code}`,
+  files,
+});
+
+const every =
+  (change: (value: number, index: number) => number) =>
+  (weights: Weights): Weights =>
+    new Map([...weights].map(([name, tensor]) => [name, { ...tensor, values: tensor.values.map(change) }]));
+
+const at = (index: number, poison: number) => (value: number, i: number) => (i === index ? poison : value);
+
+export const NUMBERS: Attack[] = [
+  refused(
+    'one NaN',
+    'a KL that is neither above nor below any limit',
+    'not_finite',
+    withTensor(HEAD, at(77, Number.NaN)),
+  ),
+  refused(
+    'NaN in the last value',
+    'where a sample may not look',
+    'not_finite',
+    withTensor(HEAD, (v, i) => (i === 272 * 32 - 1 ? Number.NaN : v)),
+  ),
+  refused('NaN everywhere', 'no numbers at all', 'not_finite', withWeights(every(() => Number.NaN))),
+  refused('infinity', 'overflows whatever it meets', 'not_finite', withTensor(HEAD, at(5, Number.POSITIVE_INFINITY))),
+  refused(
+    'negative infinity',
+    'a token that is never said',
+    'not_finite',
+    withTensor(EMBEDDING, at(5, Number.NEGATIVE_INFINITY)),
+  ),
+  refused(
+    'NaN in a router buffer',
+    'poison where no gradient goes',
+    'not_finite',
+    withTensor(ROUTER_BIAS, at(0, Number.NaN)),
+  ),
+  refused('one value of 1e30', 'overflows in a product', 'huge_values', withTensor(HEAD, at(9, 1e30))),
+  refused('largest number there is', 'overflows in a sum', 'huge_values', withTensor(EMBEDDING, at(9, 3.3e38))),
+  refused(
+    'everything times 1,000',
+    'sharp outputs that no training gives',
+    'scale',
+    withWeights(every((v) => 1000 * v)),
+  ),
+  refused(
+    'one matrix times 1,000',
+    'a model that cannot be trained further',
+    'scale',
+    withTensor('model.layers.0.ffn.up.weight', (v) => 1000 * v),
+  ),
+  refused(
+    'one embedding row times 1,000',
+    'a word that switches the model',
+    'scale',
+    withTensor(EMBEDDING, (v, i) => (Math.floor(i / 32) === 7 ? 1000 * v : v)),
+  ),
+  refused(
+    'one head row times 1,000',
+    'a word that is always or never said',
+    'scale',
+    withTensor(HEAD, (v, i) => (Math.floor(i / 32) === 7 ? 1000 * v : v)),
+  ),
+  refused(
+    'norm weight of 31',
+    'rescaled norms: the model explodes when it is trained further',
+    'norm_weight',
+    withTensor('model.norm.weight', (v) => 31 * v),
+  ),
+  refused(
+    'one norm weight of -40',
+    'the same in one channel',
+    'norm_weight',
+    withTensor('model.layers.0.ln1.weight', at(3, -40)),
+  ),
+  refused(
+    'norm of the embedding of 1,000',
+    'the same at the entrance',
+    'norm_weight',
+    withTensor('model.embed_norm.weight', () => 1000),
+  ),
+  refused('all zero', 'no model at all', 'all_zero', withWeights(every(() => 0))),
+  refused(
+    'one matrix of zeros',
+    'a layer switched off',
+    'all_zero',
+    withTensor('model.layers.1.attn.o_proj.weight', () => 0),
+  ),
+  refused(
+    'head of zeros',
+    'every word equally likely',
+    'all_zero',
+    withTensor(HEAD, () => 0),
+  ),
+  refused(
+    'denormal numbers',
+    'a hundred times slower on some machines, zero on others',
+    'denormal',
+    withTensor(HEAD, () => 1e-39),
+  ),
+  refused(
+    'denormal numbers among others',
+    'the same in a twentieth of the values',
+    'denormal',
+    withTensor(HEAD, (v, i) => (i % 20 === 0 ? 1e-39 : v)),
+  ),
+  refused(
+    'router of equal rows',
+    'every token to the same experts',
+    'router_collapse',
+    withTensor(ROUTER, (_, i) => ((i % 32) + 1) / 100),
+  ),
+  refused(
+    'router bias of 1,000',
+    'one expert for every token',
+    'router_collapse',
+    withTensor(ROUTER_BIAS, at(0, 1000)),
+  ),
+];
+
+const copy = (name: string, tries: string, code: string, files: (honest: Honest) => Files): Attack => ({
+  name,
+  tries,
+  label: 'COPY',
+  code: `copy.${code}`,
+  files,
+});
+
+const noise = (size: number) => stolen((weights) => noisy(weights, `noise ${size}`, size));
+
+/** A share of the tensors of somebody else, the rest own ones. */
+const mixed = (share: number) =>
+  stolen((weights) => {
+    const own = blend(BASE, microWeights('mixed'), 0.3);
+    const names = [...weights.keys()];
+    return new Map(names.map((name, i) => [name, (i < share * names.length ? weights : own).get(name)!]));
+  });
+
+export const COPIES: Attack[] = [
+  copy('the same files', 'the weights of an earlier submission in an own repository', 'same_content', stolen()),
+  copy(
+    'tensors in another order',
+    'another file of the same tensors',
+    'same_content',
+    stolen((weights) => new Map([...weights].reverse())),
+  ),
+  copy('other metadata', 'another header of the same tensors', 'same_content', stolen()),
+  copy(
+    'written again',
+    'read, rounded to the same type, and written',
+    'same_content',
+    stolen(every((v) => Math.fround(v))),
+  ),
+  copy('the base model', 'nothing was trained', 'same_base', stolen(undefined, BASE)),
+  copy(
+    'one tensor changed',
+    'one tensor of an earlier submission made own',
+    'same_tensors',
+    stolen((weights) => editTensor(weights, HEAD, (v, i) => (i % 2 === 0 ? v * 1.5 : v))),
+  ),
+  copy('95 % stolen', 'a twentieth of the tensors are own', 'same_tensors', mixed(0.95)),
+  copy('noise of 1e-5', 'below one step of BF16', 'same_content', noise(1e-5)),
+  copy('noise of 1e-4', 'a few values move by one step', 'same_noise', noise(1e-4)),
+  copy('noise of 3e-4', 'some values move by one step', 'same_noise', noise(3e-4)),
+  {
+    name: 'noise of 1e-2',
+    tries: 'noise above the steps of BF16, in the hope of luck',
+    label: 'judged',
+    code: null,
+    files: noise(1e-2),
+  },
+  {
+    name: 'noise of 1e-1',
+    tries: 'so much noise that the model is a worse one',
+    label: 'judged',
+    code: null,
+    files: noise(1e-1),
+  },
+  {
+    name: 'half stolen',
+    tries: 'half of the tensors of somebody else: a merge, which has to win by itself',
+    label: 'judged',
+    code: null,
+    files: mixed(0.5),
+  },
+  {
+    name: 'the teacher itself',
+    tries: 'outputs equal to the teacher: not a student',
+    label: 'INVALID',
+    code: 'eval.teacher_identical',
+    files: stolen(undefined, TEACHER),
+  },
+  {
+    name: 'random model',
+    tries: 'far from the teacher and from the base: noise that costs an evaluation',
+    label: 'INVALID',
+    code: 'eval.kl_above_threshold',
+    files: stolen((weights) => noisy(weights, 'random model', 20)),
+  },
+];
