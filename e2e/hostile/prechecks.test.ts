@@ -24,7 +24,14 @@ describe.each([...new Set(entrants.map(({ group }) => group))])('%s', (group) =>
     const outcome = await precheck({
       submission: { id: `${owner}:1`, uid: 1, hotkey: owner, repo, revision, revealedAtBlock: 1 },
       source: hubSource(arena.hub, repo, revision),
-      ...{ lock, rules: TEST_CONFIG.copies, numbers: TEST_CONFIG.numbers, secret: 'secret', submissions: [], records: [] },
+      ...{
+        lock,
+        rules: TEST_CONFIG.copies,
+        numbers: TEST_CONFIG.numbers,
+        secret: 'secret',
+        submissions: [],
+        records: [],
+      },
     });
     const [label, issues] = outcome.passed ? (['judged', []] as const) : [outcome.status, outcome.issues];
     const codes = issues.map(({ code }) => code);

@@ -11,9 +11,9 @@ import { BASE, student, TEACHER } from '../contest.ts';
 
 /**
  * What a submission ends as. `judged`: it is a valid model and meets the king, whom it does not beat by the attack.
- * `no verdict`: the hub's doing, not the submission's; it stays in the contest and is asked for again.
+ * `DEFERRED`: near a copy, but not proven one. `no verdict`: the hub's doing, not the submission's; it stays in the contest and is asked for again.
  */
-export type Label = 'COPY' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR' | 'judged' | 'no verdict';
+export type Label = 'COPY' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR' | 'DEFERRED' | 'judged' | 'no verdict';
 
 export type Files = ReadonlyMap<string, Uint8Array>;
 
