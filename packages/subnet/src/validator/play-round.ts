@@ -34,7 +34,7 @@ export async function playRound(context: Context, round: RoundState): Promise<vo
   if (!isCrowned) {
     const winner = context.contest.submissions.get(crowned)!;
     // Read once more before it is paid: the prechecks were long ago.
-    if (!(await recheckJudged(context, winner, round.round))) return finish(context, round, 'king_stays');
+    if ((await recheckJudged(context, winner, round.round)) === 'removed') return finish(context, round, 'king_stays');
     crown(context, round, winner);
   }
   finish(context, round, 'crowned');

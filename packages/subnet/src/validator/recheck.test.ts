@@ -83,11 +83,11 @@ it('another list of files, or one that the hub client refuses, is a change', asy
   for (const one of [first, second]) await read(one);
   const files = (await test.hub.list(first.repo, first.revision))!;
   hub.list = async () => files.map((file) => ({ ...file, sha256: 'f'.repeat(64) }));
-  expect(await recheckJudged(context, first, 2)).toBe(false);
+  expect(await recheckJudged(context, first, 2)).toBe('removed');
   hub.list = async () => {
     throw new QuasarError('hub.listing_refused', 'a file too many');
   };
-  expect(await recheckJudged(context, second, 2)).toBe(false);
+  expect(await recheckJudged(context, second, 2)).toBe('removed');
   expect([first, second].map(({ issues }) => issues[0]!.code)).toEqual(Array(2).fill('precheck.revision_changed'));
 });
 

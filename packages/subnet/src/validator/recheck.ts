@@ -15,29 +15,32 @@ import { knownRecords, rejection, revisionChanged, revisionGone } from './check-
 import type { Context } from './context.ts';
 import { isWeather } from './weather.ts';
 
-/** @returns whether the revision is still what was judged, as far as anybody can tell now */
-export async function recheckJudged(context: Context, submission: SubmissionState, round: number): Promise<boolean> {
+/** `unknown`: the hub cannot tell now. */
+export type Standing = 'standing' | 'removed' | 'unknown';
+
+/** Whether the revision is still what was judged; writes it down when it is not. */
+export async function recheckJudged(context: Context, submission: SubmissionState, round: number): Promise<Standing> {
   const { repo, revision, content } = submission;
   let issue: Issue;
   try {
     const files = await context.options.hub.list(repo, revision);
-    if (files !== null && (!content || manifestSha256(files) === content.manifestSha256)) return true;
+    if (files !== null && (!content || manifestSha256(files) === content.manifestSha256)) return 'standing';
     issue = files === null ? revisionGone(submission) : revisionChanged(submission);
   } catch (error) {
     const isRefused = error instanceof QuasarError && error.code === 'hub.listing_refused';
     if (context.signal.aborted || !(isRefused || isWeather(error))) throw error;
-    if (!isRefused) return true;
+    if (!isRefused) return 'unknown';
     issue = revisionChanged(submission);
   }
   context.append(rejection(context, submission, round, { status: 'REMOVED', issues: [issue] }));
-  return false;
+  return 'removed';
 }
 
 /** The king loses its crown when its model is gone, was changed, or turns out to be somebody's earlier work. */
 export async function revalidateKing(context: Context, round: number): Promise<void> {
   const { contest, lock, config } = context;
   const king = contest.king && contest.submissions.get(contest.king.id);
-  if (!king || !(await recheckJudged(context, king, round))) return;
+  if (!king || (await recheckJudged(context, king, round)) === 'removed') return;
   const records = knownRecords(context);
   const own = records.find(({ submission }) => submission.id === king.id);
   // An original that waited for its turn, or for a hub that was down, is read after its copy was crowned.
@@ -57,5 +60,5 @@ export async function recheckInTurn(context: Context, round: number): Promise<vo
     ({ status }) => status === 'lost' || status === 'dethroned',
   );
   for (const submission of judgedInTurn(standing, round, config.candidates.maxPerRound))
-    await recheckJudged(context, submission, round);
+    if ((await recheckJudged(context, submission, round)) === 'unknown') return; // nor about the next one
 }
