@@ -48,7 +48,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
   const verbs = [
-    ...[up(), doctor(), miner(), check(), duel(), wallet(), validator(), serve(), chain(), hub()],
+    ...[up(), doctor(), miner(), check(), wallet(), validator(), duel(), serve(), chain(), hub()],
     ...[register(), weights(), commitments(), metagraph()],
     ...[
       speedrun(),

@@ -3,9 +3,13 @@ export { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbe
 export { type CopyFinding, findOriginal, findSameRevision } from './copy/original.ts';
 export type { ContentRecord } from './copy/record.ts';
 export { readSecret } from './copy/secret.ts';
+export { Compute, type UnitRunner } from './evaluation/compute.ts';
+export { ModelStore, type ModelStoreOptions } from './evaluation/model-store.ts';
 export type * from './events.ts';
+export { EVIDENCE_FOLDER, EvidenceFolder } from './evidence/evidence-folder.ts';
+export { type DuelExport, type ExportOptions, exportDuel } from './evidence/export.ts';
+export { type Replay, type ReplayCheck, type ReplayOptions, replayDuel } from './evidence/replay.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
-export { type DuelPower, type DuelPowerOptions, duelPower, kingsDuel, type MeasuredDuel } from './miner/duel-power.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
 export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitModel } from './miner/submit-model.ts';
 export { createModelLock, type ModelLock } from './precheck/model-lock.ts';

@@ -1,161 +1,221 @@
-/** @file `quasar duel power | preview`: what a duel can see, and one fought at home before anything is published. */
+/** @file `quasar duel list | show | replay | export`: the duels in a validator's log, and the evidence behind them. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
-import type { DuelPower, MeasuredDuel, PreviewDuel } from '@quasar/subnet';
-import { Command, InvalidArgumentError } from 'commander';
-import { BASE, teacherOption } from '../assets.ts';
+import type { StoredEvent } from '@quasar/store';
+import type { DuelJudged, Replay } from '@quasar/subnet';
+import { Command } from 'commander';
+import { baseOption, TEACHER, teacherOption } from '../assets.ts';
 import { type Context, contextOf, fromCaller } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { findKing } from '../miner/find-king.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { netUrls } from '../net-options.ts';
 import { wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
 import { startProgress } from '../ui/progress.ts';
-import { record } from '../ui/table.ts';
+import { record, table } from '../ui/table.ts';
 
-const DEFAULT_PERCENT = 2;
+const ID = '`<round>:<uid>` as `quasar duel list` shows it';
 
 export function duel(): Command {
-  return new Command('duel').description('Duels: what they can see.').addCommand(power()).addCommand(preview());
+  return new Command('duel')
+    .description('Judged duels: what they rest on, and the same verdict once more.')
+    .addCommand(list())
+    .addCommand(show())
+    .addCommand(replay())
+    .addCommand(exportTables());
 }
 
-function power(): Command {
-  return new Command('power')
-    .description('How likely a duel finds a true improvement, with the spread of the duel that crowned the king.')
-    .option('--improvement <percent>', "of the king's KL", percent, DEFAULT_PERCENT)
-    .option('--prompts <number>', 'length of the duel (default: that of the rules)', wholeNumber(100, 100_000))
-    .action(async (options: { improvement: number; prompts?: number }, command: Command) => {
+function list(): Command {
+  return new Command('list')
+    .description('List the duels of this home, newest last.')
+    .option('--last <number>', 'how many', wholeNumber(1, 1_000_000), 20)
+    .action(async (options: { last: number }, command: Command) => {
       const context = contextOf(command);
-      const { duelPower, LOCAL } = await import('@quasar/subnet');
-      const measured = await readKingsDuel(context);
-      const { improvement, prompts } = options;
-      const { deltas, kingKl } = measured;
-      const found = duelPower({ deltas, kingKl, duel: LOCAL.duel, improvement: improvement / 100, prompts });
-      const { round, king, challenger } = measured;
-      const value = { ...found, measured: { round, king, challenger, prompts: deltas.length } };
-      context.result(value, () => `${sourceText(measured)}\n\n${powerText(found)}`);
+      const duels = (await openLog(context)).filter(({ type }) => type === 'duel.judged');
+      const rows = duels.slice(-options.last).map(({ data }) => ({ duel: nameOf(data), ...data }));
+      context.result({ duels: rows, total: duels.length }, () =>
+        rows.length === 0 ? 'no duels yet' : listText(rows, duels.length),
+      );
     });
 }
 
-/** @throws usage.no_duel */
-async function readKingsDuel(context: Context): Promise<MeasuredDuel> {
-  const { openStore } = await import('@quasar/store');
-  const { kingsDuel, rebuildContest } = await import('@quasar/subnet');
-  const path = new Home(context.home).contestFile;
-  const hint = 'start the local net with `quasar up` and wait for a round, or fight one with `quasar duel preview`';
-  if (!existsSync(path)) throw new QuasarError('usage.no_duel', `${path}: no contest has run in this home`, { hint });
-  const store = openStore({ path });
+function listText(rows: readonly (DuelJudged & { duel: string })[], total: number): string {
+  const shown = table(
+    [
+      { title: 'duel', value: (row) => row.duel },
+      { title: 'challenger', value: (row) => row.repo },
+      { title: 'king', value: (row) => row.king.repo },
+      { title: 'prompts', isNumeric: true, value: (row) => row.n },
+      { title: 'mean delta', isNumeric: true, value: (row) => row.meanDelta.toFixed(5) },
+      { title: 'lower bound', isNumeric: true, value: (row) => row.lcb.toFixed(5) },
+      { title: 'p', isNumeric: true, value: (row) => row.p.toFixed(4) },
+      { title: 'verdict', value: (row) => verdictOf(row) },
+    ],
+    rows,
+  );
+  return total > rows.length ? `${shown}\n${rows.length} of ${total}; --last shows more` : shown;
+}
+
+function verdictOf({ win, crownGate }: DuelJudged): string {
+  if (!win) return 'lost';
+  return crownGate.passed ? 'won' : 'won, no crown';
+}
+
+function show(): Command {
+  return new Command('show')
+    .description('Show one duel: figures, gates, reasons.')
+    .argument('<id>', ID)
+    .action(async (id: string, _options, command: Command) => {
+      const context = contextOf(command);
+      const { data } = findDuel(await openLog(context), id);
+      context.result({ duel: nameOf(data), ...data }, () => showText(data));
+    });
+}
+
+function showText(data: DuelJudged): string {
+  const { king, crownGate, bootstrap, sequential } = data;
+  const fields: Record<string, string> = {
+    challenger: `uid ${data.uid}, ${data.repo}@${data.revision.slice(0, 8)}`,
+    king: `uid ${king.uid}, ${king.repo}@${king.revision.slice(0, 8)}`,
+    KL: `challenger ${data.challengerKl.toFixed(5)}, king ${data.kingKl.toFixed(5)} nats per token`,
+    'mean delta': `${data.meanDelta.toFixed(5)} (standard error ${data.se.toFixed(5)}, lower bound ${data.lcb.toFixed(5)}, p ${data.p.toFixed(5)})`,
+    bootstrap: `${bootstrap.low.toFixed(5)} to ${bootstrap.high.toFixed(5)}`,
+    prompts: `${data.n} of ${sequential.prompts} (${sequential.reason})`,
+    quality: `${crownGate.quality.toFixed(4)}, king ${crownGate.kingQuality.toFixed(4)}`,
+    verdict: verdictOf(data),
+  };
+  if (crownGate.reasons.length > 0) fields.because = crownGate.reasons.join('; ');
+  return record(fields);
+}
+
+interface ReplayFlags {
+  hub?: string;
+  base: string;
+  teacher: string;
+  threads?: number;
+  verdictOnly?: true;
+}
+
+function replay(): Command {
+  return new Command('replay')
+    .description('Compute a duel again from its evidence and compare every bit; exit code 3 when one differs.')
+    .argument('<id>', ID)
+    .option('--hub <url>', 'URL of the hub that the models are read from (default: the net of the home)')
+    .addOption(baseOption())
+    .addOption(teacherOption())
+    .option('--threads <number>', 'threads (default: one per core); no bit depends on it', wholeNumber(1, 256))
+    .option('--verdict-only', 'the rules on what was measured, without running a model')
+    .action(replayOne);
+}
+
+async function replayOne(id: string, options: ReplayFlags, command: Command): Promise<void> {
+  const context = contextOf(command);
+  const home = new Home(context.home);
+  const { Compute, EvidenceFolder, EVIDENCE_FOLDER, ModelStore, replayDuel } = await import('@quasar/subnet');
+  const { createHubClient } = await import('@quasar/hub');
+  const log = await openLog(context);
+  const { data } = findDuel(log, id);
+  const stopping = listenForStop();
+  const progress = startProgress(context, `replay of ${id}`);
+  const runner = new Compute({ threads: options.threads });
+  const store = new ModelStore({
+    hub: createHubClient({ url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder('replay') }),
+    baseDirectory: fromCaller(options.base),
+    teacherDirectory: fromCaller(options.teacher),
+  });
   try {
-    const measured = kingsDuel(rebuildContest(store.events()));
-    if (measured) return measured;
-    throw new QuasarError('usage.no_duel', `${path}: no duel has been judged yet`, { hint });
+    const result = await replayDuel({
+      ...{ log, round: data.round, id: data.id, signal: stopping.signal },
+      evidence: new EvidenceFolder(join(home.validatorFolder, EVIDENCE_FOLDER)),
+      models: options.verdictOnly ? null : { store, runner },
+      onProgress: (done, total, what) => progress.update(done, total, what),
+    });
+    progress.end();
+    context.result({ duel: id, ...result }, () => replayText(result));
+    if (!result.same) process.exitCode = EXIT.rejected;
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+    process.exitCode = EXIT.interrupted;
+  } finally {
+    progress.end();
+    await runner.close();
+    stopping.dispose();
+  }
+}
+
+function replayText({ checks, same }: Replay): string {
+  const lines = checks.map(({ what, name, compared, differences }) => ({
+    what,
+    of: name ?? '',
+    compared: `${compared} ${what === 'verdict' ? 'events' : 'units'}`,
+    result: differences.length === 0 ? 'same bits' : `${differences.length} differ`,
+  }));
+  const rows = table(
+    [
+      { title: 'computed again', value: ({ what }) => what },
+      { title: 'of', value: ({ of }) => of },
+      { title: 'compared', value: ({ compared }) => compared },
+      { title: 'result', value: ({ result }) => result },
+    ],
+    lines,
+  );
+  const differences = checks.flatMap((check) => check.differences);
+  const end = same ? 'Every bit is the same.' : differences.map((line) => `differs: ${line}`).join('\n');
+  return `${rows}\n${end}`;
+}
+
+function exportTables(): Command {
+  return new Command('export')
+    .description('Write the evidence of a duel as Parquet: prompts, and KL token by token.')
+    .argument('<id>', ID)
+    .requiredOption('--out <folder>', 'where the files go')
+    .option('--tokenizer <folder>', 'checkpoint whose tokenizer spells the tokens (default: assets/teacher)')
+    .action(async (id: string, options: { out: string; tokenizer?: string }, command: Command) => {
+      const context = contextOf(command);
+      const home = new Home(context.home);
+      const { EvidenceFolder, EVIDENCE_FOLDER, exportDuel } = await import('@quasar/subnet');
+      const { CHECKPOINT_FILES, Tokenizer } = await import('@quasar/model');
+      const log = await openLog(context);
+      const { data } = findDuel(log, id);
+      const folder = options.tokenizer === undefined ? TEACHER : fromCaller(options.tokenizer);
+      const result = await exportDuel({
+        ...{ log, round: data.round, id: data.id, folder: fromCaller(options.out) },
+        evidence: new EvidenceFolder(join(home.validatorFolder, EVIDENCE_FOLDER)),
+        tokenizer: Tokenizer.load(join(folder, CHECKPOINT_FILES.tokenizer)),
+      });
+      context.result(
+        { duel: id, ...result },
+        `${result.prompts} prompts and ${result.tokens} tokens in ${result.folder}: ${result.files.join(', ')}`,
+      );
+    });
+}
+
+/** The whole log of the validator of this home. @throws QuasarError `duel.no_log`, `store.*` */
+async function openLog(context: Context): Promise<(StoredEvent & { data: DuelJudged })[]> {
+  const { contestFile } = new Home(context.home);
+  if (!existsSync(contestFile))
+    throw new QuasarError('duel.no_log', `${contestFile} is not there: no validator ever ran in this home`, {
+      hint: 'Give the home of a validator with --home.',
+    });
+  const { openStore } = await import('@quasar/store');
+  const store = openStore({ path: contestFile });
+  try {
+    return store.events() as (StoredEvent & { data: DuelJudged })[];
   } finally {
     store.close();
   }
 }
 
-interface PreviewFlags extends NetOptions {
-  against: string;
-  teacher: string;
-  seed: string;
-}
+const nameOf = ({ round, uid }: DuelJudged) => `${round}:${uid}`;
 
-function preview(): Command {
-  return withNetOptions(new Command('preview'))
-    .description('Fight the duel of the rules at home, with questions of your own seed. Nothing is published.')
-    .argument('<model>', 'folder of a checkpoint')
-    .option('--against <model>', 'folder of a checkpoint, or `king`: who reigns on the net', 'king')
-    .addOption(teacherOption())
-    .option('--seed <text>', 'of the questions; the real one is a block hash that nobody knows yet', 'preview')
-    .action(async (model: string, options: PreviewFlags, command: Command) => {
-      const context = contextOf(command);
-      const { duelPower, LOCAL, previewDuel } = await import('@quasar/subnet');
-      const stopping = listenForStop();
-      const bars = new Map<string, ReturnType<typeof startProgress>>();
-      try {
-        const opponent = await findOpponent(options, context, stopping.signal);
-        const fought = await previewDuel({
-          ...{ directory: fromCaller(model), opponentDirectory: opponent.directory, config: LOCAL, seed: options.seed },
-          teacherDirectory: fromCaller(options.teacher),
-          signal: stopping.signal,
-          onProgress: (phase, done, total) => {
-            const bar = bars.get(phase) ?? startProgress(context, phase);
-            bars.set(phase, bar);
-            bar.update(done, total);
-            if (done === total) bar.end();
-          },
-        });
-        const { deltas, ...shown } = fought;
-        const found = duelPower({
-          ...{ deltas, kingKl: fought.opponentKl, duel: LOCAL.duel },
-          improvement: DEFAULT_PERCENT / 100,
-        });
-        context.result({ opponent: opponent.name, ...shown, power: found }, () =>
-          previewText(opponent.name, fought, found),
-        );
-      } finally {
-        for (const bar of bars.values()) bar.end();
-        stopping.dispose();
-      }
-    });
-}
-
-async function findOpponent(
-  { against, ...net }: PreviewFlags,
-  context: Context,
-  signal: AbortSignal,
-): Promise<{ name: string; directory: string }> {
-  if (against !== 'king') return { name: against, directory: fromCaller(against) };
-  const home = new Home(context.home);
-  const { connectChain } = await import('@quasar/chain');
-  const { createHubClient } = await import('@quasar/hub');
-  const urls = netUrls(net, home);
-  const hub = createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder('duel') });
-  const king = await findKing(connectChain(urls.chain), hub, signal);
-  return king ? { name: king.repo, directory: king.directory } : { name: 'the base student', directory: BASE };
-}
-
-function previewText(opponent: string, { test, verdict, kl, opponentKl }: PreviewDuel, found: DuelPower): string {
-  const early = verdict.reason === 'last_look' ? '' : `, decided after ${verdict.atN}`;
-  const gain = percentText(test.meanDelta / opponentKl, 2);
-  return [
-    `${verdict.decided === 'win' ? 'WON' : 'LOST'} against ${opponent} over ${test.n} prompts${early}; the crown also asks for quality`,
-    record({
-      'KL, nats per token': `${kl.toFixed(4)}, opponent ${opponentKl.toFixed(4)}`,
-      'mean delta': `${test.meanDelta.toFixed(5)} ± ${(1.96 * test.se).toFixed(5)}, ${gain} of the opponent's KL`,
-      'p, one-sided': test.p < 1e-4 ? '< 0.0001' : test.p.toFixed(4),
-    }),
-    '',
-    powerText(found),
-  ].join('\n');
-}
-
-function sourceText({ round, king, challenger, deltas, kingKl }: MeasuredDuel): string {
-  const name = ({ uid, repo }: MeasuredDuel['king']) => (uid < 0 ? 'the base student' : `uid ${uid} (${repo})`);
-  const who = `${name(challenger)} against ${name(king)}`;
-  return `measured over ${deltas.length} prompts of round ${round}, ${who}; KL to beat ${kingKl.toFixed(4)}`;
-}
-
-function powerText({ prompts, kingKl, sd, improvement, effect, probability, simulated, eighty }: DuelPower): string {
-  const found = `A true improvement of ${percentText(improvement, 1)} (${effect.toFixed(4)} nats)`;
-  const needed = Number.isFinite(eighty.prompts)
-    ? `or ${eighty.prompts} prompts for ${percentText(improvement, 1)}`
-    : `${percentText(improvement, 1)} is within the margin and never found`;
-  return [
-    `With n = ${prompts} prompts and a spread of ${sd.toFixed(4)} nats per prompt (${percentText(sd / kingKl, 0)} of the KL to beat):`,
-    `${found} is found with probability ${percentText(probability, 0)};`,
-    `with early stopping ${percentText(simulated.probability, 0)}, after ${simulated.meanPrompts.toFixed(0)} prompts on average.`,
-    `For 80 % it takes an improvement of ${percentText(eighty.improvement, 1)}, ${needed}.`,
-  ].join('\n');
-}
-
-function percentText(share: number, digits: number): string {
-  return `${(100 * share).toFixed(digits)} %`;
-}
-
-/** `2`, `2%` or `0.5`. */
-function percent(text: string): number {
-  const value = Number(text.replace(/\s*%$/, ''));
-  if (value > 0 && value < 100) return value;
-  throw new InvalidArgumentError('Expected a percentage above 0 and below 100.');
+/** @throws QuasarError `duel.unknown` */
+function findDuel(log: readonly StoredEvent[], id: string): StoredEvent<DuelJudged> {
+  const duels = log.filter(({ type }) => type === 'duel.judged') as StoredEvent<DuelJudged>[];
+  const found = duels.find(({ data, key }) => nameOf(data) === id || key === id);
+  if (found) return found;
+  const newest = duels.slice(-3).map(({ data }) => nameOf(data));
+  throw new QuasarError('duel.unknown', `no duel ${id.slice(0, 100)} in this log`, {
+    hint: newest.length > 0 ? `The newest are ${newest.join(', ')}; see \`quasar duel list\`.` : 'There is none yet.',
+  });
 }

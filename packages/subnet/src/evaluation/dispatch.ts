@@ -6,6 +6,7 @@
  */
 import { QuasarError } from '@quasar/base';
 import type { JobError, JobQueue } from '@quasar/store';
+import type { KeptUnit } from '../evidence/evidence-folder.ts';
 import { readResult, type Unit, type UnitKind, type UnitResult, unitPayload } from './units.ts';
 
 /** With an idle queue one look per this time; a change wakes earlier. */
@@ -23,16 +24,23 @@ export class RoundJobs {
   readonly #prefix: string;
   readonly #signal: AbortSignal;
   readonly #check: () => void;
+  readonly #keep: (unit: KeptUnit) => Promise<void>;
 
   /**
    * @param prefix of every key: names the round, its rules and its models
    * @param check throws when waiting is pointless
+   * @param keep takes every unit with its result before anything rests on it; tried again while it fails with `retry: 'later'`
    */
-  constructor(queue: JobQueue, prefix: string, options: { signal: AbortSignal; check: () => void }) {
+  constructor(
+    queue: JobQueue,
+    prefix: string,
+    options: { signal: AbortSignal; check: () => void; keep: (unit: KeptUnit) => Promise<void> },
+  ) {
     this.#queue = queue;
     this.#prefix = prefix;
     this.#signal = options.signal;
     this.#check = options.check;
+    this.#keep = options.keep;
   }
 
   /**
@@ -66,6 +74,8 @@ export class RoundJobs {
         if (outcome?.state !== 'done') continue;
         const result = readResult(kind, outcome.result);
         if (result === null) throw badResult(key);
+        const { payload } = jobs[i]!;
+        await this.#patiently(() => this.#keep({ kind, name, from: from[i]!, payload, result: outcome.result }));
         done[i] = result;
         news = true;
       }

@@ -121,6 +121,14 @@ export function unitBlobs(unit: Unit): string[] {
   return unit.kind === 'kl' ? [unit.traces] : [];
 }
 
+/** The blobs that a result names. */
+export function resultBlobs(kind: UnitKind, result: unknown): string[] {
+  const one = readResult(kind, result);
+  if (one === null) return [];
+  if ('traces' in one) return [one.traces];
+  return 'perToken' in one ? [one.perToken] : [];
+}
+
 export function packTokens(values: Int32Array): string {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64');
 }

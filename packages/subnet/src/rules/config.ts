@@ -268,7 +268,7 @@ export const LOCAL: SubnetConfig = {
     onPolicy: { prompts: 8, maxNewTokens: 24, temperature: 0.7, topP: 0.9, topK: 32 },
     broken: { minTeacher: 0.25, needsBaseAboveZero: false },
   },
-  // Of challengers as good as the king 10 % refuses one in 27, and 3 % would refuse one in three (`node bench/duel.js`).
+  // Eight world axes of sixteen questions have a binomial standard error of up to 0.044: 3 % would be within the noise.
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.

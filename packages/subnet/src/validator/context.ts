@@ -10,6 +10,7 @@ import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbe
 import { readSecret } from '../copy/secret.ts';
 import type { Evaluation, EvaluationOptions } from '../evaluation/evaluation.ts';
 import type { NewContestEvent } from '../events.ts';
+import { EVIDENCE_FOLDER, EvidenceFolder } from '../evidence/evidence-folder.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
 import { fileDigest } from '../precheck/source.ts';
 import { Contest } from '../projection.ts';
@@ -35,7 +36,7 @@ export interface ValidatorOptions extends Omit<EvaluationOptions, 'hub'> {
   /** Checkpoint of the base student: the lock of every submission, and the incumbent before the first king. */
   baseDirectory: string;
   teacherDirectory: string;
-  /** For what may be lost: the queue of units. And for what may not leave this machine: the sampling secret. */
+  /** For what may be lost: the queue of units. For what may not: the evidence of verdicts, and the sampling secret. */
   workDirectory: string;
   signal: AbortSignal;
   log?: ((line: LogLine) => void) | undefined;
@@ -46,6 +47,7 @@ export class Context {
   readonly contest = new Contest();
   readonly lock: ModelLock;
   readonly evaluation: Evaluation;
+  readonly evidence: EvidenceFolder;
   readonly teacherSha256: string;
   readonly secret: string;
   /** Names the secret without telling it. */
@@ -60,6 +62,7 @@ export class Context {
     const { chain, hub, signal } = options;
     this.options = { ...options, chain: stoppable(chain, signal), hub: stoppable(hub, signal) };
     this.evaluation = evaluation;
+    this.evidence = new EvidenceFolder(join(options.workDirectory, EVIDENCE_FOLDER));
     this.lock = lock;
     this.teacherSha256 = teacherSha256;
     this.secret = readSecret(join(options.workDirectory, 'sampling-secret'));

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { CHECKPOINT_FILES, Tokenizer } from '@quasar/model';
 import { RoundJobs } from '../evaluation/dispatch.ts';
+import { keepUnit } from '../evidence/keep-unit.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
 import { BASE_ID, BASE_UID, type Submission, TEACHER_ID } from '../rules/submission.ts';
 import { checkCandidates } from './check-candidates.ts';
@@ -44,7 +45,11 @@ async function measureAll(
 ): Promise<Submission[]> {
   const { evaluation, options, contest } = context;
   const prefix = evaluation.roundPrefix(options.wallet.hotkey, round.seedHash, context.configHash);
-  const jobs = new RoundJobs(evaluation.queue, prefix, { signal: vigil.signal, check: () => vigil.check() });
+  const jobs = new RoundJobs(evaluation.queue, prefix, {
+    signal: vigil.signal,
+    check: () => vigil.check(),
+    keep: (unit) => keepUnit(context.evidence, evaluation.queue, round.round, unit),
+  });
   const tokenizer = Tokenizer.load(join(options.baseDirectory, CHECKPOINT_FILES.tokenizer));
   const prompts = roundPrompts(round, context.config, tokenizer);
   const traces = await orVoid(TEACHER_ID, () => roundTraces({ context, round, jobs }, prompts));

@@ -31,6 +31,7 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
   );
   rejectSuperseded(context, plan.round, superseded);
   if (candidates.length === 0) return false;
+  context.evidence.keepRules(config);
   context.append({
     type: 'round.started',
     data: {

@@ -76,6 +76,7 @@ async function step(context: Context, steps: Steps): Promise<void> {
   if (open) {
     await playRound(context, open);
     await context.evaluation.forgetRounds(context.options.wallet.hotkey);
+    context.evidence.prune();
     return;
   }
   const last = Math.max(steps.idleRound ?? 0, context.contest.lastRound ?? 0);
