@@ -10,6 +10,7 @@
 import { listFiles } from '@huggingface/hub';
 import { QuasarError, sha256Hex } from '@quasar/base';
 import { isDatasetName, isPinnedRevision } from '../names.ts';
+import type { Resolve } from './addresses.ts';
 import { Cache } from './cache.ts';
 import {
   checkAddress,
@@ -91,6 +92,8 @@ export interface HubClientOptions {
   token?: string | undefined;
   /** Default `DEFAULT_LIMITS`. */
   limits?: Partial<HubLimits> | undefined;
+  /** What host names lead to. Default: as the system says. */
+  resolve?: Resolve | undefined;
 }
 
 /** @throws QuasarError `hub.bad_url` | `hub.bad_token` | `hub.insecure_url` | `hub.disk` */
@@ -99,7 +102,7 @@ export function createHubClient(options: HubClientOptions): HubClient {
   const token = options.token === '' ? undefined : options.token;
   const hubUrl = checkAddress(options.url, token);
   const cache = openCache(options.cacheDirectory);
-  const guarded = new GuardedFetch(hubUrl, token, limits);
+  const guarded = new GuardedFetch(hubUrl, token, limits, options.resolve);
 
   function address(repo: string, revision: string, path: string): FileAddress {
     checkPinned(repo, revision);

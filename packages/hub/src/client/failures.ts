@@ -58,7 +58,7 @@ export function diskFailure(error: unknown, directory: string): unknown {
  * Absent is only what the hub names so by `X-Error-Code`, or a 401 without a token, which is how Hugging Face hides
  * private and missing repositories. A bare 404 may be a wrong URL, and must not make a submission disappear.
  */
-export function refusal(response: Response, what: string, hadToken: boolean): QuasarError {
+export function refusal(response: { status: number; headers: Headers }, what: string, hadToken: boolean): QuasarError {
   const { status } = response;
   const code = response.headers.get('x-error-code') ?? '';
   const badToken = response.headers.get('x-error-message')?.startsWith('Invalid credentials') ?? false;

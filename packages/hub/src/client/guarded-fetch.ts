@@ -1,14 +1,17 @@
 /**
- * @file `fetch` for answers nobody vouches for.
+ * @file GET for answers nobody vouches for.
  *
  * No compressed answers (a few bytes could become gigabytes). Redirects are followed by hand: every hop must be the
- * hub itself or, for huggingface.co, its storage hosts over https, so a hub cannot point us into our own network;
- * the token goes to the hub's origin only. Bodies come through the meter.
+ * hub itself or, for huggingface.co, its storage hosts over https, and every address a name leads to must be public, so a
+ * hub cannot point us into our own network (only a hub that is itself given as http:// or in digits may be there); the
+ * token goes to the hub's origin only. Bodies come through the meter.
  */
 import { QuasarError } from '@quasar/base';
+import { checkedLookup, checkLiteral, isLiteralHost, type Resolve } from './addresses.ts';
 import { cancelled, protocol, refusal, unreachable } from './failures.ts';
 import type { HubLimits } from './limits.ts';
 import { metered } from './meter.ts';
+import { type PlainAnswer, plainGet } from './plain-get.ts';
 
 export interface GuardedRequest {
   headers?: Record<string, string>;
@@ -29,17 +32,22 @@ export class GuardedFetch {
   readonly #origin: string;
   readonly #token: string | undefined;
   readonly #limits: HubLimits;
+  readonly #lookup: ReturnType<typeof checkedLookup>;
+  readonly #isNear: boolean;
 
-  constructor(origin: string, token: string | undefined, limits: HubLimits) {
+  /** @param resolve what names lead to; default: as the system says */
+  constructor(origin: string, token: string | undefined, limits: HubLimits, resolve?: Resolve) {
     this.#origin = origin;
     this.#token = token;
     this.#limits = limits;
+    this.#lookup = checkedLookup(resolve);
+    this.#isNear = origin.startsWith('http:') || isLiteralHost(new URL(origin).hostname);
   }
 
   /**
    * GET with the rules above; the answer's status is 2xx.
    * @throws QuasarError `hub.unreachable` | `hub.not_found` | `hub.unauthorized` | `hub.redirect_refused` |
-   *   `hub.encoding_refused` | `hub.protocol` | `hub.cancelled`; reading: those of `metered`
+   *   `hub.private_address` | `hub.encoding_refused` | `hub.protocol` | `hub.cancelled`; reading: those of `metered`
    */
   async get(address: string, request: GuardedRequest): Promise<GuardedAnswer> {
     const { what, signal } = request;
@@ -55,7 +63,7 @@ export class GuardedFetch {
         url = new URL(location, url);
         continue;
       }
-      if (!response.ok) {
+      if (response.status < 200 || response.status >= 300) {
         discard(response);
         throw refusal(response, what, this.#token !== undefined);
       }
@@ -68,30 +76,32 @@ export class GuardedFetch {
           retry: 'later',
         });
       }
-      const body = (response.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>;
       return {
         status: response.status,
         headers: response.headers,
-        read: (maxBytes) => metered(body, { what, maxBytes, limits: this.#limits, signal }),
+        read: (maxBytes) => metered(response.body, { what, maxBytes, limits: this.#limits, signal }),
         discard: () => discard(response),
       };
     }
   }
 
-  async #send(url: URL, request: GuardedRequest): Promise<Response> {
+  async #send(url: URL, request: GuardedRequest): Promise<PlainAnswer> {
     const { what, signal } = request;
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), this.#limits.answerTimeoutMs);
     const headers: Record<string, string> = { ...request.headers, 'accept-encoding': 'identity' };
     if (this.#token !== undefined && url.origin === this.#origin) headers.authorization = `Bearer ${this.#token}`;
+    const isNear = this.#isNear && url.origin === this.#origin;
+    if (!isNear) checkLiteral(url.hostname);
     try {
-      return await fetch(url, {
+      return await plainGet(url, {
         headers,
-        redirect: 'manual',
         signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
+        lookup: isNear ? undefined : this.#lookup,
       });
     } catch (cause) {
       if (signal?.aborted) throw cancelled(what, signal);
+      if (cause instanceof QuasarError) throw cause;
       if (late.signal.aborted) throw unreachable(`${what}: no answer in ${this.#limits.answerTimeoutMs} ms`);
       throw unreachable(`${what}: ${reason(cause)}`, { cause });
     } finally {
@@ -122,6 +132,6 @@ export function reason(error: unknown): string {
   return 'code' in inner ? `${String(inner.code)} ${inner.message}`.trim() : inner.message;
 }
 
-function discard(response: Response): void {
-  response.body?.cancel().catch(() => {}); // already cut: nothing left to close
+function discard(response: PlainAnswer): void {
+  response.body.cancel().catch(() => {}); // already cut: nothing left to close
 }
