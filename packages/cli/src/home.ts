@@ -49,6 +49,10 @@ export class Home {
   get contestFile(): string {
     return join(this.root, 'validator', 'contest.sqlite');
   }
+  /** Units of evaluation on their way between the validator and its evaluators. */
+  get queueFile(): string {
+    return join(this.root, 'validator', 'queue.sqlite');
+  }
   get validatorFolder(): string {
     return join(this.root, 'validator');
   }

@@ -9,6 +9,7 @@ import { distill } from './commands/distill.ts';
 import { doctor } from './commands/doctor.ts';
 import { drope } from './commands/drope.ts';
 import { duel } from './commands/duel.ts';
+import { evaluator } from './commands/evaluator.ts';
 import { extend } from './commands/extend.ts';
 import { graft } from './commands/graft.ts';
 import { hub } from './commands/hub.ts';
@@ -48,7 +49,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
   const verbs = [
-    ...[up(), doctor(), miner(), check(), wallet(), validator(), duel(), serve(), chain(), hub()],
+    ...[up(), doctor(), miner(), check(), wallet(), validator(), evaluator(), duel(), serve(), chain(), hub()],
     ...[register(), weights(), commitments(), metagraph()],
     ...[
       speedrun(),

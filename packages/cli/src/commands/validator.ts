@@ -5,15 +5,19 @@ import type { SubnetConfig } from '@quasar/subnet';
 import { Command } from 'commander';
 import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
+import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
-import { walletName } from '../options.ts';
+import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
 
 interface ValidatorFlags extends NetOptions, WalletOptions {
   rules?: string;
+  queue?: string;
+  evaluators: number;
+  threads?: number;
   base: string;
   teacher: string;
 }
@@ -23,6 +27,9 @@ export function validator(): Command {
     .description('Judge submissions round by round and set weights on chain, until stopped.')
     .option('--name <name>', 'name of the wallet; its hotkey needs stake and a permit', walletName, 'validator')
     .option('--rules <file>', 'JSON file with every number of the contest (default: the local profile)')
+    .option('--queue <url>', 'where work is handed out: an SQLite file, or postgres://... (default: in the home)')
+    .option('--evaluators <n>', 'evaluators in its own care; 0: only those started elsewhere', wholeNumber(0, 64), 1)
+    .addOption(threadsOption())
     .addOption(baseOption())
     .addOption(teacherOption())
     .action(judge);
@@ -58,6 +65,9 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
       baseDirectory: fromCaller(options.base),
       teacherDirectory: fromCaller(options.teacher),
       workDirectory: home.validatorFolder,
+      queueUrl: options.queue === undefined ? home.queueFile : queueAddress(options.queue),
+      evaluators: options.evaluators,
+      threads: options.threads,
       signal: stopping.signal,
       log: ({ level, message, code }) =>
         context.note(`${new Date().toISOString()} ${level} ${message}${code === undefined ? '' : ` [${code}]`}`),

@@ -7,6 +7,8 @@ import {
   mean,
   onPolicyRkl,
   pairedDeltas,
+  type SequentialVerdict,
+  sequentialVerdict,
   teacherReference,
 } from '@quasar/evals';
 import type { Tokenizer } from '@quasar/model';
@@ -18,6 +20,9 @@ import { type Entrant, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import type { Context } from './context.ts';
 import { report } from './progress.ts';
 import { shards } from './traces.ts';
+
+/** Units of a challenger's duel between two looks: enough for two evaluators, and for the first prompts that can decide. */
+const STAGE_UNITS = 2;
 
 /** What all measurements of a round share. */
 export interface Measuring {
@@ -53,8 +58,13 @@ export async function measureTeacher(measuring: Measuring): Promise<void> {
   });
 }
 
-/** Measure the KL unless the log holds it already. @throws UnitFailure */
-export async function measureKl({ context, round, jobs, traces }: Measuring, one: Measured): Promise<void> {
+/**
+ * Measure the KL unless the log holds it already; of a challenger, once the king is measured, up to where its duel is
+ * decided. A few prompts more than that change nothing (judge-round.ts), so validators may look at different places.
+ * @throws UnitFailure
+ */
+export async function measureKl(measuring: Measuring, one: Measured): Promise<void> {
+  const { context, round, jobs, traces } = measuring;
   if (round.kl.has(one.id)) return;
   const units = traces.map(
     ({ traces: blob, rows, tokens }): Extract<Unit, { kind: 'kl' }> => ({
@@ -73,19 +83,39 @@ export async function measureKl({ context, round, jobs, traces }: Measuring, one
     });
   };
   said([]);
-  const results = await jobs.results(one.id, units, shards(total, UNIT_ROWS.kl), (sofar) => {
-    const gap = sofar.indexOf(undefined);
-    said(sofar.slice(0, gap < 0 ? undefined : gap).flatMap((result) => result!.perPrompt));
-  });
+  const from = shards(total, UNIT_ROWS.kl);
+  const isStaged = one.id !== round.incumbent && round.kl.has(round.incumbent) && context.config.duel.sequential;
+  const stage = isStaged ? STAGE_UNITS : units.length;
+  const results: UnitResult<'kl'>[] = [];
+  const perPrompt = () => results.flatMap((result) => result.perPrompt);
+  for (let at = 0; at < units.length && !(isStaged && duelSoFar(measuring, perPrompt()).decided); at += stage) {
+    const before = perPrompt();
+    const next = await jobs.results(one.id, units.slice(at, at + stage), from.slice(at, at + stage), (sofar) => {
+      const gap = sofar.indexOf(undefined);
+      said([...before, ...sofar.slice(0, gap < 0 ? undefined : gap).flatMap((result) => result!.perPrompt)]);
+    });
+    results.push(...next);
+  }
   context.append({
     type: 'evaluation.measured',
     data: {
       ...{ round: round.round, atBlock: context.atBlock, id: one.id, part: 'kl' },
-      perPrompt: results.flatMap(({ perPrompt }) => perPrompt),
+      perPrompt: perPrompt(),
       blobs: results.map(({ perToken }, i) => ({ traces: traces[i]!.traces, perToken })),
     },
     key: `${round.round}:${one.id}:kl`,
   });
+}
+
+/** A challenger that cannot win any more needs no axes: the verdict goes without them. */
+export function isHopeless(measuring: Measuring, { id }: Measured): boolean {
+  return duelSoFar(measuring, measuring.round.kl.get(id)?.perPrompt ?? []).reason === 'futility';
+}
+
+function duelSoFar({ context, round }: Measuring, challenger: readonly number[]): SequentialVerdict {
+  const king = round.kl.get(round.incumbent)?.perPrompt ?? [];
+  const deltas = pairedDeltas(king.slice(0, challenger.length), challenger);
+  return sequentialVerdict(deltas, { ...context.config.duel, prompts: king.length });
 }
 
 /** Measure the axes unless the log holds them already; the teacher was measured before. @throws UnitFailure */

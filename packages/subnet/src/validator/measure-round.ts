@@ -13,7 +13,7 @@ import { BASE_ID, BASE_UID, type Submission, TEACHER_ID } from '../rules/submiss
 import { checkCandidates } from './check-candidates.ts';
 import type { Context } from './context.ts';
 import { guarded, orVoid, recordFailure } from './failures.ts';
-import { type Measured, type Measuring, measureAxes, measureKl, measureTeacher } from './measure-model.ts';
+import { isHopeless, type Measured, type Measuring, measureAxes, measureKl, measureTeacher } from './measure-model.ts';
 import { report } from './progress.ts';
 import { roundPrompts, roundTraces } from './traces.ts';
 import { Vigil } from './vigil.ts';
@@ -64,7 +64,7 @@ async function measureAll(
   ]);
   const isMeasured = (one: SubmissionState) => async () => {
     await measureKl(measuring, ofHub(one));
-    await measureAxes(measuring, ofHub(one));
+    if (!isHopeless(measuring, ofHub(one))) await measureAxes(measuring, ofHub(one));
     return true;
   };
   const [measured] = await together([

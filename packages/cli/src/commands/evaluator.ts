@@ -1,0 +1,75 @@
+/** @file `quasar evaluator run`: compute what a validator hands out, on this machine or any other. */
+import { hostname } from 'node:os';
+import { Command } from 'commander';
+import { baseOption, teacherOption } from '../assets.ts';
+import { contextOf, fromCaller } from '../context.ts';
+import { queueAddress, threadsOption } from '../evaluation-options.ts';
+import { EXIT } from '../exit-codes.ts';
+import { Home } from '../home.ts';
+import { netUrls } from '../net-options.ts';
+import { walletName } from '../options.ts';
+import { listenForStop, tellSupervisor } from '../service.ts';
+
+interface EvaluatorFlags {
+  store?: string;
+  hub?: string;
+  base: string;
+  teacher: string;
+  threads?: number;
+  name: string;
+}
+
+export function evaluator(): Command {
+  const run = new Command('run')
+    .description("Compute a validator's units in a closed process, until stopped. Any number of them share a queue.")
+    .option('--store <url>', 'queue of the validator: an SQLite file, or postgres://... (default: the net of the home)')
+    .option('--hub <url>', 'URL of the hub (default: the net of the home)')
+    .addOption(baseOption())
+    .addOption(teacherOption())
+    .addOption(threadsOption())
+    .option('--name <name>', 'of its download cache; two on one machine need two', walletName, 'evaluator')
+    .action(work);
+  return new Command('evaluator').description('Measure models for a validator.').addCommand(run);
+}
+
+async function work(options: EvaluatorFlags, command: Command): Promise<void> {
+  const context = contextOf(command);
+  const home = new Home(context.home);
+  const { createHubClient } = await import('@quasar/hub');
+  const { openJobQueue } = await import('@quasar/store');
+  const { Cage, isolationText, ModelStore, runEvaluator } = await import('@quasar/subnet');
+  const address = options.store === undefined ? home.queueFile : queueAddress(options.store);
+  const stopping = listenForStop();
+  const queue = await openJobQueue(address);
+  const runner = new Cage({ threads: options.threads });
+  const done = { name: options.name, host: hostname(), units: 0, failed: 0, wallMs: 0 };
+  try {
+    const isolation = isolationText();
+    tellSupervisor({ type: 'ready', facts: { name: options.name } });
+    context.note(`evaluator ${options.name}: ${isolation}; Ctrl-C stops it, and another one goes on`);
+    await runEvaluator({
+      queue,
+      runner,
+      models: new ModelStore({
+        hub: createHubClient({ url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder(options.name) }),
+        baseDirectory: fromCaller(options.base),
+        teacherDirectory: fromCaller(options.teacher),
+      }),
+      signal: stopping.signal,
+      onUnit({ kind, key, model, wallMs, error }) {
+        done.units++;
+        done.wallMs += Math.round(wallMs);
+        if (error) done.failed++;
+        const rows = key.slice(key.lastIndexOf('/') + 1);
+        const how = error ? `failed: ${error.message} [${error.code}]` : `${(wallMs / 1000).toFixed(1)} s`;
+        context.note(`${new Date().toISOString()} ${kind} of ${model} from row ${rows}: ${how}`);
+      },
+    });
+    context.result(done, `${done.units} units, ${done.failed} of them failed, ${(done.wallMs / 1000).toFixed(1)} s`);
+    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
+  } finally {
+    await runner.close();
+    await queue.close();
+    stopping.dispose();
+  }
+}
