@@ -4,6 +4,7 @@
  */
 import { ROLLOUT_BATCH, replyTo, rolloutRkl, SCORE_BATCH, scoreTraces } from '@quasar/evals';
 import { type Engine, makeTraces, type Trace } from '@quasar/infer';
+import { fingerprint } from '../copy/fingerprint.ts';
 import { EngineCache } from './engine-cache.ts';
 import { decodeTraces, encodeTraces } from './trace-blob.ts';
 import { packTokens, type Unit, unitTokens } from './units.ts';
@@ -54,6 +55,8 @@ export class Compute implements UnitRunner {
         return answers(unit, model, options);
       case 'rollouts':
         return rollouts(unit, model, teacher, options);
+      case 'fingerprint':
+        return { result: { ...(await fingerprint(model, unit.probes)) }, blob: null };
     }
   }
 

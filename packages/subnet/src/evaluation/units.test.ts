@@ -6,6 +6,7 @@ import { packTokens, readResult, readUnit, type Unit, unitPayload, unitTokens, u
 
 const sha256 = 'ab'.repeat(32);
 const model = { from: 'hub', repo: 'ann/model', revision: 'c'.repeat(40), manifestSha256: sha256 } as const;
+const text = (B: number, T: number) => ({ B, T, tokens: new Int32Array(B * T).fill(9) });
 const prompts = [Int32Array.of(1, 2, 3), Int32Array.of(4)];
 const units: Unit[] = [
   {
@@ -17,6 +18,13 @@ const units: Unit[] = [
   {
     ...{ kind: 'rollouts', version: 1, model, teacher: { from: 'teacher', sha256 }, from: 0, prompts, seed: 's' },
     ...{ maxNewTokens: 8, topK: 4, temperature: 0.7, topP: 0.9 },
+  },
+  {
+    ...{ kind: 'fingerprint', version: 1, model },
+    probes: {
+      ...{ short: text(1, 4), readouts: Int32Array.of(1, 2), public: text(2, 3), behaviour: text(2, 5) },
+      positions: Int32Array.of(7),
+    },
   },
 ];
 

@@ -10,6 +10,7 @@
  *     kl         a model's tail-bucket KL on such a blob                                 -> a number per prompt, blob per token
  *     answers    a model's greedy replies to prompts                                     -> tokens
  *     rollouts   a model's own text, its reverse KL judged by the teacher                -> a number per prompt
+ *     fingerprint  what a model computes at given probes, for copy detection               -> a few kilobytes
  */
 import { REPLY_BATCH, ROLLOUT_BATCH, SCORE_BATCH } from '@quasar/evals';
 import { z } from 'zod';
@@ -17,7 +18,7 @@ import { z } from 'zod';
 /** Changes whenever a unit's result could: an evaluator of another version must not touch it. */
 export const UNITS_VERSION = 1;
 
-export const UNIT_KINDS = ['traces', 'kl', 'answers', 'rollouts'] as const;
+export const UNIT_KINDS = ['traces', 'kl', 'answers', 'rollouts', 'fingerprint'] as const;
 export type UnitKind = (typeof UNIT_KINDS)[number];
 
 /** Rows of one unit, a multiple of its batch: long enough to be worth a message, short enough to be lost. */
@@ -26,6 +27,7 @@ export const UNIT_ROWS: Readonly<Record<UnitKind, number>> = {
   kl: 3 * SCORE_BATCH,
   answers: 2 * REPLY_BATCH,
   rollouts: ROLLOUT_BATCH,
+  fingerprint: 1,
 };
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -59,6 +61,8 @@ const shared = { version: z.literal(UNITS_VERSION), model: modelRef };
 /** Of the first row among all rows of its kind: names the random streams. */
 const from = z.int().min(0);
 
+const texts = z.strictObject({ B: positive, T: positive, tokens });
+
 const payloads = {
   traces: z.strictObject({ ...shared, from, prompts, seed: text, continuationTokens: positive, ...sampling }),
   /** `traces`: digest of the blob; `rows` and `tokens` are its size, for the time limit. */
@@ -68,7 +72,13 @@ const payloads = {
     ...{ ...shared, from, prompts, seed: text, maxNewTokens: positive },
     ...{ ...sampling, teacher: modelRef },
   }),
+  fingerprint: z.strictObject({
+    ...shared,
+    probes: z.strictObject({ short: texts, readouts: tokens, public: texts, behaviour: texts, positions: tokens }),
+  }),
 };
+
+const packed = z.base64().max(100_000);
 
 const results = {
   /** Digest of the blob; its tokens in all, prompts included. */
@@ -77,6 +87,11 @@ const results = {
   kl: z.strictObject({ perPrompt: z.array(z.number()), tokens: z.array(positive), perToken: sha256 }),
   answers: z.strictObject({ replies: z.array(z.strictObject({ tokens, finished: z.boolean() })) }),
   rollouts: z.strictObject({ perPrompt: z.array(z.number().nullable()) }),
+  fingerprint: z.strictObject({
+    readings: z.array(packed).max(1000),
+    activations: z.array(packed).max(1000),
+    behaviour: z.strictObject({ ids: packed, probabilities: packed }),
+  }),
 };
 
 export type UnitPayload<K extends UnitKind> = z.input<(typeof payloads)[K]>;
@@ -87,7 +102,14 @@ export type Unit = { [K in UnitKind]: { kind: K } & z.output<(typeof payloads)[K
 /** A unit as it travels. */
 export function unitPayload(unit: Unit): UnitPayload<UnitKind> {
   const { kind: _, ...rest } = unit;
-  return 'prompts' in rest ? { ...rest, prompts: rest.prompts.map(packTokens) } : rest;
+  return pack(rest) as UnitPayload<UnitKind>;
+}
+
+function pack(value: unknown): unknown {
+  if (value instanceof Int32Array) return packTokens(value);
+  if (Array.isArray(value)) return value.map(pack);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, pack(one)]));
 }
 
 /** @returns null for anything that is no unit of this version */
@@ -106,6 +128,10 @@ export function readResult<K extends UnitKind>(kind: K, result: unknown): UnitRe
 /** Tokens that go through a model in this unit, about: what its time limit is made of. */
 export function unitTokens(unit: Unit): number {
   if (unit.kind === 'kl') return unit.tokens;
+  if (unit.kind === 'fingerprint') {
+    const { short, public: open, behaviour } = unit.probes;
+    return [short, open, behaviour].reduce((sum, { tokens: all }) => sum + all.length, 0);
+  }
   const read = unit.prompts.reduce((sum, prompt) => sum + prompt.length, 0);
   const written = unit.kind === 'traces' ? unit.continuationTokens : unit.maxNewTokens;
   return read + unit.prompts.length * written;

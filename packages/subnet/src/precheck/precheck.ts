@@ -40,7 +40,7 @@ export interface PrecheckInput {
   /** Content of everything checked so far. */
   records: readonly ContentRecord[];
   /** What the checkpoint in a directory computes at this validator's probes; absent: copies are sought in weights alone. */
-  fingerprint?: ((directory: string) => Promise<Fingerprint>) | undefined;
+  fingerprint?: ((directory: string, files?: readonly HubFile[]) => Promise<Fingerprint>) | undefined;
   /** From the commitment, when it names one. */
   manifestSha256?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -95,7 +95,7 @@ async function checkCopies(
   let found = original(record);
   let known = record;
   if (fingerprint && found?.certainty !== 'copy') {
-    known = { ...record, fingerprint: await fingerprint(directory) };
+    known = { ...record, fingerprint: await fingerprint(directory, files) };
     found = original(known);
   }
   if (!found) return { passed: true, directory, files, record: known };

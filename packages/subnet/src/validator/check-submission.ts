@@ -1,6 +1,7 @@
 /** @file The prechecks of one submission and what they leave in the log. Known content is not read twice. */
 import type { Issue } from '@quasar/base';
 import type { ContentRecord } from '../copy/record.ts';
+import type { ModelRef } from '../evaluation/units.ts';
 import type { NewContestEvent, RefusedStatus } from '../events.ts';
 import { maxTotalBytes } from '../precheck/declared-sizes.ts';
 import { precheck } from '../precheck/precheck.ts';
@@ -31,7 +32,9 @@ export async function checkSubmission(
     secret: context.secret,
     submissions: [...context.contest.submissions.values()].filter(({ repo }) => repo !== ''),
     records: knownRecords(context),
-    fingerprint: (directory) => context.fingerprint(directory),
+    // Without files it is the base model.
+    fingerprint: (_, files) =>
+      context.fingerprint(files ? hubRef(submission, manifestSha256(files)) : context.evaluation.base),
     manifestSha256: submission.manifestSha256,
     signal: context.signal,
   });
@@ -52,6 +55,11 @@ export async function checkSubmission(
   if (!outcome.passed) events.push(rejection(context, submission, round, outcome));
   context.append(...events);
   return outcome.passed ? outcome.directory : null;
+}
+
+/** A revision by the files that were checked. */
+export function hubRef({ repo, revision }: Submission, manifest: string): ModelRef {
+  return { from: 'hub', repo, revision, manifestSha256: manifest };
 }
 
 /** Content is pinned by the revision; what can change is whether it is still there. */

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { QuasarError, sha256Hex } from '@quasar/base';
 import type { Chain, Wallet } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
-import { Engine } from '@quasar/infer';
 import { CHECKPOINT_FILES } from '@quasar/model';
 import type { Store } from '@quasar/store';
-import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from '../copy/fingerprint.ts';
+import { type Fingerprint, type FingerprintProbes, fingerprintProbes } from '../copy/fingerprint.ts';
 import { readSecret } from '../copy/secret.ts';
+import { RoundJobs } from '../evaluation/dispatch.ts';
 import type { Evaluation, EvaluationOptions } from '../evaluation/evaluation.ts';
+import { type ModelRef, UNITS_VERSION } from '../evaluation/units.ts';
 import type { NewContestEvent } from '../events.ts';
 import { EVIDENCE_FOLDER, EvidenceFolder } from '../evidence/evidence-folder.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
@@ -16,6 +17,7 @@ import { fileDigest } from '../precheck/source.ts';
 import { Contest } from '../projection.ts';
 import { configHash, type SubnetConfig } from '../rules/config.ts';
 import type { Submission } from '../rules/submission.ts';
+import { throwIfStopped } from './blocks.ts';
 import { stoppable } from './stoppable.ts';
 import { WeightSetter } from './weight-setter.ts';
 
@@ -107,14 +109,19 @@ export class Context {
     this.catchUp();
   }
 
-  /** What a checkpoint computes at this validator's probes. */
-  async fingerprint(directory: string): Promise<Fingerprint> {
-    const engine = await Engine.load(directory);
-    try {
-      return await fingerprint(engine, this.#probes);
-    } finally {
-      engine.dispose();
-    }
+  /** What a checkpoint computes at this validator's probes; computed by an evaluator. @throws UnitFailure */
+  async fingerprint(model: ModelRef): Promise<Fingerprint> {
+    const { evaluation, options, signal, sampleKey } = this;
+    const prefix = evaluation.roundPrefix(options.wallet.hotkey, 'fingerprints', sampleKey);
+    const check = () => {
+      throwIfStopped(signal);
+      evaluation.check();
+    };
+    const jobs = new RoundJobs(evaluation.queue, prefix, { signal, check });
+    const name = model.from === 'hub' ? `${model.repo}@${model.revision}` : model.from;
+    const unit = { kind: 'fingerprint', version: UNITS_VERSION, model, probes: this.#probes } as const;
+    const [found] = await jobs.results<'fingerprint'>(name, [unit], [0]);
+    return found!;
   }
 
   /** Fold in what the log holds: after a write whose end was lost the memory is behind it. */

@@ -11,6 +11,7 @@ import { keepUnit } from '../evidence/keep-unit.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
 import { BASE_ID, BASE_UID, type Submission, TEACHER_ID } from '../rules/submission.ts';
 import { checkCandidates } from './check-candidates.ts';
+import { hubRef } from './check-submission.ts';
 import type { Context } from './context.ts';
 import { guarded, orVoid, recordFailure } from './failures.ts';
 import { isHopeless, type Measured, type Measuring, measureAxes, measureKl, measureTeacher } from './measure-model.ts';
@@ -79,9 +80,10 @@ async function measureAll(
 }
 
 /** A submission that passed the prechecks, by the files that were checked. */
-function ofHub({ id, uid, repo, revision, content }: SubmissionState): Measured {
+function ofHub(one: SubmissionState): Measured {
+  const { id, uid, repo, content } = one;
   if (!content) throw new Error(`measureRound: ${id} was never read`);
-  return { id, uid, repo, model: { from: 'hub', repo, revision, manifestSha256: content.manifestSha256 } };
+  return { id, uid, repo, model: hubRef(one, content.manifestSha256) };
 }
 
 /** All of them, to their ends; then the first failure. Nothing goes on behind the back of whoever called. */

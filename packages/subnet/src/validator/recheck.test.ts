@@ -26,7 +26,7 @@ beforeEach(async () => {
   const wallet = await test.wallet('owner');
   const options = test.options('recheck', wallet, test.store(`recheck-${tests++}`), new AbortController().signal);
   const list: HubClient['list'] = (repo, revision) => (hub.list ?? test.hub.list)(repo, revision);
-  evaluation = await Evaluation.open({ ...options, evaluators: 0 });
+  evaluation = await Evaluation.open({ ...options, evaluators: 1 });
   context = await Context.open({ ...options, hub: { ...test.hub, list } }, evaluation);
 });
 

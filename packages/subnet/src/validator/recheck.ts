@@ -45,7 +45,9 @@ export async function revalidateKing(context: Context, round: number): Promise<v
   const own = records.find(({ submission }) => submission.id === king.id);
   // An original that waited for its turn, or for a hub that was down, is read after its copy was crowned.
   if (!own) return;
-  const base = await baseTraces(lock, context.secret, config.copies, (directory) => context.fingerprint(directory));
+  const base = await baseTraces(lock, context.secret, config.copies, () =>
+    context.fingerprint(context.evaluation.base),
+  );
   const copy = findOriginal(own, records, lock.baseSubmission, config.copies, base);
   // On any doubt the king stays.
   if (copy?.certainty !== 'copy') return;
