@@ -3,9 +3,9 @@ export { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbe
 export { type CopyFinding, findOriginal, findSameRevision } from './copy/original.ts';
 export type { ContentRecord } from './copy/record.ts';
 export { readSecret } from './copy/secret.ts';
-export { Compute, type UnitRunner } from './evaluation/compute.ts';
 export { Cage, type CageOptions } from './evaluation/cage/cage.ts';
 export { type CageIsolation, cageIsolation } from './evaluation/cage/launch.ts';
+export { Compute, type UnitRunner } from './evaluation/compute.ts';
 export { type EvaluationOptions, isolationText } from './evaluation/evaluation.ts';
 export { type EvaluatorOptions, runEvaluator, type UnitReport } from './evaluation/evaluator.ts';
 export { ModelStore, type ModelStoreOptions } from './evaluation/model-store.ts';

@@ -34,13 +34,13 @@ export class RoundJobs {
   constructor(
     queue: JobQueue,
     prefix: string,
-    options: { signal: AbortSignal; check: () => void; keep: (unit: KeptUnit) => Promise<void> },
+    options: { signal: AbortSignal; check: () => void; keep?: (unit: KeptUnit) => Promise<void> },
   ) {
     this.#queue = queue;
     this.#prefix = prefix;
     this.#signal = options.signal;
     this.#check = options.check;
-    this.#keep = options.keep;
+    this.#keep = options.keep ?? (async () => {});
   }
 
   /**
