@@ -8,6 +8,8 @@ import { randomBytes } from 'node:crypto';
 import { type Issue, QuasarError } from '@quasar/base';
 import type { Chain } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
+import { Engine } from '@quasar/infer';
+import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from '../copy/fingerprint.ts';
 import type { ContentRecord } from '../copy/record.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
 import { type PrecheckInput, type PrecheckOutcome, precheck } from '../precheck/precheck.ts';
@@ -38,9 +40,13 @@ export interface CheckReport {
   status: 'OK' | 'COPY' | 'DEFERRED' | 'REMOVED' | 'INVALID';
   issues: Issue[];
   original: Submission | null;
+  /** `not needed`: refused for another reason first. `switched off`: by `copies: false`; a validator does compare. */
+  copies: 'compared' | 'not needed' | 'switched off';
   /** Earlier submissions it was compared with, and those that could not be read. */
   comparedWith: number;
   notCompared: Issue[];
+  /** The files that were checked; null when it was refused. */
+  directory: string | null;
 }
 
 /** @throws QuasarError `hub.unreachable`, `chain.unreachable`, `subnet.bad_base` */
@@ -58,20 +64,29 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
   };
   const earlier = options.copies === false ? [] : onChain.slice(0, indexOrAll(onChain, submission));
   const source = 'repo' in model ? hubSource(hub, model.repo, model.revision) : directorySource(model.directory);
-  const shared = {
-    lock,
-    rules: config.copies,
-    numbers: config.numbers,
-    secret: randomBytes(16).toString('hex'),
-    signal: options.signal,
-  };
+  // A validator's secret is its own; any other chooses probes just as good.
+  const secret = randomBytes(16).toString('hex');
+  const shared = { lock, rules: config.copies, numbers: config.numbers, secret, signal: options.signal };
 
   // Cheap checks first: a model that is refused anyway needs no comparison.
   const alone = await precheck({ ...shared, submission, source, submissions: earlier, records: [] });
-  if (!alone.passed || earlier.length === 0) return report(alone, 0, []);
-  const { records, notCompared } = await readRecords(options, shared, earlier);
-  const outcome = await precheck({ ...shared, submission, source, submissions: earlier, records });
-  return report(outcome, records.length, notCompared);
+  if (options.copies === false) return report(alone, 'switched off');
+  if (!alone.passed) return report(alone, 'not needed');
+  const probes = fingerprintProbes(secret, lock.config.vocab_size);
+  const running = { ...shared, fingerprint: (directory: string) => fingerprintOf(directory, probes) };
+  const { records, notCompared } = await readRecords(options, running, earlier);
+  options.onProgress?.('comparing');
+  const outcome = await precheck({ ...running, submission, source, submissions: earlier, records });
+  return report(outcome, 'compared', records.length, notCompared);
+}
+
+async function fingerprintOf(directory: string, probes: FingerprintProbes): Promise<Fingerprint> {
+  const engine = await Engine.load(directory);
+  try {
+    return await fingerprint(engine, probes);
+  } finally {
+    engine.dispose();
+  }
 }
 
 /** A revision that was committed already is judged in its own place, not as a copy of itself. */
@@ -94,7 +109,7 @@ async function committed(chain: Chain, netuid: number, atBlock: number): Promise
   });
 }
 
-type Shared = Pick<PrecheckInput, 'rules' | 'numbers' | 'secret' | 'signal'> & { lock: ModelLock };
+type Shared = Pick<PrecheckInput, 'rules' | 'numbers' | 'secret' | 'signal' | 'fingerprint'> & { lock: ModelLock };
 
 /** The content of earlier submissions, read in reveal order as a validator met them. */
 async function readRecords(
@@ -118,9 +133,15 @@ async function readRecords(
   return { records, notCompared };
 }
 
-function report(outcome: PrecheckOutcome, comparedWith: number, notCompared: Issue[]): CheckReport {
-  const counts = { comparedWith, notCompared };
-  if (outcome.passed) return { ok: true, status: 'OK', issues: [], original: null, ...counts };
+function report(
+  outcome: PrecheckOutcome,
+  copies: CheckReport['copies'],
+  comparedWith = 0,
+  notCompared: Issue[] = [],
+): CheckReport {
+  const compared = { copies, comparedWith, notCompared };
+  if (outcome.passed)
+    return { ok: true, status: 'OK', issues: [], original: null, ...compared, directory: outcome.directory };
   const { status, issues, original } = outcome;
-  return { ok: false, status, issues, original: original ?? null, ...counts };
+  return { ok: false, status, issues, original: original ?? null, ...compared, directory: null };
 }

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '@quasar/base';
 import type { HubClient, HubFile } from '@quasar/hub';
@@ -35,9 +35,10 @@ export function directorySource(directory: string): SubmissionSource {
     name: directory,
     async list() {
       const files: HubFile[] = [];
-      for (const entry of await readdir(directory, { withFileTypes: true })) {
-        if (!entry.isFile() || entry.name.startsWith('.')) continue;
-        files.push({ path: entry.name, ...(await fileDigest(join(directory, entry.name))) });
+      for (const path of await readdir(directory)) {
+        // Links count as what they lead to: the cache of a hub client is a folder of links.
+        if (path.startsWith('.') || !(await stat(join(directory, path))).isFile()) continue;
+        files.push({ path, ...(await fileDigest(join(directory, path))) });
       }
       return files.sort((a, b) => (a.path < b.path ? -1 : 1));
     },

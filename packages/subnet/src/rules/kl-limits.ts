@@ -29,7 +29,7 @@ export function checkKlLimits(kl: number, baseKl: number, limits: KlLimits): Iss
     return {
       code: 'eval.kl_above_threshold',
       message: `mean KL ${kl.toFixed(4)} exceeds ${threshold.toFixed(4)} (base model ${baseKl.toFixed(4)})`,
-      hint: 'Check the checkpoint with `quasar check --eval` before you submit.',
+      hint: 'Check the checkpoint with `quasar check` before you submit.',
     };
   return null;
 }

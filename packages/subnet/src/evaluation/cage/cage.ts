@@ -231,7 +231,7 @@ class Session {
   }
 }
 
-const CRASH_HINT = 'Load the checkpoint with `quasar check --eval` on a machine like the validator.';
+const CRASH_HINT = 'Load the checkpoint with `quasar check` on a machine like the validator.';
 
 function readAnswer({ message, blobs }: Answer, session: Session): UnitOutput {
   const { type, result, name, code, hint, retry } = message;
