@@ -187,13 +187,16 @@ export function rebuildContest(events: Iterable<StoredEvent>): Contest {
   return contest;
 }
 
-function lossIssues({ win, crownGate, meanDelta, lcb, p, n, king }: DuelJudged): Issue[] {
+function lossIssues({ win, crownGate, meanDelta, lcb, p, n, king, sequential }: DuelJudged): Issue[] {
   if (win) return crownGate.reasons.map((message) => ({ code: 'duel.crown_gate', message }));
+  // Logs of older rules know no early end.
+  const over =
+    sequential?.reason === 'futility' ? `${n} of ${sequential.prompts} prompts, then beyond winning` : `${n} prompts`;
   return [
     {
       code: 'duel.not_better',
-      message: `mean delta ${meanDelta.toFixed(5)} nats, lower bound ${lcb.toFixed(5)}, p ${p.toFixed(4)} over ${n} prompts: not proven closer to the teacher than uid ${king.uid}`,
-      hint: 'A win needs a lower bound above zero. Train further and commit a new revision.',
+      message: `mean delta ${meanDelta.toFixed(5)} nats, lower bound ${lcb.toFixed(5)}, p ${p.toFixed(4)} over ${over}: not proven closer to the teacher than uid ${king.uid}`,
+      hint: 'A win needs a lower bound above the margin of the rules. `quasar duel preview` shows where a new revision stands.',
     },
   ];
 }

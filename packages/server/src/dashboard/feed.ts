@@ -43,7 +43,10 @@ const LINES: { [T in ContestEventType]?: (data: ContestEvents[T]) => Line } = {
   }),
   'duel.judged': (d) => {
     const against = d.king.uid < 0 ? 'the base student' : `king uid ${d.king.uid}`;
-    const numbers = `mean delta ${signed(d.meanDelta)} over ${d.n} prompts, p ${d.p < 0.0001 ? '< 0.0001' : d.p.toFixed(4)}`;
+    const planned = d.sequential?.prompts ?? d.n;
+    const prompts = d.n < planned ? `${d.n} of ${planned}` : `${d.n}`;
+    const p = d.p < 0.0001 ? '< 0.0001' : d.p.toFixed(4);
+    const numbers = `mean delta ${signed(d.meanDelta)} over ${prompts} prompts, p ${p}`;
     if (!d.win) return { tone: 'bad', text: `uid ${d.uid} lost to ${against}: ${numbers}` };
     if (!d.crownGate.passed)
       return { tone: 'warn', text: `uid ${d.uid} beat ${against} but missed the crown gate: ${numbers}` };
