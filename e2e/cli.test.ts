@@ -138,6 +138,23 @@ it('doctor names device, threads, instruction set, compiler and what is missing'
   expect(report.missing).toBeInstanceOf(Array);
 });
 
+it('doctor tries a job queue, and shows no password', async () => {
+  const path = join(folder, 'queue.sqlite');
+  const works = await quasar('doctor', '--json', '--queue', path);
+  expect(JSON.parse(works.stdout).queue).toMatchObject({ address: path, works: true, error: null });
+  const away = await quasar('doctor', '--json', '--queue', 'postgres://me:s3cret@127.0.0.1:1/db?schema=sn24');
+  expect(away.code).toBe(0);
+  expect(JSON.parse(away.stdout).queue).toMatchObject({
+    address: 'postgres://me@127.0.0.1:1/db?schema=sn24',
+    works: false,
+    error: { code: 'queue.unreachable' },
+  });
+  expect(away.stdout + away.stderr).not.toContain('s3cret');
+  const unknown = await quasar('doctor', '--queue', 'mysql://me:s3cret@host/db');
+  expect(unknown.stderr).toContain('an address of mysql:, which has no driver');
+  expect(unknown.stdout + unknown.stderr).not.toContain('s3cret');
+});
+
 it('another device can be asked for', async () => {
   const asked = await quasar('doctor', '--json', '--device', 'reference');
   expect(JSON.parse(asked.stdout)).toMatchObject({ device: 'reference', why: 'QUASAR_DEVICE asks for it' });

@@ -10,5 +10,5 @@ export {
   type NewJob,
   type WorkOptions,
 } from './queue/job-queue.ts';
-export { openJobQueue } from './queue/open.ts';
+export { openJobQueue, shownAddress } from './queue/open.ts';
 export { openStore, type Store, type StoreOptions } from './store.ts';

@@ -5,31 +5,35 @@ import { type ChainReport, type ChainState, examineChain } from '../chain-doctor
 import type { DoctorReport } from '../doctor.ts';
 import { withChainOptions, withNetuid } from '../net-options.ts';
 import { walletName } from '../options.ts';
+import { examineQueue, type QueueReport } from '../queue-doctor.ts';
 import { record } from '../ui/table.ts';
 import { keysOf, type WalletOptions, withFolderOption } from '../wallet-options.ts';
 import { withChain } from '../with-chain.ts';
 import { waitText } from './chain-explorer.ts';
 
-type Flags = Omit<WalletOptions, 'name'> & { name?: string; netuid: number };
+type Flags = Omit<WalletOptions, 'name'> & { name?: string; netuid: number; queue?: string };
 
 export function doctor(): Command {
   return withNetuid(withFolderOption(withChainOptions(new Command('doctor'))))
     .description('Say which device, compiler, services and chain this machine has, and what is missing.')
     .option('--name <name>', 'wallet to look for on the chain', walletName)
     .option('--hotkey <name>', 'which hotkey of the wallet', walletName, 'default')
+    .option('--queue <address>', 'job queue to try: the path of an SQLite file (made when absent) or postgres://...')
     .action((options: Flags, command: Command) =>
       withChain(options, command, async ({ chain, address, context, home }) => {
         const { examine } = await import('../doctor.ts');
         const { name } = options;
         const hotkeyOf =
           name === undefined ? null : async () => (await keysOf(chain, { ...options, name }, context, home)).hotkey;
-        const [machine, chainReport] = await Promise.all([
+        const [machine, chainReport, queue] = await Promise.all([
           examine(context.home),
           examineChain(chain, address, options.netuid, networkIsolation(), hotkeyOf),
+          options.queue === undefined ? null : examineQueue(options.queue),
         ]);
-        context.result(
-          { ...machine, chain: chainReport },
-          () => `${describe(machine)}\n\n${describeChain(chainReport)}`,
+        context.result({ ...machine, chain: chainReport, queue }, () =>
+          [describe(machine), describeChain(chainReport), ...(queue === null ? [] : [describeQueue(queue)])].join(
+            '\n\n',
+          ),
         );
       }),
     );
@@ -61,6 +65,15 @@ function describeChain({ address, state, error, signer }: ChainReport): string {
         : `${address}, answers in ${state.latencyMs} ms`,
     ...(state === null ? {} : describeState(state)),
     signer: signer.isIsolated ? `no network: ${signer.why}` : `not cut off from the network: ${signer.why}`,
+  });
+}
+
+function describeQueue({ address, roundTripMs, error }: QueueReport): string {
+  return record({
+    queue:
+      error === null
+        ? `${address}, a job and its result in ${roundTripMs} ms`
+        : `${address} does not work: ${error.message} [${error.code}]${error.hint === undefined ? '' : `; ${error.hint}`}`,
   });
 }
 

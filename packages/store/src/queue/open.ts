@@ -4,6 +4,7 @@ import { QuasarError } from '@quasar/base';
 import type { JobQueue } from './job-queue.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { PostgresTable } from './postgres/table.ts';
+import { parseAddress } from './postgres/url.ts';
 import { SqliteTable } from './sqlite.ts';
 import { TableQueue } from './table-queue.ts';
 
@@ -19,19 +20,21 @@ export async function openJobQueue(url: string): Promise<JobQueue> {
   return new TableQueue(await openTable(url));
 }
 
+/** The address of a queue as it may be logged: without a password. @throws QuasarError `queue.bad_url` */
+export function shownAddress(url: string): string {
+  return driverOf(url) === 'postgres' ? parseAddress(url).shown : url;
+}
+
 async function openTable(url: string): Promise<LeaseTable> {
+  if (driverOf(url) === 'postgres') return PostgresTable.open(url);
+  return new SqliteTable(url.startsWith('file:') ? fileURLToPath(url) : url);
+}
+
+function driverOf(url: string): 'sqlite' | 'postgres' {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
-  switch (scheme) {
-    case undefined:
-      return new SqliteTable(url);
-    case 'file':
-      return new SqliteTable(fileURLToPath(url));
-    case 'postgres':
-    case 'postgresql':
-      return PostgresTable.open(url);
-    default:
-      throw new QuasarError('queue.bad_url', `job queue: got an address of ${scheme}:, which has no driver`, {
-        hint: 'give the path of an SQLite file or postgres://USER:PASSWORD@HOST/DATABASE?schema=NAME',
-      });
-  }
+  if (scheme === undefined || scheme === 'file') return 'sqlite';
+  if (scheme === 'postgres' || scheme === 'postgresql') return 'postgres';
+  throw new QuasarError('queue.bad_url', `job queue: got an address of ${scheme}:, which has no driver`, {
+    hint: 'give the path of an SQLite file or postgres://USER:PASSWORD@HOST/DATABASE?schema=NAME',
+  });
 }

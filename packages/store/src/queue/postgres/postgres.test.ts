@@ -20,7 +20,7 @@ describe.skipIf(skipWithoutPostgres())('Postgres', () => {
 
   describeQueueContract('Postgres', newUrl);
 
-  test('the server is killed in the middle of 200 jobs: nothing is lost, four workers come back by themselves', async () => {
+  test('the server is killed in the middle of 200 jobs: nothing is lost, four workers come back by themselves', async (t) => {
     const url = await newUrl();
     const queue = await openJobQueue(url);
     const keys = Array.from({ length: 200 }, (_, i) => `round/1/${i}`);
@@ -29,7 +29,7 @@ describe.skipIf(skipWithoutPostgres())('Postgres', () => {
       await sleep(10);
       return { sum: payload.i + 1, blob: await queue.putBlob(Buffer.from(key), 'round/1') };
     } });`;
-    const workers = [1, 2, 3, 4].map(() => startWorker(url, script));
+    const workers = [1, 2, 3, 4].map(() => startWorker(t, url, script));
     await finished(queue, 'work', keys.slice(0, 60));
     const before = await queue.outcomes('work', keys);
     await server.kill();
@@ -71,7 +71,7 @@ describe.skipIf(skipWithoutPostgres())('Postgres', () => {
     const outcomes = await queue.outcomes('work', ['kept', 'given up']);
     expect(outcomes.get('kept')).toEqual({ state: 'done', attempt: 1, result: 'kept', error: null });
     expect(outcomes.get('given up')).toMatchObject({ state: 'running', attempt: 1 });
-    await workUntil(queue, { kinds: ['work'], handler: async () => 1 }, 'work', ['given up']);
+    await workUntil(queue, { kinds: ['work'], leaseMs: LEASE_MS, handler: async () => 1 }, 'work', ['given up']);
     await queue.close();
   }, 60_000);
 

@@ -5,7 +5,7 @@
  * Needs the programs of a Postgres installation (Debian: `apt-get install postgresql`), not a running server. Postgres
  * refuses to run as root, so as root it runs as the user `postgres` or `nobody`.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -90,78 +90,80 @@ export async function startPostgres(options: { isDurable?: boolean } = {}): Prom
     ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ];
   const url = `postgres://quasar:${password}@127.0.0.1:${port}/postgres`;
-  let server: ChildProcess | null = null;
+  let server: Server | null = null;
 
   const start = async () => {
     const deadline = performance.now() + START_TIMEOUT_MS;
-    // A killed server's last processes may hold its memory for a moment: then it does not start at the first try.
-    while (!(await tryStart())) {
-      if (performance.now() > deadline)
-        throw new Error(`Postgres does not start: ${readFileSync(join(folder, 'log'), 'utf8')}`);
-      await pause(100);
+    // A killed server's last processes may hold its memory for a moment: then the first try ends at once.
+    while (server === null) {
+      if (performance.now() > deadline) throw new Error(`Postgres does not start: see ${folder}`);
+      const tried = spawnGuarded(postgres, { ...user, cwd: folder });
+      if (await answers(url, tried.exited, deadline)) server = tried;
+      else await pause(100);
     }
   };
-
-  const tryStart = async (): Promise<boolean> => {
-    // Its standard input is ours: when this process ends, however it ends, so does the server.
-    const script = '"$@" >>log 2>&1 & cat >/dev/null; kill -QUIT $!; wait $!';
-    const child = spawn('/bin/sh', ['-c', script, 'sh', ...postgres], {
-      ...user,
-      cwd: folder,
-      stdio: ['pipe', 'ignore', 'ignore'],
-    });
-    server = child;
-    const pg = (await import('pg')).default;
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (performance.now() < deadline) {
-      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
-      client.on('error', () => {});
-      try {
-        await client.connect();
-        await client.end();
-        return true;
-      } catch {
-        await pause(30);
-        if (serverId() === null && performance.now() > deadline - START_TIMEOUT_MS + 2000) break;
-      }
-    }
-    await stopChild(child);
-    return false;
-  };
-
-  const serverId = (): number | null => {
-    try {
-      const id = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
-      process.kill(id, 0);
-      return id;
-    } catch {
-      return null;
-    }
-  };
-
-  const kill = async () => {
-    const id = serverId();
-    if (id !== null) process.kill(id, 'SIGKILL');
-    if (server !== null) await stopChild(server);
+  const end = async (signal: NodeJS.Signals) => {
+    const ending = server;
     server = null;
+    ending?.kill(signal);
+    await ending?.exited;
   };
-
   const stop = async () => {
-    if (server !== null) await stopChild(server);
-    server = null;
+    await end('SIGQUIT');
     rmSync(folder, { recursive: true, force: true });
   };
 
   await start();
-  return { url, kill, start, stop };
+  return { url, start, stop, kill: () => end('SIGKILL') };
 }
 
-/** Ends the shell's input; it ends the server and then itself. */
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+interface Server {
+  kill(signal: NodeJS.Signals): void;
+  exited: Promise<unknown>;
+}
+
+/** A server that ends with this process, however this process ends: a shell watches over it, whose input we hold. */
+function spawnGuarded(command: readonly string[], options: { uid?: number; gid?: number; cwd: string }): Server {
+  const [program, ...parameters] = command as [string, ...string[]];
+  const child = spawn(program, parameters, { ...options, stdio: 'ignore' });
   const exited = once(child, 'exit');
-  child.stdin?.end();
-  await exited;
+  const watch = 'cat >/dev/null; kill -QUIT "$0" 2>/dev/null';
+  const guard = spawn('/bin/sh', ['-c', watch, String(child.pid)], { ...options, stdio: ['pipe', 'ignore', 'ignore'] });
+  exited.then(() => guard.kill('SIGKILL'));
+  const kill = (signal: NodeJS.Signals) => {
+    // Those that serve connections would answer on for a moment without their parent.
+    const children = signal === 'SIGKILL' ? childrenOf(child.pid) : [];
+    child.kill(signal);
+    for (const id of children) process.kill(id, signal);
+  };
+  return { kill, exited };
+}
+
+/** On Linux; elsewhere they end by themselves soon after their parent. */
+function childrenOf(id: number | undefined): number[] {
+  const path = `/proc/${id}/task/${id}/children`;
+  return existsSync(path) ? readFileSync(path, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+}
+
+/** Waits until the server lets us in. @returns false when it ended instead, or at the deadline (performance.now) */
+async function answers(url: string, exited: Promise<unknown>, deadline: number): Promise<boolean> {
+  const { default: pg } = await import('pg');
+  let isRunning = true;
+  exited.then(() => {
+    isRunning = false;
+  });
+  while (isRunning && performance.now() < deadline) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+    client.on('error', () => {}); // it is asked again
+    try {
+      await client.connect();
+      await client.end();
+      return true;
+    } catch {
+      await pause(30);
+    }
+  }
+  return false;
 }
 
 function unprivilegedUser(): { uid: number; gid: number } {
