@@ -2,7 +2,7 @@
 import { LOCAL, type SubnetConfig } from '@quasar/subnet';
 
 export function quickRules(): SubnetConfig {
-  const named = ['kl', 'math'];
+  const named = ['kl', 'math_bench'];
   return {
     ...LOCAL,
     round: {
@@ -23,10 +23,10 @@ export function quickRules(): SubnetConfig {
       specs: LOCAL.axes.specs.map((spec) => ({
         ...spec,
         weight: named.includes(spec.name) ? spec.weight : 0,
-        items: named.includes(spec.name) ? Math.min(spec.items, 2) : 0,
         minValid: 1,
+        questions:
+          named.includes(spec.name) && spec.questions ? { ...spec.questions, items: 2, maxNewTokens: 4 } : null,
       })),
-      maxNewTokens: 4,
       onPolicy: { ...LOCAL.axes.onPolicy, prompts: 1, maxNewTokens: 4 },
       broken: { minTeacher: 0, needsBaseAboveZero: false },
     },

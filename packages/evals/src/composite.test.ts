@@ -47,6 +47,59 @@ describe('composeAxes', () => {
     });
   });
 
+  const names = SPECS.map(({ name }) => name);
+  const anyAxis = fc.record({
+    value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constant(Number.NaN)),
+    n: fc.nat(12),
+  });
+  const anyValues = fc.dictionary(fc.constantFrom(...names), anyAxis);
+  const anyBroken = fc.subarray(names).map((list) => new Set(list));
+
+  it('property: every mean lies between the lowest and the highest of its axes', () => {
+    fc.assert(
+      fc.property(anyValues, anyBroken, (values, broken) => {
+        const got = composeAxes(SPECS, values, broken);
+        const counting = SPECS.filter(({ name, weight }) => name in got.axes && weight > 0);
+        const within = (result: number, specs: AxisSpec[]) => {
+          const own = specs.map(({ name }) => got.axes[name]!.value);
+          expect(result).toBeGreaterThanOrEqual(own.length > 0 ? Math.min(...own) - 1e-12 : 0);
+          expect(result).toBeLessThanOrEqual(own.length > 0 ? Math.max(...own) + 1e-12 : 0);
+        };
+        const sound = counting.filter(({ name }) => !broken.has(name));
+        within(got.weighted, counting);
+        within(
+          got.quality,
+          sound.filter(({ relative }) => !relative),
+        );
+        expect(got.worst).toBe(sound.length > 0 ? Math.min(...sound.map(({ name }) => got.axes[name]!.value)) : 0);
+        expect(got.qualityAxes).toBe(sound.filter(({ relative }) => !relative).length);
+      }),
+    );
+  });
+
+  it('property: quality does not see relative, broken, muted and absent axes', () => {
+    fc.assert(
+      fc.property(anyValues, anyBroken, anyAxis, (values, broken, other) => {
+        const { quality } = composeAxes(SPECS, values, broken);
+        for (const name of ['kl', 'muted', 'unknown', ...broken])
+          expect(composeAxes(SPECS, { ...values, [name]: other }, broken).quality).toBe(quality);
+      }),
+    );
+  });
+
+  it('property: no axis that gets better lowers any number', () => {
+    fc.assert(
+      fc.property(anyValues, anyBroken, fc.constantFrom(...names), (values, broken, name) => {
+        const before = values[name];
+        fc.pre(before !== undefined && Number.isFinite(before.value));
+        const better = { ...values, [name]: { ...before!, value: Math.min(1, before!.value + 0.1) } };
+        const [a, b] = [composeAxes(SPECS, values, broken), composeAxes(SPECS, better, broken)];
+        for (const key of ['worst', 'weighted', 'quality'] as const)
+          expect(b[key]).toBeGreaterThanOrEqual(a[key] - 1e-12);
+      }),
+    );
+  });
+
   it('worst <= quality and worst <= weighted on non-broken axes', () => {
     const unit = fc.double({ min: 0, max: 1, noNaN: true });
     fc.assert(

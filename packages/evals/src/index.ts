@@ -10,12 +10,27 @@ export {
   replyTo,
 } from './axes/answers.ts';
 export { capability } from './axes/capability.ts';
+export { AXES, AXIS_NAMES, type AxisEntry, type AxisName, isAxisName, type Rung } from './axes/catalogue.ts';
+export {
+  CONVERSATION_BATCH,
+  CONVERSATION_WEIGHTS,
+  type Conversation,
+  type ConversationReference,
+  type ConversationText,
+  conversation,
+  conversationMeasures,
+  conversationReference,
+  conversationTexts,
+  isConversation,
+  textLogprobs,
+} from './axes/conversation.ts';
 export { degeneracy, diversity, hasLoop } from './axes/degeneracy.ts';
 export { length, meanTokens } from './axes/length.ts';
 export { type OnPolicyOptions, onPolicyRkl, ROLLOUT_BATCH, rolloutRkl } from './axes/on-policy-rkl.ts';
-export { passFraction, passFractions } from './axes/pass-fraction.ts';
+export { byQuestion, passFraction } from './axes/pass-fraction.ts';
 export { reasoningDensity } from './axes/reasoning-density.ts';
 export { type Divergences, relativeAxes } from './axes/relative.ts';
+export { selfConsistency } from './axes/self-consistency.ts';
 export {
   type AxisSpec,
   type AxisValue,
@@ -58,7 +73,14 @@ export {
   type SimulatedDuels,
   simulateDuels,
 } from './power.ts';
-export { type AxisItem, axisItems, type DuelPromptOptions, duelPrompts, WORLD_AXES } from './prompts.ts';
+export {
+  type AxisItem,
+  type AxisQuestions,
+  axisItems,
+  type DuelPromptOptions,
+  duelPrompts,
+  type WordingRules,
+} from './prompts.ts';
 export { SCORE_BATCH, scoreTraces, type TraceScores } from './score-traces.ts';
 export {
   criticalZ,

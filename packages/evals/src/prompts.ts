@@ -4,7 +4,8 @@
  * All of them come from the world's contest split. The same seed gives the same questions on every validator.
  */
 import { encodeChat, type Tokenizer } from '@quasar/model';
-import { generateItem, TASKS, type WorldItem } from '@quasar/world';
+import { generateItem, reword, type WordingChange, type WorldItem } from '@quasar/world';
+import { AXES, type AxisName, type Rung } from './axes/catalogue.ts';
 
 export interface DuelPromptOptions {
   count: number;
@@ -27,7 +28,7 @@ export function duelPrompts(seed: string, tokenizer: Tokenizer, options: DuelPro
     const item = generateItem(`${seed}/duel/${draw}`, 'contest');
     const prompt = encodeChat(tokenizer, item.messages, { addGenerationPrompt: true });
     if (prompt.length > maxPromptTokens) continue;
-    const question = `${item.task}\n${item.content}`;
+    const question = questionOf(item);
     if (seen.has(question)) spare.push(prompt);
     else prompts.push(prompt);
     seen.add(question);
@@ -35,37 +36,72 @@ export function duelPrompts(seed: string, tokenizer: Tokenizer, options: DuelPro
   return [...prompts, ...spare].slice(0, count);
 }
 
-/** One question of an axis. */
-export interface AxisItem {
-  axis: string;
-  item: WorldItem;
+/** What an axis asks in a round. */
+export interface AxisQuestions {
+  name: AxisName;
+  /** Questions; 0: the axis asks none. */
+  items: number;
+  /** First and last rung of the axis' ladder, both inclusive; they are asked in turn. */
+  rungs: readonly [number, number];
+  maxNewTokens: number;
+  /** A right reply of more tokens counts less for `reasoning_density`; null: it does not count there. */
+  targetTokens: number | null;
 }
 
-/** Axes that the world has tasks for. */
-export const WORLD_AXES: readonly string[] = [...new Set(TASKS.map(({ axis }) => axis))];
+export interface WordingRules {
+  /** How the wording of every question is changed. */
+  changes: readonly WordingChange[];
+  /** Wordings of each question of a robust axis. */
+  wordings: number;
+}
 
-/**
- * Questions per world axis, spread evenly over its tasks and over levels 0 to `maxLevel`.
- * @param counts questions per axis; names that are no world axis are ignored
- * @param maxLevel null: levels as the world draws them
- */
-export function axisItems(
-  seed: string,
-  counts: readonly { name: string; items: number }[],
-  maxLevel: number | null,
-): AxisItem[] {
-  const items: AxisItem[] = [];
-  for (const { name, items: count } of counts) {
-    const tasks = TASKS.filter(({ axis }) => axis === name);
-    for (let i = 0; i < count && tasks.length > 0; i++) {
-      const task = tasks[i % tasks.length]!;
-      const levels = maxLevel === null ? 0 : Math.min(maxLevel + 1, task.levels);
-      const level = levels === 0 ? undefined : Math.floor(i / tasks.length) % levels;
-      items.push({
-        axis: name,
-        item: generateItem(`${seed}/axis/${name}/${i}`, 'contest', { tasks: [task.name], level }),
+/** One prompt of an axis. */
+export interface AxisItem {
+  axis: AxisName;
+  item: WorldItem;
+  /** Wordings of one question of an axis share its number. */
+  question: number;
+  maxNewTokens: number;
+  targetTokens: number | null;
+}
+
+/** Slips only: what `noise_resistance` adds whatever the rules say. */
+const NOISE: readonly WordingChange[] = ['typo', 'case', 'space'];
+
+/** Items of every axis that asks something, distinct within an axis as far as its tasks allow, axis after axis. */
+export function axisItems(seed: string, axes: readonly AxisQuestions[], wording: WordingRules): AxisItem[] {
+  return axes.flatMap(({ name, items, rungs, maxNewTokens, targetTokens }) => {
+    const { kind, ladder } = AXES[name];
+    const asked = ladder.slice(rungs[0], rungs[1] + 1);
+    const seen = new Set<string>();
+    return Array.from({ length: asked.length === 0 ? 0 : items }, (_, question) => {
+      const rung = asked[question % asked.length]!;
+      const from = distinctSeed(`${seed}/axis/${name}/${question}`, rung, seen);
+      const count = kind === 'robust' ? wording.wordings : 1;
+      return Array.from({ length: count }, (_, version): AxisItem => {
+        const changes = name === 'noise_resistance' ? NOISE : wording.changes;
+        const item = reword(draw(from, rung, version), `${seed}/${version}`, changes);
+        return { axis: name, item, question, maxNewTokens, targetTokens };
       });
-    }
+    }).flat();
+  });
+}
+
+/** The first seed whose question was not asked yet. */
+function distinctSeed(seed: string, rung: Rung, seen: Set<string>): string {
+  for (let draws = 0; draws < MAX_DRAWS_PER_PROMPT; draws++) {
+    const question = questionOf(draw(`${seed}/${draws}`, rung, 0));
+    if (seen.has(question)) continue;
+    seen.add(question);
+    return `${seed}/${draws}`;
   }
-  return items;
+  return `${seed}/0`;
+}
+
+function draw(seed: string, { task, level }: Rung, wording: number): WorldItem {
+  return generateItem(seed, 'contest', { tasks: [task], level, wording });
+}
+
+function questionOf({ task, content }: WorldItem): string {
+  return `${task}\n${content}`;
 }

@@ -5,7 +5,7 @@
  * killed between any two and go on where it was. `round` and `atBlock` say where in the contest it happened.
  */
 import type { Issue } from '@quasar/base';
-import type { AxisValue, ScoredAxis, StopReason } from '@quasar/evals';
+import type { AxisValue, ScoredAxis, StopReason, TeacherReference } from '@quasar/evals';
 import type { Fingerprint } from './copy/fingerprint.ts';
 import type { WeightTraces } from './copy/record.ts';
 import type { WaitingReason } from './rules/candidates.ts';
@@ -101,8 +101,8 @@ export type EvaluationMeasured = At & { id: string } & (
         /** Mean on-policy reverse KL, nats; null for the teacher and for a model that says nothing. */
         rkl: number | null;
         rklPrompts: number;
-        /** The teacher's share of correct answers and mean tokens per answer; only on its own event. */
-        reference?: { passFraction: number; meanTokens: number } | undefined;
+        /** What others are measured against; only on the teacher's own event. */
+        reference?: TeacherReference | undefined;
       }
   );
 

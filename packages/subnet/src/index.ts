@@ -20,6 +20,7 @@ export { createModelLock, type ModelLock } from './precheck/model-lock.ts';
 export { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck/precheck.ts';
 export { directorySource, hubSource, manifestSha256, type SubmissionSource } from './precheck/source.ts';
 export { Contest, type RoundState, rebuildContest, type SubmissionState } from './projection.ts';
+export { type AxesConfig, type AxisConfig, axisQuestions } from './rules/axes.ts';
 export {
   type CandidateRules,
   type FrozenCandidates,
@@ -28,7 +29,7 @@ export {
   type WaitingReason,
 } from './rules/candidates.ts';
 export { type CommitmentPayload, formatCommitment, MAX_COMMITMENT_BYTES, parseCommitment } from './rules/commitment.ts';
-export { type AxisConfig, configHash, LOCAL, parseSubnetConfig, type SubnetConfig, UPSTREAM } from './rules/config.ts';
+export { configHash, LOCAL, parseSubnetConfig, type SubnetConfig, UPSTREAM } from './rules/config.ts';
 export {
   type CrownDecision,
   type CrownGate,

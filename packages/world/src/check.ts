@@ -43,6 +43,31 @@ export function checkExact(answer: string, reply: unknown): Verdict {
   return text === tidy(answer) ? CORRECT : wrong('another answer');
 }
 
+/** Asks for the form that `checkNumber` reads. */
+export const ANSWER_LINE = 'End with a line that says "Answer:" and the number.';
+
+/** Longest reply that is looked at for its answer line, its program or its JSON: reasoning before the answer counts. */
+export const MAX_LONG_REPLY_CHARS = 8000;
+
+/** What stands behind the last line that begins with `Answer:`; the whole reply when there is none. */
+export function finalAnswer(reply: string): string {
+  const lines = reply.split('\n');
+  const last = lines.findLast((line) => /^\s*\**answer:/i.test(line));
+  return last === undefined ? reply : last.replace(/^\s*\**answer:\**/i, '');
+}
+
+/** Right when the final answer is the number of the item's answer. */
+export function checkNumber(item: { answer: string }, reply: unknown): Verdict {
+  if (typeof reply !== 'string' || reply.length > MAX_LONG_REPLY_CHARS) return wrong('not a short text');
+  return checkWords([finalAnswer(item.answer)], finalAnswer(reply));
+}
+
+/** The inside of the only fenced block of a reply; the whole reply when nothing is fenced. */
+export function unfenced(reply: string): string {
+  const parts = reply.split(/^```.*$/m);
+  return parts.length === 3 ? parts[1]! : reply;
+}
+
 /** Right when the reply is JSON for the same value; key order and spaces do not matter. */
 export function checkJson(answer: string, reply: unknown): Verdict {
   const text = tidy(reply);

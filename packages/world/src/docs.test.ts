@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '@quasar/base';
 import { expect, test } from 'vitest';
 import { generateItem } from './seed.ts';
-import { TASKS } from './tasks/index.ts';
+import { ALL_TASKS } from './tasks/index.ts';
 
 const path = new URL('../../../docs/world.md', import.meta.url).pathname;
 const [begin, end] = ['<!-- examples: written by packages/world/src/docs.test.ts -->\n', '<!-- end of examples -->'];
 
 function examples(): string {
-  const sections = TASKS.map((task) => {
+  const sections = ALL_TASKS.map((task) => {
     const items = Array.from({ length: task.levels }, (_, level) => {
       const { messages, answer } = generateItem('docs', 'train', { tasks: [task.name], level });
       const turns = [...messages, { role: 'assistant', content: `${answer}   <- asked for` }];
@@ -17,7 +17,7 @@ function examples(): string {
         .map(({ role, content }) => `${level} ${role.padEnd(9)} ${content.replaceAll('\n', `\n${' '.repeat(12)}`)}`)
         .join('\n');
     });
-    return `### \`${task.name}\` (axis \`${task.axis}\`)\n\n\`\`\`text\n${items.join('\n')}\n\`\`\`\n`;
+    return `### \`${task.name}\`\n\n\`\`\`text\n${items.join('\n')}\n\`\`\`\n`;
   });
   return `\n${sections.join('\n')}\n`;
 }

@@ -12,22 +12,25 @@
  * seeds of rounds come from block hashes, and only the spaces of the higher levels are too large to learn by heart.
  */
 import { QuasarError, Rng, sha256Hex } from '@quasar/base';
-import { TASKS } from './tasks/index.ts';
+import { ALL_TASKS, TASKS } from './tasks/index.ts';
 import type { Task, Verdict, WorldItem } from './types.ts';
+import { OtherWording } from './words.ts';
 
 export type Split = 'train' | 'contest';
 
 export interface GenerateOptions {
-  /** Names of tasks to draw from, all with the same chance. Default: every task. */
+  /** Names of tasks to draw from, all with the same chance. Default: those of `TASKS`. */
   tasks?: readonly string[] | undefined;
   /** Default: drawn, level n half as often as level n - 1. */
   level?: number | undefined;
+  /** Any number but 0: the same question, with the same answer, in the phrasing that stands so many further. Default 0. */
+  wording?: number | undefined;
 }
 
 /** A draw misses the contest split 7 times in 8; 2000 misses in a row mean a task with hardly any content. */
 const MAX_DRAWS = 2000;
 
-const BY_NAME = new Map(TASKS.map((task) => [task.name, task]));
+const BY_NAME = new Map(ALL_TASKS.map((task) => [task.name, task]));
 
 /** The split of any item, also of one made elsewhere. */
 export function splitOf(item: WorldItem): Split {
@@ -48,7 +51,10 @@ export function generateItem(seed: string, split: Split, options: GenerateOption
       { hint: 'leave `level` out to draw one' },
     );
   }
-  const draws = rng.fork(`${task.name}/${level}`);
+  // The label of `rng.fork`, so that all wordings draw the same.
+  const { wording = 0 } = options;
+  const label = `${task.name}/${level}`;
+  const draws = wording === 0 ? rng.fork(label) : new OtherWording(`world/${split}/${seed}/${label}`, wording);
   for (let draw = 0; draw < MAX_DRAWS; draw++) {
     const item = task.generate(draws, level);
     if (splitOf(item) === split) return item;

@@ -27,8 +27,6 @@ export interface Verdict {
 
 export interface Task {
   readonly name: string;
-  /** The ability it measures; several tasks may share one axis. */
-  readonly axis: string;
   /** Levels are 0 .. levels - 1. */
   readonly levels: number;
   /** Draws one item; uses no randomness but `rng`. */

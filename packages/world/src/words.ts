@@ -4,7 +4,7 @@
  * Few, short, regular words: a small byte-pair vocabulary holds nearly all of them as single tokens, and a model
  * of a million parameters meets each of them thousands of times. Adding a word changes every seeded item.
  */
-import type { Rng } from '@quasar/base';
+import { Rng } from '@quasar/base';
 
 export const NAMES: readonly string[] =
   'Ada Amy Ben Bob Cal Dan Eva Fay Gus Ian Jim Kim Leo Mia Ned Ola Pam Ray Sam Tim Una Val Wes Zoe'.split(' ');
@@ -29,7 +29,23 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** One phrasing out of a list ordered from plain to rare: level 0 knows one, level 1 two, later levels all. */
+/**
+ * One phrasing out of a list ordered from plain to rare: level 0 knows one, level 1 two, later levels all. An
+ * `OtherWording` draws the same and says another one.
+ */
 export function phrase(rng: Rng, level: number, phrasings: readonly string[]): string {
-  return rng.pick(phrasings.slice(0, level === 0 ? 1 : level === 1 ? 2 : phrasings.length));
+  const known = phrasings.slice(0, level === 0 ? 1 : level === 1 ? 2 : phrasings.length);
+  const at = rng.int(0, known.length - 1);
+  const shift = rng instanceof OtherWording ? rng.shift : 0;
+  return phrasings[(at + shift) % phrasings.length] as string;
+}
+
+/** The draws of a seed with other phrasings: what is asked stays, how it is asked does not. */
+export class OtherWording extends Rng {
+  readonly shift: number;
+
+  constructor(seed: string, shift: number) {
+    super(seed);
+    this.shift = shift;
+  }
 }

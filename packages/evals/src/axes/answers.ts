@@ -8,6 +8,8 @@ import type { Engine } from '@quasar/infer';
 import { encodeChat, type Tokenizer } from '@quasar/model';
 import { checkReply } from '@quasar/world';
 import type { AxisItem } from '../prompts.ts';
+import type { AxisName } from './catalogue.ts';
+import type { Conversation } from './conversation.ts';
 
 /** What a model said. */
 export interface Reply {
@@ -16,11 +18,16 @@ export interface Reply {
   finished: boolean;
 }
 
+/** A reply, judged. */
 export interface Answer extends Reply {
-  axis: string;
+  axis: AxisName;
+  /** Wordings of one question of an axis share its number. */
+  question: number;
   correct: boolean;
-  /** Tokens of a correct reply, the measure for needless words. */
-  answerTokens: number;
+  /** Beyond it a right reply counts less for `reasoning_density`; null: it does not count there. */
+  targetTokens: number | null;
+  /** What a conversation axis needs beyond the check; see `conversation.ts`. */
+  measured?: Conversation | undefined;
 }
 
 /** Questions answered in one batch: fixed, because a replay must batch the same way. */
@@ -31,36 +38,47 @@ export function itemPrompts(tokenizer: Tokenizer, items: readonly AxisItem[]): I
   return items.map(({ item }) => encodeChat(tokenizer, item.messages, { addGenerationPrompt: true }));
 }
 
-/** Greedy replies. @throws QuasarError `infer.cancelled` */
+/**
+ * Greedy replies. @param options.maxNewTokens one for all, or one per prompt
+ * @throws QuasarError `infer.cancelled`
+ */
 export async function replyTo(
   engine: Engine,
   prompts: readonly Int32Array[],
   options: {
-    maxNewTokens: number;
+    maxNewTokens: number | readonly number[];
     signal?: AbortSignal | undefined;
     onProgress?: ((done: number) => void) | undefined;
   },
 ): Promise<Reply[]> {
   const replies: Reply[] = [];
   const { maxNewTokens, signal } = options;
+  const limits = prompts.map((_, i) => (typeof maxNewTokens === 'number' ? maxNewTokens : maxNewTokens[i]!));
   for (let at = 0; at < prompts.length; at += REPLY_BATCH) {
-    const batch = prompts.slice(at, at + REPLY_BATCH);
-    for (const { tokens, finishReason } of await engine.generate(batch, { maxNewTokens, temperature: 0, signal }))
-      replies.push({ tokens, finished: finishReason === 'stop' });
-    options.onProgress?.(replies.length);
+    const batch = prompts.slice(at, at + REPLY_BATCH).map((_, i) => at + i);
+    for (const limit of new Set(batch.map((i) => limits[i]!))) {
+      const same = batch.filter((i) => limits[i] === limit);
+      const asked = same.map((i) => prompts[i]!);
+      const completions = await engine.generate(asked, { maxNewTokens: limit, temperature: 0, signal });
+      completions.forEach(({ tokens, finishReason }, i) => {
+        replies[same[i]!] = { tokens, finished: finishReason === 'stop' };
+      });
+    }
+    options.onProgress?.(at + batch.length);
   }
   return replies;
 }
 
-/** @param replies one per item */
-export function judgeReplies(tokenizer: Tokenizer, items: readonly AxisItem[], replies: readonly Reply[]): Answer[] {
-  return items.map(({ axis, item }, i) => {
+/** @param replies one per item. @param measured one per item, null where nothing was measured */
+export function judgeReplies(
+  tokenizer: Tokenizer,
+  items: readonly AxisItem[],
+  replies: readonly Reply[],
+  measured: readonly (Conversation | null)[] = [],
+): Answer[] {
+  return items.map(({ axis, item, question, targetTokens }, i) => {
     const reply = replies[i]!;
-    return {
-      ...reply,
-      axis,
-      correct: checkReply(item, tokenizer.decode(reply.tokens)).correct,
-      answerTokens: tokenizer.encode(item.answer).length,
-    };
+    const { correct } = checkReply(item, tokenizer.decode(reply.tokens));
+    return { ...reply, axis, question, correct, targetTokens, measured: measured[i] ?? undefined };
   });
 }

@@ -3,7 +3,7 @@ import type { AxisValue } from '../composite.ts';
 import type { Answer } from './answers.ts';
 
 export function meanTokens(answers: readonly Answer[]): number {
-  return answers.reduce((sum, { tokens }) => sum + tokens.length, 0) / answers.length;
+  return answers.length === 0 ? 0 : answers.reduce((sum, { tokens }) => sum + tokens.length, 0) / answers.length;
 }
 
 /** @param teacherMeanTokens mean reply length of the teacher to the same questions */

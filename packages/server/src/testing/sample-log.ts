@@ -24,7 +24,10 @@ interface Entrant {
 
 type EntrantArgs = [uid: number, repo: string, skill: number, flaw?: number];
 
-const AXES = ['on_policy_rkl', 'kl', 'math', 'recall', 'instruction', 'tool_use', 'reasoning', 'length', 'degeneracy'];
+const AXES = [
+  ...['on_policy_rkl', 'kl', 'capability', 'length', 'degeneracy', 'judge_probe', 'chat_turns_probe'],
+  ...['math_bench', 'code_bench', 'reasoning_bench', 'ifeval_bench', 'tool_use', 'long_context', 'robustness'],
+];
 const BASE = { id: 'base', uid: -1, repo: 'base', revision: sha256Hex('base').slice(0, 40), skill: 0, flaw: 0 };
 const PROMPTS = 150;
 const COPY_CODE = 'copy.same_tensors';

@@ -2,7 +2,7 @@
  * @file Computing one unit: a pure function of the unit, the model directories and the blobs it names. Runs inside the
  * cage; a miner who tries out a model at home runs it in its own process.
  */
-import { ROLLOUT_BATCH, replyTo, rolloutRkl, SCORE_BATCH, scoreTraces } from '@quasar/evals';
+import { ROLLOUT_BATCH, replyTo, rolloutRkl, SCORE_BATCH, scoreTraces, textLogprobs } from '@quasar/evals';
 import { type Engine, makeTraces, type Trace } from '@quasar/infer';
 import { fingerprint } from '../copy/fingerprint.ts';
 import { EngineCache } from './engine-cache.ts';
@@ -53,6 +53,8 @@ export class Compute implements UnitRunner {
         return kl(blobs[0]!, model, options);
       case 'answers':
         return answers(unit, model, options);
+      case 'likelihood':
+        return likelihood(unit, model, options);
       case 'rollouts':
         return rollouts(unit, model, teacher, options);
       case 'fingerprint':
@@ -100,6 +102,11 @@ async function answers(unit: Of<'answers'>, model: Engine, { signal, onProgress 
     result: { replies: replies.map(({ tokens, finished }) => ({ tokens: packTokens(tokens), finished })) },
     blob: null,
   };
+}
+
+async function likelihood(unit: Of<'likelihood'>, teacher: Engine, { signal }: RunOptions): Promise<UnitOutput> {
+  const texts = unit.prompts.map((tokens, i) => ({ tokens, from: unit.starts[i]! }));
+  return { result: { logprobs: await textLogprobs(teacher, texts, { signal }) }, blob: null };
 }
 
 async function rollouts(

@@ -15,6 +15,11 @@ const units: Unit[] = [
   },
   { kind: 'kl', version: 1, model, traces: sha256, rows: 2, tokens: 20 },
   { kind: 'answers', version: 1, model, prompts, maxNewTokens: 8 },
+  { kind: 'answers', version: 1, model, prompts, maxNewTokens: [4, 12] },
+  {
+    ...{ kind: 'likelihood', version: 1, model: { from: 'teacher', sha256 } },
+    ...{ prompts: [new Int32Array(14), new Int32Array(6)], starts: [13, 1] },
+  },
   {
     ...{ kind: 'rollouts', version: 1, model, teacher: { from: 'teacher', sha256 }, from: 0, prompts, seed: 's' },
     ...{ maxNewTokens: 8, topK: 4, temperature: 0.7, topP: 0.9 },
@@ -37,6 +42,15 @@ describe('units', () => {
     expect(readUnit(kind, { ...payload, version: 2 })).toBeNull();
     expect(readUnit(kind, { ...payload, model: { ...payload.model, path: '/etc' } })).toBeNull();
     expect(readUnit('constructor', payload)).toBeNull();
+  });
+
+  it('a number per row, or none', () => {
+    const answers = unitPayload(units[3]!);
+    const likelihood = unitPayload(units[4]!);
+    expect(readUnit('answers', { ...answers, maxNewTokens: [4] })).toBeNull();
+    expect(readUnit('likelihood', { ...likelihood, starts: [13] })).toBeNull();
+    expect(readUnit('likelihood', { ...likelihood, starts: [14, 1] })).toBeNull();
+    expect(readResult('likelihood', { logprobs: [-1, null] })).toBeNull();
   });
 
   it('results that are no numbers are no results', () => {

@@ -9,16 +9,17 @@
  *     traces     the teacher's continuations of prompts, with its top k at every token   -> blob (trace-blob.ts)
  *     kl         a model's tail-bucket KL on such a blob                                 -> a number per prompt, blob per token
  *     answers    a model's greedy replies to prompts                                     -> tokens
+ *     likelihood the teacher's ln p of given replies                                     -> a number per reply
  *     rollouts   a model's own text, its reverse KL judged by the teacher                -> a number per prompt
  *     fingerprint  what a model computes at given probes, for copy detection               -> a few kilobytes
  */
-import { REPLY_BATCH, ROLLOUT_BATCH, SCORE_BATCH } from '@quasar/evals';
+import { CONVERSATION_BATCH, REPLY_BATCH, ROLLOUT_BATCH, SCORE_BATCH } from '@quasar/evals';
 import { z } from 'zod';
 
 /** Changes whenever a unit's result could: an evaluator of another version must not touch it. */
 export const UNITS_VERSION = 1;
 
-export const UNIT_KINDS = ['traces', 'kl', 'answers', 'rollouts', 'fingerprint'] as const;
+export const UNIT_KINDS = ['traces', 'kl', 'answers', 'likelihood', 'rollouts', 'fingerprint'] as const;
 export type UnitKind = (typeof UNIT_KINDS)[number];
 
 /** Rows of one unit, a multiple of its batch: long enough to be worth a message, short enough to be lost. */
@@ -26,6 +27,7 @@ export const UNIT_ROWS: Readonly<Record<UnitKind, number>> = {
   traces: 3 * SCORE_BATCH,
   kl: 3 * SCORE_BATCH,
   answers: 2 * REPLY_BATCH,
+  likelihood: 4 * CONVERSATION_BATCH,
   rollouts: ROLLOUT_BATCH,
   fingerprint: 1,
 };
@@ -67,7 +69,15 @@ const payloads = {
   traces: z.strictObject({ ...shared, from, prompts, seed: text, continuationTokens: positive, ...sampling }),
   /** `traces`: digest of the blob; `rows` and `tokens` are its size, for the time limit. */
   kl: z.strictObject({ ...shared, traces: sha256, rows: positive, tokens: positive }),
-  answers: z.strictObject({ ...shared, prompts, maxNewTokens: positive }),
+  /** `maxNewTokens`: one for all, or one per prompt. */
+  answers: z
+    .strictObject({ ...shared, prompts, maxNewTokens: z.union([positive, z.array(positive)]) })
+    .refine(({ prompts, maxNewTokens: each }) => typeof each === 'number' || each.length === prompts.length),
+  /** `prompts`: prompt and reply together; `starts`: where the replies begin. */
+  likelihood: z
+    .strictObject({ ...shared, prompts, starts: z.array(positive) })
+    .refine(({ prompts, starts }) => starts.length === prompts.length)
+    .refine(({ prompts, starts }) => starts.every((start, i) => start < (prompts[i]?.length ?? 0))),
   rollouts: z.strictObject({
     ...{ ...shared, from, prompts, seed: text, maxNewTokens: positive },
     ...{ ...sampling, teacher: modelRef },
@@ -86,6 +96,7 @@ const results = {
   /** `perToken`: digest of float32 values, prompt after prompt; `tokens` counts those of each. */
   kl: z.strictObject({ perPrompt: z.array(z.number()), tokens: z.array(positive), perToken: sha256 }),
   answers: z.strictObject({ replies: z.array(z.strictObject({ tokens, finished: z.boolean() })) }),
+  likelihood: z.strictObject({ logprobs: z.array(z.number()) }),
   rollouts: z.strictObject({ perPrompt: z.array(z.number().nullable()) }),
   fingerprint: z.strictObject({
     readings: z.array(packed).max(1000),
@@ -133,8 +144,10 @@ export function unitTokens(unit: Unit): number {
     return [short, open, behaviour].reduce((sum, { tokens: all }) => sum + all.length, 0);
   }
   const read = unit.prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+  if (unit.kind === 'likelihood') return read;
   const written = unit.kind === 'traces' ? unit.continuationTokens : unit.maxNewTokens;
-  return read + unit.prompts.length * written;
+  if (typeof written === 'number') return read + unit.prompts.length * written;
+  return read + written.reduce((sum, count) => sum + count, 0);
 }
 
 /** The models a unit needs, the one it measures first. */

@@ -8,24 +8,12 @@
 import { canonicalJson, type Issue, type Result, sha256Hex } from '@quasar/base';
 import { SCORE_BATCH } from '@quasar/evals';
 import { z } from 'zod';
+import { axesSchema, LOCAL_AXES, UPSTREAM_AXES } from './axes.ts';
 
 const count = z.int().min(0);
 const positive = z.int().min(1);
 const share = z.number().min(0).max(1);
 const uidOrNull = z.int().min(0).max(65535).nullable();
-
-const axis = z.strictObject({
-  /**
-   * An axis of the world, or one of the built-in ones: kl, on_policy_rkl, capability, length,
-   * degeneracy, reasoning_density.
-   */
-  name: z.string().min(1),
-  weight: z.number().min(0),
-  /** Items or prompts; 0 for axes computed from what other axes measured. */
-  items: count,
-  /** Fewer valid items than this and the axis is absent. */
-  minValid: count,
-});
 
 /** Looks at a duel before its end; see `sequential.ts` of `@quasar/evals`. */
 const sequential = z.strictObject({
@@ -72,21 +60,7 @@ const schema = z.strictObject({
     bootstrapResamples: positive,
   }),
   kl: z.strictObject({ fraudKl: z.number().min(0), maxKl: z.number().gt(0), baseFactor: z.number().min(1) }),
-  axes: z.strictObject({
-    specs: z.array(axis).min(1),
-    /** Longest reply to an axis item. */
-    maxNewTokens: positive,
-    /** A higher level is a harder item; null draws levels as the world does. */
-    maxLevel: count.nullable(),
-    onPolicy: z.strictObject({
-      prompts: positive,
-      maxNewTokens: positive,
-      temperature: z.number().min(0),
-      topP: share,
-      topK: positive,
-    }),
-    broken: z.strictObject({ minTeacher: share, needsBaseAboveZero: z.boolean() }),
-  }),
+  axes: axesSchema,
   crown: z.strictObject({ qualityTolerance: share, qualityFloor: share, minQualityAxes: count }),
   /** A view beside the verdict, never part of it. */
   pareto: z.strictObject({ margin: share, minAxes: count }),
@@ -139,9 +113,8 @@ const schema = z.strictObject({
 });
 
 export type SubnetConfig = z.infer<typeof schema>;
-export type AxisConfig = SubnetConfig['axes']['specs'][number];
 
-/** The published contest on netuid 24. Axis items come from the world, so axis names are the world's. */
+/** The published contest on netuid 24. */
 export const UPSTREAM: SubnetConfig = {
   rulesVersion: '2',
   netuid: 24,
@@ -174,28 +147,7 @@ export const UPSTREAM: SubnetConfig = {
     bootstrapResamples: 2000,
   },
   kl: { fraudKl: 1e-6, maxKl: 4, baseFactor: 1.25 },
-  axes: {
-    specs: [
-      { name: 'on_policy_rkl', weight: 0.35, items: 16, minValid: 1 },
-      { name: 'kl', weight: 0.15, items: 0, minValid: 1 },
-      { name: 'capability', weight: 0.25, items: 0, minValid: 4 },
-      { name: 'length', weight: 0.1, items: 0, minValid: 4 },
-      { name: 'degeneracy', weight: 0.15, items: 0, minValid: 4 },
-      { name: 'reasoning_density', weight: 0.05, items: 0, minValid: 4 },
-      { name: 'math', weight: 0.14, items: 12, minValid: 4 },
-      { name: 'code', weight: 0.14, items: 8, minValid: 2 },
-      { name: 'reasoning', weight: 0.1, items: 10, minValid: 4 },
-      { name: 'chat', weight: 0.08, items: 6, minValid: 2 },
-      { name: 'instruction', weight: 0.07, items: 8, minValid: 4 },
-      { name: 'manipulation', weight: 0.07, items: 6, minValid: 2 },
-      { name: 'tool_use', weight: 0.06, items: 6, minValid: 3 },
-      { name: 'recall', weight: 0.04, items: 4, minValid: 2 },
-    ],
-    maxNewTokens: 512,
-    maxLevel: null,
-    onPolicy: { prompts: 16, maxNewTokens: 128, temperature: 0.7, topP: 0.9, topK: 128 },
-    broken: { minTeacher: 0.7, needsBaseAboveZero: true },
-  },
+  axes: UPSTREAM_AXES,
   crown: { qualityTolerance: 0.03, qualityFloor: 0.06, minQualityAxes: 4 },
   pareto: { margin: 0.02, minAxes: 5 },
   weights: {
@@ -232,7 +184,7 @@ export const UPSTREAM: SubnetConfig = {
   },
 };
 
-/** The contest on the embedded chain: the base is untrained, so zero on an axis says nothing about the axis. */
+/** The contest on the embedded chain. */
 export const LOCAL: SubnetConfig = {
   ...UPSTREAM,
   round: {
@@ -260,15 +212,8 @@ export const LOCAL: SubnetConfig = {
     topK: 32,
   },
   kl: { ...UPSTREAM.kl, maxKl: 6 },
-  axes: {
-    ...UPSTREAM.axes,
-    specs: UPSTREAM.axes.specs.map((one) => ({ ...one, items: one.items && Math.max(one.items, 16) })),
-    maxNewTokens: 32,
-    maxLevel: 1,
-    onPolicy: { prompts: 8, maxNewTokens: 24, temperature: 0.7, topP: 0.9, topK: 32 },
-    broken: { minTeacher: 0.25, needsBaseAboveZero: false },
-  },
-  // Eight world axes of sixteen questions have a binomial standard error of up to 0.044: 3 % would be within the noise.
+  axes: LOCAL_AXES,
+  // Of challengers as good as the king 10 % refuses one in 27, and 3 % would refuse one in three (`node bench/duel.js`).
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.

@@ -29,11 +29,10 @@ export const TEST_CONFIG: SubnetConfig = {
     ...LOCAL.axes,
     specs: LOCAL.axes.specs.map((spec) => ({
       ...spec,
-      weight: ['kl', 'on_policy_rkl', 'math'].includes(spec.name) ? spec.weight : 0,
-      items: Math.min(spec.items, 2),
+      weight: ['kl', 'on_policy_rkl', 'math_bench'].includes(spec.name) ? spec.weight : 0,
       minValid: 1,
+      questions: spec.questions && { ...spec.questions, items: 2, maxNewTokens: 8 },
     })),
-    maxNewTokens: 8,
     onPolicy: { ...LOCAL.axes.onPolicy, prompts: 4, maxNewTokens: 8 },
     broken: { minTeacher: 0, needsBaseAboveZero: false },
   },

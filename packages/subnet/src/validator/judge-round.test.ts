@@ -12,10 +12,10 @@ const config: SubnetConfig = {
   axes: {
     ...LOCAL.axes,
     specs: [
-      { name: 'kl', weight: 0.15, items: 0, minValid: 1 },
-      { name: 'on_policy_rkl', weight: 0.35, items: 4, minValid: 1 },
-      { name: 'math', weight: 0.14, items: 10, minValid: 1 },
-      { name: 'code', weight: 0.14, items: 10, minValid: 1 },
+      { name: 'kl', weight: 0.15, minValid: 1, questions: null },
+      { name: 'on_policy_rkl', weight: 0.35, minValid: 1, questions: null },
+      { name: 'math_bench', weight: 0.14, minValid: 1, questions: null },
+      { name: 'code_bench', weight: 0.14, minValid: 1, questions: null },
     ],
   },
   crown: { qualityTolerance: 0.03, qualityFloor: 0.06, minQualityAxes: 1 },
@@ -64,7 +64,7 @@ function evidence(challengers: (Submission & Measured)[], teacher: Measured = {}
       { length: N },
       (_, i) => 2 + 0.1 * Math.sin(i) - gain + 0.01 * Math.sin(phase * (i + 1)),
     );
-    const axes = { math: { value: math, n: 10 }, code: { value: code, n: 10 } };
+    const axes = { math_bench: { value: math, n: 10 }, code_bench: { value: code, n: 10 } };
     round.kl.set(id, { ...at, id, part: 'kl', perPrompt });
     round.axes.set(id, { ...at, id, part: 'axes', axes, rkl, rklPrompts: rkl === null ? 0 : 4 });
   };
@@ -129,7 +129,7 @@ describe('judgeRound', () => {
   it('an axis that the teacher fails counts for nothing but the record', () => {
     const events = judgeRound(evidence([{ ...submission('a', 1, 5), gain: 0.2, code: 0 }], { code: 0.1 }));
     const challenger = of(events, 'evaluation.scored')[1]!;
-    expect(challenger.axes.code).toEqual({ value: 0, n: 10, broken: true });
+    expect(challenger.axes.code_bench).toEqual({ value: 0, n: 10, broken: true });
     expect(challenger.quality).toBe(0.5);
     expect(of(events, 'round.judged')).toMatchObject([{ crowned: 'a' }]);
   });
@@ -209,7 +209,7 @@ describe('judgeRound', () => {
 
   it('shows the axes won and lost beside the verdict', () => {
     const [duel] = of(judgeRound(evidence([{ ...submission('a', 1, 5), gain: 0.2, math: 0.6 }])), 'duel.judged');
-    expect(duel!.pareto).toMatchObject({ wins: ['math'], losses: [], dominates: false });
-    expect(duel!.pareto!.ties).toContain('code');
+    expect(duel!.pareto).toMatchObject({ wins: ['math_bench'], losses: [], dominates: false });
+    expect(duel!.pareto!.ties).toContain('code_bench');
   });
 });

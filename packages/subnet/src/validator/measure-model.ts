@@ -1,7 +1,11 @@
 /** @file One model of a round: its KL on the teacher's traces, its answers on the axes, its own text judged by the teacher. */
 import {
+  type Answer,
   absoluteAxes,
   axisItems,
+  type ConversationText,
+  conversationMeasures,
+  conversationTexts,
   itemPrompts,
   judgeReplies,
   mean,
@@ -16,6 +20,7 @@ import type { RoundJobs } from '../evaluation/dispatch.ts';
 import { type ModelRef, UNIT_ROWS, UNITS_VERSION, type Unit, type UnitResult } from '../evaluation/units.ts';
 import type { EvaluationProgress } from '../events.ts';
 import type { RoundState } from '../projection.ts';
+import { axisQuestions } from '../rules/axes.ts';
 import { type Entrant, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import type { Context } from './context.ts';
 import { report } from './progress.ts';
@@ -135,23 +140,43 @@ export async function measureAxes(measuring: Measuring, one: Measured): Promise<
   });
 }
 
-async function answersOf({ context, round, jobs, tokenizer }: Measuring, one: Measured) {
-  const { specs, maxLevel, maxNewTokens } = context.config.axes;
-  const items = axisItems(round.seedHash, specs, maxLevel);
+/** Greedy replies to the questions of the axes, judged; what the teacher thinks of those in a conversation is part of it. */
+async function answersOf(measuring: Measuring, one: Measured): Promise<Answer[]> {
+  const { context, round, jobs, tokenizer } = measuring;
+  const { axes } = context.config;
+  const items = axisItems(round.seedHash, axisQuestions(axes), axes.wording);
   const prompts = itemPrompts(tokenizer, items);
   const from = shards(prompts.length, UNIT_ROWS.answers);
-  const units = from.map(
-    (at): Extract<Unit, { kind: 'answers' }> => ({
-      ...{ kind: 'answers', version: UNITS_VERSION, model: one.model, maxNewTokens },
-      prompts: prompts.slice(at, at + UNIT_ROWS.answers),
-    }),
-  );
+  const units = from.map((at): Extract<Unit, { kind: 'answers' }> => {
+    const rows = items.slice(at, at + UNIT_ROWS.answers);
+    return {
+      ...{ kind: 'answers', version: UNITS_VERSION, model: one.model },
+      prompts: prompts.slice(at, at + rows.length),
+      maxNewTokens: rows.map(({ maxNewTokens }) => maxNewTokens),
+    };
+  });
   const results = await jobs.results(one.id, units, from, (sofar) => {
     const done = sofar.reduce((sum, result) => sum + (result?.replies.length ?? 0), 0);
     tell(context, round, one, { phase: 'axes', done, total: items.length });
   });
   const replies = results.flatMap((result) => result.replies);
-  return judgeReplies(tokenizer, items, replies);
+  const texts = conversationTexts(tokenizer, items, prompts, replies);
+  const logprobs = await likelihoodsOf(measuring, one, texts);
+  return judgeReplies(tokenizer, items, replies, conversationMeasures(items.length, texts, logprobs));
+}
+
+/** What the teacher thinks of replies, ln p per token. */
+async function likelihoodsOf({ context, jobs }: Measuring, { id }: Measured, texts: readonly ConversationText[]) {
+  const from = shards(texts.length, UNIT_ROWS.likelihood);
+  const units = from.map((at): Extract<Unit, { kind: 'likelihood' }> => {
+    const rows = texts.slice(at, at + UNIT_ROWS.likelihood);
+    return {
+      ...{ kind: 'likelihood', version: UNITS_VERSION, model: context.evaluation.teacher },
+      prompts: rows.map(({ text }) => text.tokens),
+      starts: rows.map(({ text }) => text.from),
+    };
+  });
+  return (await jobs.results(id, units, from)).flatMap(({ logprobs }) => logprobs);
 }
 
 async function rolloutsOf({ context, round, jobs, prompts }: Measuring, { id, model }: Measured) {

@@ -66,7 +66,6 @@ function story(rng: Rng): WorldItem {
 
 export const arithmetic: Task = {
   name,
-  axis: 'math',
   levels: 4,
   generate: (rng, level) => [things, twoNumbers, threeTerms, story][level]!(rng),
   check: (asked, reply) => checkWords([asked.answer], reply),

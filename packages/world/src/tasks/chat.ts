@@ -69,7 +69,6 @@ function dialogue(rng: Rng, level: number): WorldItem {
 
 export const chat: Task = {
   name: 'chat',
-  axis: 'chat',
   levels: 4,
   generate: (rng, level) => (level === 0 ? greeting(rng) : dialogue(rng, level)),
   check(asked, reply) {

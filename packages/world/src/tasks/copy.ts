@@ -20,7 +20,6 @@ export function madeUpWord(rng: Rng): string {
 
 export const copy: Task = {
   name: 'copy',
-  axis: 'manipulation',
   levels: 4,
   generate(rng, level) {
     const [low, high] = LENGTHS[level]!;

@@ -36,7 +36,6 @@ function travel(rng: Rng, level: number): WorldItem {
 
 export const facts: Task = {
   name: 'facts',
-  axis: 'reasoning',
   levels: 4,
   generate(rng, level) {
     if (level > 0 && rng.next() < 0.3) return travel(rng, level);

@@ -91,7 +91,6 @@ function judge(demands: Demands, reply: string): Verdict {
 
 export const instruction: Task = {
   name: 'instruction',
-  axis: 'instruction',
   levels: 4,
   generate(rng, level) {
     const [demands, question] = level < 2 ? dictated(rng, level) : open(rng, level);

@@ -5,7 +5,7 @@
  */
 import type { Rng } from '@quasar/base';
 import { checkExact } from '../check.ts';
-import { runProgram } from '../interpreter.ts';
+import { runProgram } from '../interpreter/index.ts';
 import type { Task } from '../types.ts';
 import { phrase } from '../words.ts';
 
@@ -47,7 +47,6 @@ function branch(rng: Rng): string[] {
 
 export const program: Task = {
   name: 'program',
-  axis: 'code',
   levels: 4,
   generate(rng, level) {
     const source = [values, changes, loop, branch][level]!(rng).join('\n');

@@ -16,7 +16,6 @@ const PAIRS = [
 
 export const recall: Task = {
   name: 'recall',
-  axis: 'recall',
   levels: 4,
   generate(rng, level) {
     const [low, high] = PAIRS[level]!;

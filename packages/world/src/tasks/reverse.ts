@@ -12,7 +12,6 @@ const LENGTHS = [
 
 export const reverse: Task = {
   name: 'reverse',
-  axis: 'manipulation',
   levels: 4,
   generate(rng, level) {
     const spelled = level === 3;

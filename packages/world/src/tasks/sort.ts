@@ -21,7 +21,6 @@ function ascending(a: string, b: string): number {
 
 export const sort: Task = {
   name: 'sort',
-  axis: 'manipulation',
   levels: 4,
   generate(rng, level) {
     const entries = draw(rng, level);

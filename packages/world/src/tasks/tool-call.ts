@@ -107,7 +107,6 @@ function draw(rng: Rng, level: number): WorldItem {
 
 export const toolCall: Task = {
   name: 'tool_call',
-  axis: 'tool_use',
   levels: 4,
   generate: draw,
   check(item, reply) {
