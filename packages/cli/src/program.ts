@@ -1,5 +1,6 @@
 /** @file The command tree: global options and one file per verb. */
 import { Command, CommanderError, Option } from 'commander';
+import { axes } from './commands/axes.ts';
 import { chain } from './commands/chain.ts';
 import { chat } from './commands/chat.ts';
 import { check } from './commands/check.ts';
@@ -49,7 +50,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError();
   const verbs = [
-    ...[up(), doctor(), miner(), check(), wallet(), validator(), evaluator(), duel(), serve(), chain(), hub()],
+    ...[up(), doctor(), miner(), check(), axes(), wallet(), validator(), evaluator(), duel(), serve(), chain(), hub()],
     ...[register(), weights(), commitments(), metagraph()],
     ...[
       speedrun(),

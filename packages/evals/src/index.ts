@@ -52,6 +52,13 @@ export {
   teacherPosition,
   topIds,
 } from './divergence.ts';
+export type { JudgeQuestion } from './judge/judge-prompt.ts';
+export {
+  type JudgeProbe,
+  type JudgeRound,
+  LlmJudge,
+  type LlmJudgeOptions,
+} from './judge/llm-judge.ts';
 export { normalTwoSided, normalUpperTail, normalUpperTailInverse } from './normal.ts';
 export {
   areTied,
@@ -79,6 +86,7 @@ export {
   axisItems,
   type DuelPromptOptions,
   duelPrompts,
+  practiceItems,
   type WordingRules,
 } from './prompts.ts';
 export { SCORE_BATCH, scoreTraces, type TraceScores } from './score-traces.ts';

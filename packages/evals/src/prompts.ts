@@ -105,3 +105,17 @@ function draw(seed: string, { task, level }: Rung, wording: number): WorldItem {
 function questionOf({ task, content }: WorldItem): string {
   return `${task}\n${content}`;
 }
+
+/** Items of the training split for the rungs of an axis, worded as the rules say: what a miner may practise on. */
+export function practiceItems(
+  seed: string,
+  { name, rungs, items }: Pick<AxisQuestions, 'name' | 'rungs' | 'items'>,
+  wording: Pick<WordingRules, 'changes'>,
+): WorldItem[] {
+  const ladder = AXES[name].ladder.slice(rungs[0], rungs[1] + 1);
+  return Array.from({ length: ladder.length === 0 ? 0 : items }, (_, i) => {
+    const { task, level } = ladder[i % ladder.length]!;
+    const from = `${seed}/practice/${name}/${i}`;
+    return reword(generateItem(from, 'train', { tasks: [task], level }), from, wording.changes);
+  });
+}

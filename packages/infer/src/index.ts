@@ -3,6 +3,7 @@ export { Decoder } from './decoder.ts';
 export { Engine } from './engine.ts';
 export type { LogprobsOptions } from './logprobs.ts';
 export { type SampleOptions, sampleToken } from './sample.ts';
+export { JsonClient, type JsonClientLimits } from './teacher/json-client.ts';
 export { LocalTeacher } from './teacher/local.ts';
 export { OpenAiTeacher, type OpenAiTeacherOptions } from './teacher/openai.ts';
 export {

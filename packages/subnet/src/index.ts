@@ -15,6 +15,7 @@ export { type DuelExport, type ExportOptions, exportDuel } from './evidence/expo
 export { type Replay, type ReplayCheck, type ReplayOptions, replayDuel } from './evidence/replay.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
+export { type ScoreAxesOptions, type Scored, type ScoredAxes, scoreAxes } from './miner/score-axes.ts';
 export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitModel } from './miner/submit-model.ts';
 export { createModelLock, type ModelLock } from './precheck/model-lock.ts';
 export { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck/precheck.ts';

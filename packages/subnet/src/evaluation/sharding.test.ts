@@ -15,7 +15,10 @@ const config = {
   duel: { ...TEST_CONFIG.duel, prompts: 60, sequential: null },
   axes: {
     ...TEST_CONFIG.axes,
-    specs: TEST_CONFIG.axes.specs.map((spec) => ({ ...spec, items: spec.name === 'math' ? 70 : spec.items })),
+    specs: TEST_CONFIG.axes.specs.map((spec) => ({
+      ...spec,
+      questions: spec.questions && { ...spec.questions, items: spec.name === 'judge_probe' ? 70 : 2 },
+    })),
     onPolicy: { ...TEST_CONFIG.axes.onPolicy, prompts: 40 },
   },
 };

@@ -29,6 +29,8 @@ describe('runProgram', () => {
     ["# nothing\n\nprint(('a', 1), (2,), [])  # shown as Python does", "('a', 1) (2,) []"],
     ['for i, x in enumerate([5, 6]):\n  print(i + x)', '5\n7'],
     ['x = 1\ndef f(y):\n  x = y\n  return x\nprint(f(5), x)', '5 1'],
+    ['a = [1]\nb = a\nb += [2]\nb = b + [3]\nprint(a, b)', '[1, 2] [1, 2, 3]'],
+    [`print(["it's", 'a', '"'], 'a\\nb', ['a\\nb'])`, `["it's", 'a', '"'] a\nb ['a\\nb']`],
     ['', ''],
   ])('%j prints %j', (source, output) => {
     expect(runProgram(source)).toBe(output);

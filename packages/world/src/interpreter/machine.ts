@@ -79,7 +79,11 @@ export class Machine {
         return null;
       case 'change': {
         const before = this.#evaluate(statement.target);
-        this.#assign(statement.target, binary(statement.sign, before, this.#evaluate(statement.value), meter));
+        const value = this.#evaluate(statement.value);
+        // `+=` changes the list itself, so other names for it see it.
+        if (statement.sign === '+' && before instanceof ListValue && !before.isTuple)
+          callMethod(before, 'extend', [value], meter);
+        else this.#assign(statement.target, binary(statement.sign, before, value, meter));
         return null;
       }
       case 'if':

@@ -174,9 +174,16 @@ function plain(value: Value, meter: Meter, isInside: boolean): string {
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'number') return String(value);
-  if (typeof value === 'string') return isInside ? `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'` : value;
+  if (typeof value === 'string') return isInside ? quoted(value) : value;
   if (value instanceof RangeValue) return `range(${value.from}, ${value.to})`;
   const parts = meter.within(() => value.items.map((item) => show(item, meter, true)));
   if (!value.isTuple) return `[${parts.join(', ')}]`;
   return parts.length === 1 ? `(${parts[0]},)` : `(${parts.join(', ')})`;
+}
+
+/** Single quotes, unless only single quotes are inside; as Python does it. */
+function quoted(text: string): string {
+  const escaped = text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\t', '\\t');
+  if (text.includes("'") && !text.includes('"')) return `"${escaped}"`;
+  return `'${escaped.replaceAll("'", "\\'")}'`;
 }
