@@ -21,6 +21,9 @@ import { throwIfStopped } from './blocks.ts';
 import { stoppable } from './stoppable.ts';
 import { WeightSetter } from './weight-setter.ts';
 
+/** Waiting for a fingerprint, a validator does nothing else: after so long it looks after the chain and asks again. */
+const PATIENCE_MS = 300_000;
+
 export interface LogLine {
   level: 'info' | 'warn';
   message: string;
@@ -109,13 +112,15 @@ export class Context {
     this.catchUp();
   }
 
-  /** What a checkpoint computes at this validator's probes; computed by an evaluator. @throws UnitFailure */
+  /** What a checkpoint computes at this validator's probes; computed by an evaluator. @throws UnitFailure; `evaluation.no_answer` */
   async fingerprint(model: ModelRef): Promise<Fingerprint> {
     const { evaluation, options, signal, sampleKey } = this;
     const prefix = evaluation.roundPrefix(options.wallet.hotkey, 'fingerprints', sampleKey);
+    const untilMs = performance.now() + PATIENCE_MS;
     const check = () => {
       throwIfStopped(signal);
       evaluation.check();
+      if (performance.now() > untilMs) throw noAnswer();
     };
     const jobs = new RoundJobs(evaluation.queue, prefix, { signal, check });
     const name = model.from === 'hub' ? `${model.repo}@${model.revision}` : model.from;
@@ -128,6 +133,13 @@ export class Context {
   catchUp(): void {
     for (const event of this.options.store.events({ afterSeq: this.contest.lastSeq })) this.contest.apply(event);
   }
+}
+
+function noAnswer(): QuasarError {
+  return new QuasarError('evaluation.no_answer', `no evaluator gave a fingerprint within ${PATIENCE_MS / 1000} s`, {
+    hint: 'See that an evaluator is at work on the queue of this validator.',
+    retry: 'later',
+  });
 }
 
 /** The teacher may be larger than a student, but it must speak the same tokens. */

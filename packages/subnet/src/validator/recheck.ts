@@ -7,6 +7,7 @@
 import { type Issue, QuasarError } from '@quasar/base';
 import { baseTraces } from '../copy/base-traces.ts';
 import { findOriginal } from '../copy/original.ts';
+import type { BaseTraces } from '../copy/record.ts';
 import { copyIssue } from '../precheck/precheck.ts';
 import { manifestSha256 } from '../precheck/source.ts';
 import type { SubmissionState } from '../projection.ts';
@@ -45,9 +46,13 @@ export async function revalidateKing(context: Context, round: number): Promise<v
   const own = records.find(({ submission }) => submission.id === king.id);
   // An original that waited for its turn, or for a hub that was down, is read after its copy was crowned.
   if (!own) return;
-  const base = await baseTraces(lock, context.secret, config.copies, () =>
-    context.fingerprint(context.evaluation.base),
-  );
+  let base: BaseTraces;
+  try {
+    base = await baseTraces(lock, context.secret, config.copies, () => context.fingerprint(context.evaluation.base));
+  } catch (error) {
+    if (context.signal.aborted || !isWeather(error)) throw error;
+    return;
+  }
   const copy = findOriginal(own, records, lock.baseSubmission, config.copies, base);
   // On any doubt the king stays.
   if (copy?.certainty !== 'copy') return;
