@@ -144,7 +144,11 @@ export class Arena {
     const owner = await this.test.wallet('owner', 1000);
     const store = this.test.store('hostile');
     const stop = new AbortController();
-    const options = { ...this.test.options('hostile', owner, store, stop.signal), hub: this.hub, config };
+    const options = {
+      ...this.test.options('hostile', owner, store, stop.signal),
+      hub: this.hub,
+      config,
+    };
     const running = runValidator(options).finally(() => stop.abort());
     const finished = (contest: Contest) =>
       [...contest.rounds.values()].filter(({ finishedAtMs }) => finishedAtMs !== null).length >= rounds;

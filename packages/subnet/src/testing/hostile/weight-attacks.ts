@@ -183,7 +183,7 @@ export const COPIES: Attack[] = [
     stolen((weights) => editTensor(weights, HEAD, (v, i) => (i % 2 === 0 ? v * 1.5 : v))),
   ),
   copy('95 % stolen', 'a twentieth of the tensors are own', 'same_tensors', mixed(0.95)),
-  copy('noise of 1e-5', 'below one step of BF16', 'same_content', noise(1e-5)),
+  copy('noise of 1e-5', 'below one step of BF16', 'same_noise', noise(1e-5)),
   copy('noise of 1e-4', 'a few values move by one step', 'same_noise', noise(1e-4)),
   copy('noise of 3e-4', 'some values move by one step', 'same_noise', noise(3e-4)),
   {
@@ -216,9 +216,9 @@ export const COPIES: Attack[] = [
   },
   {
     name: 'random model',
-    tries: 'far from the teacher and from the base: noise that costs an evaluation',
+    tries: 'noise twenty times the size of the weights: it does not get as far as an evaluation',
     label: 'INVALID',
-    code: 'eval.kl_above_threshold',
+    code: 'precheck.scale',
     files: stolen((weights) => noisy(weights, 'random model', 20)),
   },
 ];
