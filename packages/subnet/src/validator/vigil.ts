@@ -2,6 +2,7 @@
  * @file What goes on while a round is measured elsewhere: the chain is followed, due weights are set, and somebody notices
  * when waiting has become pointless.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { QuasarError } from '@quasar/base';
 import type { RoundState } from '../projection.ts';
@@ -28,6 +29,7 @@ export class Vigil {
     this.#context = context;
     this.#round = round;
     this.signal = AbortSignal.any([context.signal, this.#over.signal]);
+    setMaxListeners(0, this.signal); // every model of the round waits with it
     this.#tending = this.#tend();
   }
 
