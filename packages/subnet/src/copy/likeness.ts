@@ -49,6 +49,9 @@ export interface Likeness {
   evidence: Record<string, number>;
 }
 
+/** Few tokens and few readers: two secrets see distances of layers that differ by up to two thirds. */
+const LAYER_BAND = 2;
+
 /** Two models may say the same by at most this share of what they say otherwise than the base. */
 const MAX_OWN_SHARE = 0.1;
 
@@ -77,10 +80,9 @@ function sameTensors(a: ContentRecord, b: ContentRecord, rules: CopyRules, base:
 
 function sameValues(a: ContentRecord, b: ContentRecord, rules: CopyRules, base: BaseTraces): Likeness[] {
   const found: Likeness[] = [];
-  const add = (kind: CopyKind, ratioToLimit: number, evidence: Record<string, number>) => {
+  const add = (kind: CopyKind, ratioToLimit: number, evidence: Record<string, number>, band = rules.band) => {
     // Above 1 / band of the limit, a sample is no proof; beyond band times the limit it is nothing.
-    if (ratioToLimit <= rules.band)
-      found.push({ kind, certainty: ratioToLimit <= 1 / rules.band ? 'copy' : 'near', evidence });
+    if (ratioToLimit <= band) found.push({ kind, certainty: ratioToLimit <= 1 / band ? 'copy' : 'near', evidence });
   };
 
   const chunks = identicalChunks(a, b);
@@ -101,7 +103,8 @@ function sameValues(a: ContentRecord, b: ContentRecord, rules: CopyRules, base: 
   if (displaced >= rules.minDisplacedTensors) {
     const { distance, layers } = layerDistance(x, y, origin);
     const share = distance / (relativeL2 * rules.maxLayerShare);
-    add('disguise', share, { displacedTensors: displaced, layerDistance: distance, layers, relativeL2 });
+    const seen = { displacedTensors: displaced, layerDistance: distance, layers, relativeL2 };
+    add('disguise', share, seen, LAYER_BAND);
   }
   const js = behaviourDivergence(x, y);
   // Models that learned little all say the same: both must have gone far from the base for it.

@@ -169,7 +169,7 @@ export const UPSTREAM: SubnetConfig = {
     minCosine: 0.999999,
     maxRelativeL2: 0.001,
     minDisplacedTensors: 4,
-    maxLayerShare: 0.25,
+    maxLayerShare: 0.15,
     maxBehaviourJs: 1e-3,
     minActivationCosine: 0.99999,
     band: 1.25,
