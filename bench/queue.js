@@ -169,7 +169,10 @@ function print(results) {
       console.log(`${name}: missing (${server ? 'run bench/peers/setup' : 'install Postgres'})`);
       continue;
     }
-    const ratio = peer.jobsPerSecond === undefined ? '' : `, ${(rate / peer.jobsPerSecond).toFixed(2)} of ${peer.name}`;
+    const ratio =
+      name === peer.name || peer.jobsPerSecond === undefined
+        ? ''
+        : `, ${(rate / peer.jobsPerSecond).toFixed(2)} of ${peer.name}`;
     console.log(`${name}: ${rate.toFixed(0)} jobs/s${ratio}; pick-up ${ms.toFixed(1)} ms`);
   }
 }
