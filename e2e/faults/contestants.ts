@@ -14,6 +14,8 @@ const MINERS = 6;
 const FILES = ['config.json', 'model.safetensors', 'tokenizer.json'];
 /** How far the last model of a run is on its way to the teacher. */
 const BEST_SHARE = 0.95;
+/** Of the share that would be better. Not a simple fraction: that would be the exact model of an earlier entry. */
+const WORSE = 0.37;
 
 export interface Entry {
   hotkey: string;
@@ -59,7 +61,7 @@ export class Contestants {
     const folder =
       kind === 'copy' && copied
         ? join(this.#root, 'models', copied.repo)
-        : writeCheckpoint(join(this.#root, 'models', `m${n}/model`), student(kind === 'worse' ? share / 3 : share));
+        : writeCheckpoint(join(this.#root, 'models', `m${n}/model`), student(kind === 'worse' ? WORSE * share : share));
     const repo = `m${n}/model`;
     const files = FILES.map((path) => ({ path, content: join(folder, path) }));
     const { revision } = await this.#hub.publish(repo, files);

@@ -12,7 +12,7 @@ it('no event lost, no double crown, every king and every bit agreed, no weight u
   const seed = process.env.FAULTS_SEED ?? 'fifty';
   const { blocks: roundBlocks } = quickRules().round;
   const schedule = drawSchedule({ seed, rounds: ROUNDS, perRound: FAULTS_PER_ROUND, roundBlocks });
-  const survived = await liveThrough({ seed, rounds: ROUNDS, blockTimeMs: 300, schedule, limitMs: 1_200_000 });
+  const survived = await liveThrough({ seed, rounds: ROUNDS, blockTimeMs: 300, schedule, limitMs: 1_500_000 });
   console.log(`seed ${seed}:`, JSON.stringify(survived));
   expect(survived.rounds).toBeGreaterThanOrEqual(ROUNDS);
   expect(survived.kings).toBeGreaterThan(10);

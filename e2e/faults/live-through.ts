@@ -4,6 +4,9 @@ import { FaultNet } from './fault-net.ts';
 import { checkInvariants } from './invariants.ts';
 import { describeFault, type Scheduled } from './schedule.ts';
 
+/** A few rounds, for what had to wait. */
+const SETTLE_MS = 120_000;
+
 export interface Survival {
   rounds: number;
   kings: number;
@@ -24,7 +27,7 @@ export async function liveThrough(options: {
   try {
     await net.start();
     await net.run(options.limitMs);
-    await net.settle(options.limitMs / 2);
+    await net.settle(SETTLE_MS);
     const { endings } = net.processes;
     const codes = await net.processes.stop(['first', 'second']);
     // 130: told to stop, and stopped.
