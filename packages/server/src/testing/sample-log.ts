@@ -126,7 +126,7 @@ export class SampleContest {
     events.push(this.#event('evaluation.scored', { id: this.king.id, ...king, kl, ...kings }));
     events.push(this.#event('evaluation.scored', { id, uid, repo, revision, kl, ...own }));
     const sequential = { reason: 'last_look', prompts: n, logEvidence: 0, winProbability: win ? 1 : 0 };
-    const pareto = { wins: ['math'], losses: ['code'], ties: ['chat'], dominates: false };
+    const pareto = { wins: ['math_bench'], losses: ['code_bench'], ties: ['capability'], dominates: false };
     const shown = { bootstrap, sequential, crownGate, pareto };
     events.push(this.#event('duel.judged', { id, uid, repo, revision, king, ...verdict, ...shown }));
     return events;
