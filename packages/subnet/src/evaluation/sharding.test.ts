@@ -86,3 +86,24 @@ it('one evaluator on one thread, four on two, and one that is stopped all the ti
   const finished = done.filter(({ error }) => error === null).map(({ kind, key }) => `${kind} ${key}`);
   expect(finished).toEqual([...new Set(finished)]); // nothing is computed twice
 });
+
+it.each([true, false])(
+  'a duel that cannot be won ends early; its axes are asked for unless the rules skip them (%s)',
+  async (skipAxes) => {
+    const store = test.store(`early ${skipAxes}`);
+    const units: UnitReport[] = [];
+    // Nobody beats the base by as much as this.
+    const sequential = {
+      ...{ lookEvery: 8, win: { alpha: 0.005, minPrompts: 24 } },
+      futility: { minProbability: 0.05, minPrompts: 16, skipAxes },
+    };
+    const rules = { ...config, duel: { ...config.duel, prompts: 120, minDelta: 100, sequential } };
+    const workDirectory = `${test.root}/early-${skipAxes}`;
+    await run(store, { workDirectory, config: rules, onUnit: (unit) => units.push(unit) }, isJudged);
+    const ofAnn = units.filter(({ model }) => model === 'ann/model').map(({ kind }) => kind);
+    expect(ofAnn.filter((kind) => kind === 'kl')).toHaveLength(2); // of five
+    expect(ofAnn.includes('answers')).toBe(!skipAxes);
+    const [duel] = store.events({ types: ['duel.judged'] });
+    expect(duel!.data).toMatchObject({ n: 16, win: false, sequential: { reason: 'futility' } });
+  },
+);

@@ -123,8 +123,8 @@ function fight({ round, config, incumbent }: Evidence, id: string): Duel {
   return { verdict, deltas: deltas.slice(0, atN), kl: kl.slice(0, atN), kingKl: kingKl.slice(0, atN) };
 }
 
-/** The axes of a challenger that lost early count for nothing where the rules say so. */
-function skipsAxes({ duel }: SubnetConfig, { verdict }: Duel): boolean {
+/** The axes of a challenger that lost early count for nothing where the rules say so, and need not be measured. */
+export function skipsAxes({ duel }: SubnetConfig, { verdict }: { verdict: SequentialVerdict }): boolean {
   return verdict.reason === 'futility' && duel.sequential?.futility.skipAxes === true;
 }
 

@@ -23,6 +23,7 @@ import type { RoundState } from '../projection.ts';
 import { axisQuestions } from '../rules/axes.ts';
 import { type Entrant, TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import type { Context } from './context.ts';
+import { skipsAxes } from './judge-round.ts';
 import { report } from './progress.ts';
 import { shards } from './traces.ts';
 
@@ -112,9 +113,10 @@ export async function measureKl(measuring: Measuring, one: Measured): Promise<vo
   });
 }
 
-/** A challenger that cannot win any more needs no axes: the verdict goes without them. */
-export function isHopeless(measuring: Measuring, { id }: Measured): boolean {
-  return duelSoFar(measuring, measuring.round.kl.get(id)?.perPrompt ?? []).reason === 'futility';
+/** Whether the verdict goes without the axes of a challenger. */
+export function needsNoAxes(measuring: Measuring, { id }: Measured): boolean {
+  const verdict = duelSoFar(measuring, measuring.round.kl.get(id)?.perPrompt ?? []);
+  return skipsAxes(measuring.context.config, { verdict });
 }
 
 function duelSoFar({ context, round }: Measuring, challenger: readonly number[]): SequentialVerdict {

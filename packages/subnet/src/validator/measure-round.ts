@@ -14,7 +14,7 @@ import { checkCandidates } from './check-candidates.ts';
 import { hubRef } from './check-submission.ts';
 import type { Context } from './context.ts';
 import { guarded, orVoid, recordFailure } from './failures.ts';
-import { isHopeless, type Measured, type Measuring, measureAxes, measureKl, measureTeacher } from './measure-model.ts';
+import { type Measured, type Measuring, measureAxes, measureKl, measureTeacher, needsNoAxes } from './measure-model.ts';
 import { report } from './progress.ts';
 import { roundPrompts, roundTraces } from './traces.ts';
 import { Vigil } from './vigil.ts';
@@ -65,7 +65,7 @@ async function measureAll(
   ]);
   const isMeasured = (one: SubmissionState) => async () => {
     await measureKl(measuring, ofHub(one));
-    if (!isHopeless(measuring, ofHub(one))) await measureAxes(measuring, ofHub(one));
+    if (!needsNoAxes(measuring, ofHub(one))) await measureAxes(measuring, ofHub(one));
     return true;
   };
   const [measured] = await together([
