@@ -155,6 +155,20 @@ it('dashboard: a chain that is away is said to be away', async () => {
   expect((await (await app.hono.request('/health')).json()).status).toBe('degraded');
 });
 
+it('the public feed tells crowns and disqualifications, newest first', async () => {
+  store.appendAll(sampleEvents());
+  start();
+  const response = await app.hono.request('/feed.json');
+  const feed = await response.json();
+  expect(response.headers.get('content-type')).toBe('application/feed+json');
+  expect(feed.version).toBe('https://jsonfeed.org/version/1.1');
+  expect(feed.items.length).toBeGreaterThan(3);
+  const seqs: number[] = feed.items.map((item: { _quasar: { seq: number } }) => item._quasar.seq);
+  expect(seqs).toEqual([...seqs].sort((a, b) => b - a));
+  const crowns = feed.items.filter((item: { tags: string[] }) => item.tags[0] === 'crown');
+  expect(crowns[0].title).toMatch(/^uid 4 \(.*\) dethrones uid 11 /);
+});
+
 it.each(['/', '/health', '/api/dashboard.json', '/v1/models', '/v1/nothing'])(
   '%s carries the security headers',
   async (path) => {

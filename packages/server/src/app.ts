@@ -4,6 +4,7 @@
  *     GET  /health                 200 {status, ...} | 503 while models load
  *     GET  /api/dashboard.json     the dashboard (wire.ts)
  *     GET  /api/events             the log as server-sent events
+ *     GET  /feed.json              crowns and disqualifications as a JSON Feed
  *     GET  /v1/models[/{id}]       OpenAI-compatible
  *     POST /v1/chat/completions    OpenAI-compatible
  *     POST /v1/completions         OpenAI-compatible
@@ -18,6 +19,7 @@ import { Hono } from 'hono';
 import type { Logger } from 'pino';
 import { ChainWatch, type WatchedChain } from './chain-watch.ts';
 import { DashboardReader } from './dashboard/dashboard.ts';
+import { publicFeed } from './dashboard/public-feed.ts';
 import { eventStream } from './event-stream.ts';
 import { createLog } from './log.ts';
 import { KingFollower } from './models/king-follower.ts';
@@ -192,6 +194,12 @@ export function createApp(options: AppOptions): App {
   hono.get('/api/dashboard.json', (c) => {
     c.header('Cache-Control', 'public, max-age=5, stale-while-revalidate=30');
     return c.json(dashboard.read());
+  });
+  hono.get('/feed.json', (c) => {
+    dashboard.catchUp();
+    c.header('Cache-Control', 'public, max-age=30');
+    c.header('Content-Type', 'application/feed+json');
+    return c.body(JSON.stringify(publicFeed(dashboard.log.announcements, dashboard.log.contest)));
   });
   const { maxStreams, heartbeatMs, maxBodyBytes } = limits;
   hono.route('/api', eventStream({ store, chain, maxStreams, heartbeatMs, signal: stop.signal }));

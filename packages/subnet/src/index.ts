@@ -1,4 +1,7 @@
 /** @file Floor 5: the contest: pure rules, prechecks, the validator daemon, the miner's ladder. Knows no HTTP and no pages. */
+export { type Announcement, Announcements } from './announce/announcement.ts';
+export { type AnnouncerOptions, runAnnouncer } from './announce/announcer.ts';
+export { signedBytes, type Webhook, type WebhookForm, webhookForm } from './announce/webhook.ts';
 export { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from './copy/fingerprint.ts';
 export { type CopyFinding, findOriginal, findSameRevision } from './copy/original.ts';
 export type { ContentRecord } from './copy/record.ts';

@@ -1,7 +1,7 @@
 /** @file `quasar validator run`: check and compare what miners submit, crown a king, set weights. */
 import { readFileSync } from 'node:fs';
 import { formatIssues, QuasarError } from '@quasar/base';
-import type { SubnetConfig } from '@quasar/subnet';
+import type { SubnetConfig, Webhook } from '@quasar/subnet';
 import { Command } from 'commander';
 import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
@@ -42,7 +42,8 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { openStore } = await import('@quasar/store');
-  const { LOCAL, runValidator } = await import('@quasar/subnet');
+  const { LOCAL, runAnnouncer, runValidator } = await import('@quasar/subnet');
+  const webhook = await readWebhook();
   const urls = netUrls(options, home);
   const rules = options.rules === undefined ? LOCAL : await readRules(options.rules);
   const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
@@ -50,11 +51,19 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const wallet = await keys.openHotkey();
   const stopping = listenForStop();
   const store = openStore({ path: home.contestFile });
+  const quiet = new AbortController();
+  let announcing: Promise<void> = Promise.resolve();
   try {
     // The share that is not the king's goes to the validator itself, unless the rules name a reserve.
     const { neurons } = await chain.metagraph(rules.netuid);
     const ownUid = neurons.find(({ hotkey }) => hotkey === wallet.hotkey)?.uid ?? null;
     const config = { ...rules, weights: { ...rules.weights, reserveUid: rules.weights.reserveUid ?? ownUid } };
+    const note = (line: string) => context.note(`${new Date().toISOString()} ${line}`);
+    if (webhook) {
+      const signal = AbortSignal.any([stopping.signal, quiet.signal]);
+      const log = (line: string, isWarning: boolean) => note(`${isWarning ? 'warn' : 'info'} ${line}`);
+      announcing = runAnnouncer({ store, webhook, wallet, netuid: rules.netuid, signal, log });
+    }
     tellSupervisor({ type: 'ready', facts: { uid: ownUid } });
     await runValidator({
       chain,
@@ -69,15 +78,28 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
       evaluators: options.evaluators,
       threads: options.threads,
       signal: stopping.signal,
-      log: ({ level, message, code }) =>
-        context.note(`${new Date().toISOString()} ${level} ${message}${code === undefined ? '' : ` [${code}]`}`),
+      log: ({ level, message, code }) => note(`${level} ${message}${code === undefined ? '' : ` [${code}]`}`),
     });
     if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
   } finally {
+    quiet.abort();
+    await announcing;
     await keys.close();
     store.close();
     stopping.dispose();
   }
+}
+
+/** From the environment: the address of a webhook is a secret, and arguments are seen by everybody on the machine. */
+async function readWebhook(): Promise<Webhook | null> {
+  const url = process.env.QUASAR_WEBHOOK_URL;
+  if (!url) return null;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new QuasarError('usage.bad_webhook', 'QUASAR_WEBHOOK_URL is no http or https address', {
+      hint: 'Give the whole address, such as https://discord.com/api/webhooks/...',
+    });
+  const { webhookForm } = await import('@quasar/subnet');
+  return { url, form: webhookForm(url) };
 }
 
 async function readRules(path: string): Promise<SubnetConfig> {

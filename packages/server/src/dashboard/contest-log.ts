@@ -6,13 +6,13 @@
  * a curve, one line of text per event. The lists of this file are bounded. Left out: the clock and the chain.
  */
 import type { StoredEvent } from '@quasar/store';
-import { Contest, type ContestEvents, type ContestEventType } from '@quasar/subnet';
+import { type Announcement, Announcements, Contest, type ContestEvents, type ContestEventType } from '@quasar/subnet';
 import type { CurrentEval, FeedItem, King } from '../wire.ts';
 import { feedLine } from './feed.ts';
 import { kingRow } from './rows.ts';
 import { evaluationAfter } from './running-evaluation.ts';
 
-export const LIMITS = { duels: 100, submissions: 300, feed: 150, rounds: 50, reigns: 50 };
+export const LIMITS = { duels: 100, submissions: 300, feed: 150, rounds: 50, reigns: 50, announcements: 100 };
 
 export interface JudgedDuel {
   seq: number;
@@ -31,6 +31,8 @@ export class ContestLog {
   readonly reigns: King[] = [];
   readonly duels: JudgedDuel[] = [];
   readonly feed: FeedItem[] = [];
+  readonly announcements: Announcement[] = [];
+  readonly #announcements = new Announcements();
   weightsMs = 0;
   evaluation: CurrentEval | null = null;
 
@@ -61,6 +63,8 @@ export class ContestLog {
   #watch(event: StoredEvent): void {
     const { seq, atMs } = event;
     this.evaluation = evaluationAfter(event, this.evaluation, this.contest);
+    const announcement = this.#announcements.take(event);
+    if (announcement) push(this.announcements, announcement, LIMITS.announcements);
     const line = feedLine(event);
     if (line) push(this.feed, { seq, at_ms: atMs, type: event.type, ...line }, LIMITS.feed);
     if (event.type === 'duel.judged') {
