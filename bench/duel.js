@@ -3,7 +3,7 @@
  * challenger or a noise copy is crowned, with early stopping and without; how many prompts a verdict takes; how small an
  * improvement is found; what the quality gate refuses. Deltas are drawn from recorded ones of small real models
  * (`bench/duel/recorded.json`, made by `node bench/duel/record.js`) and from worse distributions. Seeded: the same numbers
- * each time. 10,000 duels per setting take about three minutes on one core.
+ * each time. 10,000 duels per setting take some minutes on one core.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -64,8 +64,11 @@ function recordedDeltas() {
     ...describe(deltasOf(recorded, king, challenger)),
   }));
   show(`Recorded deltas, ${recorded.kl[KING].length} prompts; KL of the king ${kingKl.toFixed(4)} nats per token`, [
-    ['king and challenger', 'mean', 'sd', 'skew', 'excess kurtosis'],
-    ...result.recorded.map((r) => [r.name, nats(r.mean), nats(r.sd), r.skew.toFixed(1), r.excessKurtosis.toFixed(1)]),
+    ['king and challenger', 'mean', 'sd', 'skew', 'excess kurtosis', 'autocorrelation'],
+    ...result.recorded.map((r) => [
+      ...[r.name, nats(r.mean), nats(r.sd), r.skew.toFixed(1), r.excessKurtosis.toFixed(1)],
+      r.autocorrelation.toFixed(2),
+    ]),
   ]);
 }
 

@@ -15,6 +15,8 @@ export function describe(values) {
     sd: Math.sqrt((variance * n) / (n - 1)),
     skew: moment(3) / variance ** 1.5,
     excessKurtosis: moment(4) / variance ** 2 - 3,
+    // Of neighbouring prompts; within 2 / sqrt(n) of zero where they are independent.
+    autocorrelation: values.slice(1).reduce((sum, x, i) => sum + (x - mean) * (values[i] - mean), 0) / (n * variance),
   };
 }
 

@@ -17,6 +17,7 @@ export { EVIDENCE_FOLDER, EvidenceFolder } from './evidence/evidence-folder.ts';
 export { type DuelExport, type ExportOptions, exportDuel } from './evidence/export.ts';
 export { type Replay, type ReplayCheck, type ReplayOptions, replayDuel } from './evidence/replay.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
+export { type DuelPower, type DuelPowerOptions, duelPower, kingsDuel, type MeasuredDuel } from './miner/duel-power.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';
 export { type ScoreAxesOptions, type Scored, type ScoredAxes, scoreAxes } from './miner/score-axes.ts';
 export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitModel } from './miner/submit-model.ts';

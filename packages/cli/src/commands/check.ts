@@ -7,7 +7,7 @@ import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { type DuelAtHome, duelAtHome, duelText } from '../miner/duel-at-home.ts';
+import { type DuelAtHome, duelAtHome, duelText, kingOrBase } from '../miner/duel-at-home.ts';
 import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import { listenForStop } from '../service.ts';
@@ -50,8 +50,14 @@ export function check(): Command {
           onProgress: (message) => context.note(message),
         });
         const { directory, ...shown } = report;
-        const fight = { base, teacher: fromCaller(options.teacher), chain, hub, signal: stopping.signal };
-        const duel = directory !== null && options.duel ? await duelAtHome(context, { directory, ...fight }) : null;
+        const { signal } = stopping;
+        const duel =
+          directory !== null && options.duel
+            ? await duelAtHome(context, {
+                ...{ directory, teacher: fromCaller(options.teacher), seed: 'check', signal },
+                opponent: await kingOrBase(chain, hub, base, signal),
+              })
+            : null;
         context.result({ ...shown, duel }, () => describe(report, duel));
         if (!report.ok) process.exitCode = EXIT.rejected;
       } finally {

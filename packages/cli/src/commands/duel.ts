@@ -14,16 +14,19 @@ import { wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
 import { startProgress } from '../ui/progress.ts';
 import { record, table } from '../ui/table.ts';
+import { power, preview } from './duel-power.ts';
 
 const ID = '`<round>:<uid>` as `quasar duel list` shows it';
 
 export function duel(): Command {
   return new Command('duel')
-    .description('Judged duels: what they rest on, and the same verdict once more.')
+    .description('Judged duels: what they rest on, the same verdict once more; and what a duel to come can see.')
     .addCommand(list())
     .addCommand(show())
     .addCommand(replay())
-    .addCommand(exportTables());
+    .addCommand(exportTables())
+    .addCommand(power())
+    .addCommand(preview());
 }
 
 function list(): Command {

@@ -1,5 +1,15 @@
 /** @file A duel at home: two checkpoints on the validator's test, with questions of your own seed. Not the real one. */
-import { duelPrompts, mean, type PairedTest, pairedTest, SCORE_BATCH, scoreTraces } from '@quasar/evals';
+import {
+  duelPrompts,
+  mean,
+  type PairedTest,
+  pairedDeltas,
+  SCORE_BATCH,
+  type SequentialVerdict,
+  scoreTraces,
+  sequentialVerdict,
+  testDeltas,
+} from '@quasar/evals';
 import { Engine, makeTraces, type Trace } from '@quasar/infer';
 import type { SubnetConfig } from '../rules/config.ts';
 
@@ -16,7 +26,12 @@ export interface PreviewDuelOptions {
 }
 
 export interface PreviewDuel {
+  /** Over all prompts. */
   test: PairedTest;
+  /** Where a validator would have stopped, and with what. */
+  verdict: SequentialVerdict;
+  /** Opponent minus model, nats per prompt: their spread says what the real duel can see (`duelPower`). */
+  deltas: Float64Array;
   kl: number;
   opponentKl: number;
 }
@@ -34,7 +49,10 @@ export async function previewDuel(options: PreviewDuelOptions): Promise<PreviewD
   };
   const opponent = await score(options.opponentDirectory, 'opponent');
   const own = await score(options.directory, 'model');
-  return { test: pairedTest(opponent, own, options.config.duel), kl: mean(own), opponentKl: mean(opponent) };
+  const { duel } = options.config;
+  const deltas = pairedDeltas(opponent, own);
+  const verdict = sequentialVerdict(deltas, { ...duel, prompts: deltas.length });
+  return { test: testDeltas(deltas, duel), verdict, deltas, kl: mean(own), opponentKl: mean(opponent) };
 }
 
 async function previewTraces(teacher: Engine, options: PreviewDuelOptions): Promise<Trace[]> {

@@ -213,7 +213,7 @@ export const LOCAL: SubnetConfig = {
   },
   kl: { ...UPSTREAM.kl, maxKl: 6 },
   axes: LOCAL_AXES,
-  // Of challengers as good as the king 10 % refuses one in 27, and 3 % would refuse one in three (`node bench/duel.js`).
+  // Of challengers as good as the king 10 % refuses one in 30, and 3 % would refuse one in three (`node bench/duel.js`).
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.
