@@ -13,6 +13,9 @@ const alias = {
   ),
 };
 
+/** They share one running net, whose first king takes minutes of training: one after the other, when nothing else runs. */
+const NET_TESTS = ['chat', 'check', 'kill', 'own-text', 'up'].map((name) => `e2e/${name}.test.ts`);
+
 export default defineConfig({
   resolve: { alias },
   test: {
@@ -30,13 +33,24 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'e2e',
-          include: ['e2e/**/*.test.ts'],
-          exclude: ['e2e/**/*.slow.test.ts'],
+          name: 'net',
+          include: NET_TESTS,
           globalSetup: ['e2e/support/shared-home.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.test.ts'],
+          exclude: ['e2e/**/*.slow.test.ts', ...NET_TESTS],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
@@ -49,7 +63,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           maxWorkers: 2,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -59,7 +73,7 @@ export default defineConfig({
           include: ['{e2e,packages/*/src}/**/*.slow.test.ts'],
           testTimeout: 1_800_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -12,7 +12,7 @@ import { bootstrapOrExit, root } from './bootstrap.js';
 
 await bootstrapOrExit();
 const passOn = process.argv.slice(2).filter((argument) => argument !== '--slow');
-const projects = process.argv.includes('--slow') ? ['unit', 'e2e', 'slow'] : ['unit', 'e2e'];
+const projects = process.argv.includes('--slow') ? ['unit', 'net', 'e2e', 'slow'] : ['unit', 'net', 'e2e'];
 const directory = mkdtempSync(join(tmpdir(), 'quasar-test-'));
 const report = join(directory, 'report.json');
 
