@@ -13,3 +13,5 @@ export {
 } from './network-isolation.ts';
 export { endAll, identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 export { Rng } from './rng.ts';
+export { runParallel } from './run-parallel.ts';
+export { sleep } from './sleep.ts';

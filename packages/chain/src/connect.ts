@@ -1,8 +1,7 @@
 /** @file Any chain by its address: a named network, nodes of one, or a dev chain. */
-import { QuasarError } from '@quasar/base';
+import { QuasarError, sleep } from '@quasar/base';
 import { connectChain as connectDevChain } from './dev/client.ts';
 import type { Call, Chain, Head, RegisterOptions, Signer, Wallet, Weight } from './port.ts';
-import { sleep } from './sleep.ts';
 import { RpcRefusal, RpcSocket } from './subtensor/socket.ts';
 import { SubtensorChain, type SubtensorOptions } from './subtensor/subtensor-chain.ts';
 

@@ -3,8 +3,8 @@
  *
  * The page must answer at once and while the chain is away, so requests read this copy and never the chain.
  */
+import { sleep } from '@quasar/base';
 import type { Chain, Metagraph, WeightRow } from '@quasar/chain';
-import { sleep } from './sleep.ts';
 import type { ChainView, ConsensusKing, King, ValidatorRow } from './wire.ts';
 
 /** What is read of a chain; `connectChain(url)` satisfies it. */

@@ -5,12 +5,12 @@
  * does the same for a first connection. Without either, only new events are sent. `event: heartbeat` carries no id:
  * it says that the line is alive and which block the chain is at.
  */
+import { sleep } from '@quasar/base';
 import type { Store } from '@quasar/store';
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { ChainWatch } from './chain-watch.ts';
 import { ApiError } from './openai/api-error.ts';
-import { sleep } from './sleep.ts';
 
 export interface EventStreamOptions {
   store: Store;

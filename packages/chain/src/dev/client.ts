@@ -5,10 +5,9 @@
  * hotkey sends the very same extrinsic again, which the chain applies at most once. That memory is the connection's:
  * after a restart of the caller, read the chain before repeating a write.
  */
-import { canonicalJson, QuasarError } from '@quasar/base';
+import { canonicalJson, QuasarError, sleep } from '@quasar/base';
 import type { Chain, Head, Signer } from '../port.ts';
 import { Salts } from '../salts.ts';
-import { sleep } from '../sleep.ts';
 import { type Call, type CallMethod, type CallResults, checkCall } from './call.ts';
 import { DevPort } from './dev-port.ts';
 import { type Extrinsic, signExtrinsic } from './extrinsic.ts';

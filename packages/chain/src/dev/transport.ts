@@ -1,9 +1,8 @@
 /** @file One WebSocket to a served dev chain, opened when needed and again when lost: calls out, answers and heads in. */
 import type { Socket } from 'node:net';
-import { QuasarError } from '@quasar/base';
+import { QuasarError, sleep } from '@quasar/base';
 import { WebSocket } from 'ws';
 import type { Head } from '../port.ts';
-import { sleep } from '../sleep.ts';
 import { closedError } from './dev-port.ts';
 import { parseReply, requestMessage } from './json-rpc.ts';
 

@@ -5,8 +5,7 @@
  * an extrinsic looks for it in the blocks first. A node of another network is never used.
  */
 
-import { QuasarError } from '@quasar/base';
-import { sleep } from '../sleep.ts';
+import { QuasarError, sleep } from '@quasar/base';
 import {
   blockNumberOf,
   protocol,

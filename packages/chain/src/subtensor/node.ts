@@ -3,10 +3,11 @@
  *
  * "Final" is what the nodes have finalised and will never replace; everything the port reads is of a final block.
  */
+
 import { blake2b } from '@noble/hashes/blake2.js';
+import { sleep } from '@quasar/base';
 import { toHex } from '../hex.ts';
 import type { Head } from '../port.ts';
-import { sleep } from '../sleep.ts';
 import type { Endpoints } from './endpoints.ts';
 import { Runtime } from './runtime.ts';
 import { blockNumberOf, garbled, isHex, RpcRefusal, type RpcSocket } from './socket.ts';

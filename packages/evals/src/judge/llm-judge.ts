@@ -7,7 +7,7 @@
  * answers do not beat poor ones, when the endpoint fails or too many scores are missing, the judge is broken in that round:
  * none of its scores counts, and its weight goes to the check and the teacher. It never gives half a verdict.
  */
-import { QuasarError, sha256Hex } from '@quasar/base';
+import { QuasarError, runParallel, sha256Hex } from '@quasar/base';
 import { JsonClient, type JsonClientLimits } from '@quasar/infer';
 import { type JudgeQuestion, judgePrompt, markerOf, readScore } from './judge-prompt.ts';
 
@@ -104,21 +104,14 @@ export class LlmJudge {
   /** Some at a time; the first failure ends the others. */
   async #scores(questions: readonly JudgeQuestion[], seed: string, signal: AbortSignal): Promise<(number | null)[]> {
     const scores: (number | null)[] = questions.map(() => null);
-    const failed = new AbortController();
-    const both = AbortSignal.any([signal, failed.signal]);
-    let next = 0;
-    const work = async () => {
-      for (let i = next++; i < questions.length; i = next++)
+    await runParallel(
+      questions.length,
+      this.#options.parallel ?? 4,
+      async (i, both) => {
         scores[i] = await this.#score(questions[i]!, seed, i, both);
-    };
-    const workers = Array.from({ length: this.#options.parallel ?? 4 }, work);
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      failed.abort();
-      await Promise.allSettled(workers);
-      throw error;
-    }
+      },
+      signal,
+    );
     return scores;
   }
 

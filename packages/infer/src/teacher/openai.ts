@@ -1,4 +1,5 @@
 /** @file A teacher behind an OpenAI-compatible server with log-probabilities: OpenAI, vLLM, llama.cpp, `quasar serve`. */
+import { runParallel } from '@quasar/base';
 import type { Tokenizer } from '@quasar/model';
 import type { GivenText, Trace } from '../types.ts';
 import { commonPrompt, requirePromptTokens, traceOf } from './alignment.ts';
@@ -154,20 +155,14 @@ export class OpenAiTeacher implements Teacher {
     // One each, so that sums do not depend on who was first.
     const reports = items.map(() => emptyReport());
     const traces: Trace[] = [];
-    const failed = new AbortController();
-    const signal = outer ? AbortSignal.any([outer, failed.signal]) : failed.signal;
-    let next = 0;
-    const work = async () => {
-      for (let i = next++; i < items.length; i = next++) traces[i] = await one(items[i]!, i, reports[i]!, signal);
-    };
-    const workers = Array.from({ length: Math.min(this.#parallel, items.length) }, work);
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      failed.abort();
-      await Promise.allSettled(workers);
-      throw error;
-    }
+    await runParallel(
+      items.length,
+      this.#parallel,
+      async (i, signal) => {
+        traces[i] = await one(items[i]!, i, reports[i]!, signal);
+      },
+      outer,
+    );
     const report = emptyReport();
     for (const part of reports) addReport(report, part);
     return { traces, report };

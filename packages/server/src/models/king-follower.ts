@@ -5,12 +5,11 @@
  * fetched, with a size cap, and the hub client checks every byte against its digest. A newer crown ends the
  * download of an older one. When the hub is away it is tried again; the old king answers meanwhile.
  */
-import { QuasarError } from '@quasar/base';
+import { QuasarError, sleep } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import type { Store, StoredEvent } from '@quasar/store';
 import type { KingCrowned, SubmissionRejected } from '@quasar/subnet';
 import type { Logger } from 'pino';
-import { sleep } from '../sleep.ts';
 import type { KingIdentity, ModelShelf } from './model-shelf.ts';
 import type { TextEngine } from './text-engine.ts';
 

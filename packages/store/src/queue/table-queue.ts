@@ -1,10 +1,10 @@
 /** @file The `JobQueue` in front of any lease table: checks what comes in, names blobs by their hash, runs workers. */
 import { createHash } from 'node:crypto';
-import { QuasarError } from '@quasar/base';
+import { QuasarError, sleep } from '@quasar/base';
+import { isAway, RECONNECT_MS } from './away.ts';
 import type { JobOutcome, JobQueue, NewJob, WorkOptions } from './job-queue.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { boundedJson, checkBlob, checkName } from './limits.ts';
-import { isAway, pause, RECONNECT_MS } from './pause.ts';
 import { Worker } from './worker.ts';
 
 /** A restart of Postgres takes seconds. */
@@ -75,7 +75,7 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isAway(error) || performance.now() > deadlineMs) throw error;
     }
-    await pause(RECONNECT_MS);
+    await sleep(RECONNECT_MS);
   }
 }
 

@@ -4,10 +4,11 @@
  * It reads no clock; how long a lease lasts is measured by the drivers. While the database is away
  * (an error with `retry: 'later'`) it goes on with the jobs it has and asks again until it is back.
  */
+import { sleep } from '@quasar/base';
+import { isAway, RECONNECT_MS } from './away.ts';
 import type { WorkOptions } from './job-queue.ts';
 import type { ClaimedJob, LeaseTable } from './lease-table.ts';
 import { boundedJson, toJobError } from './limits.ts';
-import { isAway, pause, RECONNECT_MS } from './pause.ts';
 
 const DEFAULT_LEASE_MS = 15_000;
 const HEARTBEATS_PER_LEASE = 3;
@@ -84,7 +85,7 @@ export class Worker {
       if (jobs.length === 0) await change;
     } catch (error) {
       if (!isAway(error)) throw error;
-      await pause(RECONNECT_MS, this.#stop.signal);
+      await sleep(RECONNECT_MS, this.#stop.signal);
     } finally {
       looked.abort();
     }
@@ -128,7 +129,7 @@ export class Worker {
       this.#slotFreed();
     }
     // Held through the pause: no other worker takes the job, and no clock has to be written down.
-    await pause(retryMs, abort.signal);
+    await sleep(retryMs, abort.signal);
     await this.#store(held, store);
   }
 
@@ -143,7 +144,7 @@ export class Worker {
         if (!isAway(error)) throw error;
       }
       if (this.#stop.signal.aborted) giveUpAtMs = Math.min(giveUpAtMs, performance.now() + this.#leaseMs);
-      await pause(RECONNECT_MS);
+      await sleep(RECONNECT_MS);
     }
   }
 
@@ -158,7 +159,7 @@ export class Worker {
           return;
         }
       }
-      await pause(this.#leaseMs / HEARTBEATS_PER_LEASE, settled);
+      await sleep(this.#leaseMs / HEARTBEATS_PER_LEASE, settled);
     }
   }
 

@@ -2,6 +2,7 @@
  * @file Follows the log and announces, each event at most once: it is claimed in the log before it is sent, so whoever is
  * killed in between never sends it again. A log that was there before the first announcement is history, and stays quiet.
  */
+import { sleep } from '@quasar/base';
 import type { Wallet } from '@quasar/chain';
 import type { Store } from '@quasar/store';
 import { Announcements } from './announcement.ts';
@@ -34,7 +35,7 @@ export async function runAnnouncer(options: AnnouncerOptions): Promise<void> {
     } catch (error) {
       // The log cannot be written (a full disk, say): nothing is claimed, so nothing is sent.
       log(`announcements wait: ${error}`, true);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await sleep(PAUSE_MS, signal);
     }
   }
 }

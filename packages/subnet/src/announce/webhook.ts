@@ -5,6 +5,7 @@
  * texts), so that whoever receives it can check on chain who said it, and no secret has to be shared. Whether a request
  * that broke in the middle arrived cannot be known: only those that surely did not are sent again.
  */
+import { sleep } from '@quasar/base';
 import type { Wallet } from '@quasar/chain';
 import type { Announcement } from './announcement.ts';
 
@@ -69,7 +70,7 @@ export async function deliver(
       const { delivered, status, error } = outcome;
       return { delivered, status, tries, error };
     }
-    await pause(outcome.afterMs ?? FIRST_PAUSE_MS * 2 ** (tries - 1), options.signal);
+    await sleep(outcome.afterMs ?? FIRST_PAUSE_MS * 2 ** (tries - 1), options.signal);
   }
 }
 
@@ -136,16 +137,4 @@ async function post(
     const text = cause || (error as Error).message;
     return { delivered: false, status: null, error: text, again: UNSENT.has(cause) };
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.min(ms, LONGEST_PAUSE_MS));
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

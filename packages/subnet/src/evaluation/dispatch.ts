@@ -4,7 +4,7 @@
  * A unit's key says what it is, so asking again (another process, after a crash) finds what is done already. Results are
  * put together by position: who computed them, when, and in what order leaves no trace.
  */
-import { QuasarError } from '@quasar/base';
+import { QuasarError, sleep } from '@quasar/base';
 import type { JobError, JobQueue } from '@quasar/store';
 import type { KeptUnit } from '../evidence/evidence-folder.ts';
 import { readResult, type Unit, type UnitKind, type UnitResult, unitPayload } from './units.ts';
@@ -96,7 +96,7 @@ export class RoundJobs {
         return await step();
       } catch (error) {
         if (!(error instanceof QuasarError) || error.retry !== 'later') throw unusable(error);
-        await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+        await sleep(AWAY_MS, this.#signal);
       }
     }
   }

@@ -13,7 +13,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
 import { z } from 'zod';
-import { UNIT_KINDS, type UnitKind } from '../evaluation/units.ts';
+import type { UnitKind } from '../evaluation/units.ts';
 import { configHash, parseSubnetConfig, type SubnetConfig } from '../rules/config.ts';
 
 /** One unit as it went through the queue. */
@@ -83,11 +83,6 @@ export class EvidenceFolder {
       if (!parsed.success) throw damaged(path, 'it is no unit with its result');
       return { kind, name, from, payload: parsed.data.payload, result: parsed.data.result };
     });
-  }
-
-  /** Models with units in a round, by kind. */
-  names(round: number): Map<UnitKind, string[]> {
-    return new Map(UNIT_KINDS.map((kind) => [kind, list(join(this.#units(round), kind)).map(decodeURIComponent)]));
   }
 
   /** Null when it was thrown away. @throws QuasarError `evidence.damaged` */

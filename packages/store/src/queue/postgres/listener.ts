@@ -3,8 +3,8 @@
  *
  * A notice that was sent while the connection was down is lost, so every waiter is woken when it is up again.
  */
+import { sleep } from '@quasar/base';
 import type { Client } from 'pg';
-import { pause } from '../pause.ts';
 
 /** Content of a notice. */
 export type Notice = 'work' | 'result';
@@ -72,7 +72,7 @@ export class Listener {
         // The calls that need the database say what is wrong with it; here it is only tried again.
       }
       await client.end().catch(() => {});
-      await pause(RECONNECT_MS, this.#closed.signal);
+      await sleep(RECONNECT_MS, this.#closed.signal);
     }
   }
 

@@ -5,6 +5,7 @@
  * Needs the programs of a Postgres installation (Debian: `apt-get install postgresql`), not a running server. Postgres
  * refuses to run as root, so as root it runs as the user `postgres` or `nobody`.
  */
+
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,7 +13,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { pause } from '../pause.ts';
+import { sleep } from '@quasar/base';
 
 export interface ThrowawayPostgres {
   /** Of an empty database, as a user who may do everything. */
@@ -99,7 +100,7 @@ export async function startPostgres(options: { isDurable?: boolean } = {}): Prom
       if (performance.now() > deadline) throw new Error(`Postgres does not start: see ${folder}`);
       const tried = spawnGuarded(postgres, { ...user, cwd: folder });
       if (await answers(url, tried.exited, deadline)) server = tried;
-      else await pause(100);
+      else await sleep(100);
     }
   };
   const end = async (signal: NodeJS.Signals) => {
@@ -160,7 +161,7 @@ async function answers(url: string, exited: Promise<unknown>, deadline: number):
       await client.end();
       return true;
     } catch {
-      await pause(30);
+      await sleep(30);
     }
   }
   return false;

@@ -53,6 +53,15 @@ export interface Attack {
   again?: boolean;
 }
 
+/** An attack by its files that a precheck names. */
+export const refused = (name: string, tries: string, code: string, files: (honest: Honest) => Files): Attack => ({
+  name,
+  tries,
+  label: 'INVALID',
+  code: `precheck.${code}`,
+  files,
+});
+
 export interface AttackGroup {
   title: string;
   attacks: Attack[];

@@ -1,14 +1,6 @@
 /** @file Attacks by config.json and tokenizer.json: code, quantisation, another architecture, JSON tricks, other words. */
 import { MICRO } from '../checkpoints.ts';
-import { type Attack, bytes, type Files, type Honest, text, withConfig, withConfigText, withFile } from './attack.ts';
-
-const refused = (name: string, tries: string, code: string, files: (honest: Honest) => Files): Attack => ({
-  name,
-  tries,
-  label: 'INVALID',
-  code: `precheck.${code}`,
-  files,
-});
+import { type Attack, bytes, refused, text, withConfig, withConfigText, withFile } from './attack.ts';
 
 const AUTO_MAP = { AutoModelForCausalLM: 'modeling_quasar.QuasarForCausalLM' };
 

@@ -6,6 +6,7 @@ import {
   editTensor,
   type Files,
   type Honest,
+  refused,
   stolen,
   TEACHER,
   withTensor,
@@ -16,14 +17,6 @@ const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
 const ROUTER = [...BASE.keys()].find((name) => name.endsWith('router_weights'))!;
 const ROUTER_BIAS = 'model.all_moe_bias';
-
-const refused = (name: string, tries: string, code: string, files: (honest: Honest) => Files): Attack => ({
-  name,
-  tries,
-  label: 'INVALID',
-  code: `precheck.${code}`,
-  files,
-});
 
 const every =
   (change: (value: number, index: number) => number) =>
