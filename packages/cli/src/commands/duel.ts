@@ -52,13 +52,17 @@ function listText(rows: readonly (DuelJudged & { duel: string })[], total: numbe
       { title: 'prompts', isNumeric: true, value: (row) => row.n },
       { title: 'mean delta', isNumeric: true, value: (row) => row.meanDelta.toFixed(5) },
       { title: 'lower bound', isNumeric: true, value: (row) => row.lcb.toFixed(5) },
-      { title: 'p', isNumeric: true, value: (row) => row.p.toFixed(4) },
+      { title: 'p', isNumeric: true, value: (row) => pText(row.p) },
       { title: 'verdict', value: (row) => verdictOf(row) },
     ],
     rows,
   );
   return total > rows.length ? `${shown}\n${rows.length} of ${total}; --last shows more` : shown;
 }
+
+const ENDINGS = { win: 'a certain win', futility: 'a win out of reach', last_look: 'the last prompt' } as const;
+
+const pText = (p: number) => (p < 1e-4 ? '< 0.0001' : p.toFixed(4));
 
 function verdictOf({ win, crownGate }: DuelJudged): string {
   if (!win) return 'lost';
@@ -82,9 +86,9 @@ function showText(data: DuelJudged): string {
     challenger: `uid ${data.uid}, ${data.repo}@${data.revision.slice(0, 8)}`,
     king: `uid ${king.uid}, ${king.repo}@${king.revision.slice(0, 8)}`,
     KL: `challenger ${data.challengerKl.toFixed(5)}, king ${data.kingKl.toFixed(5)} nats per token`,
-    'mean delta': `${data.meanDelta.toFixed(5)} (standard error ${data.se.toFixed(5)}, lower bound ${data.lcb.toFixed(5)}, p ${data.p.toFixed(5)})`,
+    'mean delta': `${data.meanDelta.toFixed(5)} (standard error ${data.se.toFixed(5)}, lower bound ${data.lcb.toFixed(5)}, p ${pText(data.p)})`,
     bootstrap: `${bootstrap.low.toFixed(5)} to ${bootstrap.high.toFixed(5)}`,
-    prompts: `${data.n} of ${sequential.prompts} (${sequential.reason})`,
+    prompts: `${data.n} of ${sequential.prompts}, ended by ${ENDINGS[sequential.reason]}`,
     quality: `${crownGate.quality.toFixed(4)}, king ${crownGate.kingQuality.toFixed(4)}`,
     verdict: verdictOf(data),
   };
