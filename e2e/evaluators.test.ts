@@ -3,13 +3,17 @@
  * cages of the dead die with them, and every number is what one evaluator in one process gives.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { identify, isAlive, type ProcessIdentity } from '@quasar/base';
+import { identify, isAlive } from '@quasar/base';
 import type { Wallet } from '@quasar/chain';
 import type { Store } from '@quasar/store';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { findPostgres, startPostgres, type ThrowawayPostgres } from '../packages/store/src/queue/testing/postgres.ts';
+import {
+  childrenOf,
+  findPostgres,
+  startPostgres,
+  type ThrowawayPostgres,
+} from '../packages/store/src/queue/testing/postgres.ts';
 import { student, TEST_CONFIG, TestContest, waitUntil } from '../packages/subnet/src/testing/contest.ts';
 import type { ValidatorOptions } from '../packages/subnet/src/validator/context.ts';
 import { runValidator } from '../packages/subnet/src/validator/validator.ts';
@@ -76,21 +80,6 @@ function evaluator(name: string, store: string): Evaluator {
   return { child, units: () => text.split('\n').filter((line) => / of \S+ from row /.test(line)) };
 }
 
-/** Processes whose parent is `pid`. */
-function childrenOf(pid: number): ProcessIdentity[] {
-  const isChild = (id: string) => {
-    try {
-      const stat = readFileSync(`/proc/${id}/stat`, 'utf8');
-      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid;
-    } catch {
-      return false;
-    }
-  };
-  return readdirSync('/proc')
-    .filter(isChild)
-    .map((id) => identify(Number(id)));
-}
-
 async function until(what: () => boolean, limitMs = 60_000): Promise<void> {
   for (const deadlineMs = Date.now() + limitMs; !what(); ) {
     expect(Date.now()).toBeLessThan(deadlineMs);
@@ -104,7 +93,7 @@ async function fourOfWhichTwoDie(address: string, name: string): Promise<void> {
   const judged = judge(store, { workDirectory: join(test.root, name), queueUrl: address, evaluators: 0 });
   const victims = four.slice(0, 2);
   await until(() => victims.every(({ units }) => units().length > 0));
-  const cages = victims.flatMap(({ child }) => childrenOf(child.pid!));
+  const cages = victims.flatMap(({ child }) => childrenOf(child.pid)).map(identify);
   for (const { child } of victims) child.kill('SIGKILL');
   await judged;
   expect(numbersOf(store)).toEqual(expected);

@@ -140,8 +140,8 @@ function spawnGuarded(command: readonly string[], options: { uid?: number; gid?:
   return { kill, exited };
 }
 
-/** On Linux; elsewhere they end by themselves soon after their parent. */
-function childrenOf(id: number | undefined): number[] {
+/** Process ids, on Linux; elsewhere none. */
+export function childrenOf(id: number | undefined): number[] {
   const path = `/proc/${id}/task/${id}/children`;
   return existsSync(path) ? readFileSync(path, 'utf8').split(' ').filter(Boolean).map(Number) : [];
 }
