@@ -5,7 +5,7 @@
  *     up.lock    the running supervisor and its children
  *     chain/ hub/ validator/ miners/<name>/ wallets/<name>.json cache/ logs/<name>.log
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError, writeFileAtomic } from '@quasar/base';
 
@@ -65,6 +65,11 @@ export class Home {
   /** Each process has its own download cache: no two write the same file. `data` and `tokens` are made to be shared. */
   cacheFolder(name: string): string {
     return join(this.root, 'cache', name);
+  }
+  /** Those that are there. */
+  cacheFolders(): string[] {
+    const root = join(this.root, 'cache');
+    return existsSync(root) ? readdirSync(root).map((name) => join(root, name)) : [];
   }
   /** Training runs, and pointers to those that lie elsewhere; no part of a net. */
   get runsFolder(): string {

@@ -1,4 +1,5 @@
 /** @file Floor 1: checkpoints by name and revision: the client with its rules, and a local hub that speaks the same HTTP. */
+export { snapshotDirectory } from './client/cache.ts';
 export { createHubClient, type HubClient, type HubClientOptions, type HubFile } from './client/client.ts';
 export { DEFAULT_LIMITS, type HubLimits } from './client/limits.ts';
 export type { PublishFile } from './client/publish.ts';

@@ -13,9 +13,11 @@ export { type EvaluationOptions, isolationText } from './evaluation/evaluation.t
 export { type EvaluatorOptions, runEvaluator, type UnitReport } from './evaluation/evaluator.ts';
 export { ModelStore, type ModelStoreOptions } from './evaluation/model-store.ts';
 export type * from './events.ts';
+export type { Difference } from './evidence/differences.ts';
 export { EVIDENCE_FOLDER, EvidenceFolder } from './evidence/evidence-folder.ts';
 export { type DuelExport, type ExportOptions, exportDuel } from './evidence/export.ts';
-export { type Replay, type ReplayCheck, type ReplayOptions, replayDuel } from './evidence/replay.ts';
+export { PastModels, type PastModelsOptions } from './evidence/past-models.ts';
+export { type Compared, type Replay, type ReplayCheck, type ReplayOptions, replayDuel } from './evidence/replay.ts';
 export { type CheckModelOptions, type CheckReport, checkModel } from './miner/check-model.ts';
 export { type DuelPower, type DuelPowerOptions, duelPower, kingsDuel, type MeasuredDuel } from './miner/duel-power.ts';
 export { type PreviewDuel, type PreviewDuelOptions, previewDuel } from './miner/preview-duel.ts';

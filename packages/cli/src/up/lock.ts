@@ -49,6 +49,12 @@ export class HomeLock {
     }
   }
 
+  /** Whether a supervisor runs here. */
+  static isHeld(path: string): boolean {
+    const lock = readLock(path);
+    return lock !== null && isAlive(lock.supervisor);
+  }
+
   setChildren(pids: readonly number[]): void {
     writeFileAtomic(this.#path, this.#content(pids.map(identify)));
   }

@@ -15,6 +15,8 @@ import { chmod, copyFile, link, lstat, mkdir, readFile, rename, rm, utimes } fro
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from '@quasar/base';
+import { isDatasetName } from '../names.ts';
+import { checkPinned } from './checks.ts';
 
 /** 2001-09-09 01:46:40 UTC: marks a content whose digest was checked. */
 const CHECKED_AT_SECONDS = 1_000_000_000;
@@ -22,6 +24,17 @@ const CHECKED_AT_SECONDS = 1_000_000_000;
 interface Content {
   sizeBytes: number;
   sha256: string;
+}
+
+/**
+ * Where a cache keeps a revision that was downloaded; it may hold other files than the revision, or be gone.
+ * @throws QuasarError `hub.bad_repo`, `hub.revision_not_pinned`
+ */
+export function snapshotDirectory(cacheDirectory: string, repo: string, revision: string): string {
+  checkPinned(repo, revision);
+  const kind = isDatasetName(repo) ? 'datasets' : '';
+  const owned = kind === '' ? repo : repo.slice('datasets/'.length);
+  return join(cacheDirectory, 'snapshots', kind, owned.replace('/', '--'), revision);
 }
 
 export class Cache {
@@ -77,9 +90,7 @@ export class Cache {
 
   /** The directory of a revision with these files in it, each the very content of its digest. */
   async snapshot(repo: string, revision: string, files: readonly (Content & { path: string })[]): Promise<string> {
-    const kind = repo.startsWith('datasets/') && repo.split('/').length === 3 ? 'datasets' : '';
-    const owned = kind === '' ? repo : repo.slice('datasets/'.length);
-    const directory = join(this.#directory, 'snapshots', kind, owned.replace('/', '--'), revision);
+    const directory = snapshotDirectory(this.#directory, repo, revision);
     await mkdir(directory, { recursive: true });
     for (const file of files) {
       const [blob, name] = [this.blobPath(file.sha256), join(directory, file.path)];

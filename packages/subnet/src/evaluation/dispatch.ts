@@ -16,6 +16,9 @@ const AWAY_MS = 500;
 /** Failures of the machinery around a model: they say nothing about it. */
 const NOBODYS = /^(queue|hub|store|chain)\.|^evaluation\.(wrong_model|blob_missing|bad_blob|bad_result|cancelled)$/;
 
+/** Whoever answers the units of a round: evaluators, or in a replay the evidence. */
+export type UnitSource = Pick<RoundJobs, 'results'>;
+
 /** A unit that has failed for good, after the evaluator's own second try. */
 export class UnitFailure extends QuasarError {}
 

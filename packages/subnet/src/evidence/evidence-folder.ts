@@ -10,7 +10,7 @@
  * the teacher's traces again, and knows by their digests whether they are the same.
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { canonicalJson, QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
 import { z } from 'zod';
 import type { UnitKind } from '../evaluation/units.ts';
@@ -56,8 +56,8 @@ export class EvidenceFolder {
       const path = this.#blob(round, sha256);
       if (!existsSync(path)) write(path, bytes);
     }
-    const { kind, name, from, payload, result } = unit;
-    const path = join(this.#units(round), kind, encodeURIComponent(name), `${from}.json`);
+    const { payload, result } = unit;
+    const path = this.#unit(round, unit);
     if (!existsSync(path)) write(path, canonicalJson({ payload, result }));
   }
 
@@ -72,7 +72,7 @@ export class EvidenceFolder {
 
   /** Units of one kind and model in the order of their rows; none when nothing was kept. @throws QuasarError `evidence.damaged` */
   units(round: number, kind: UnitKind, name: string): KeptUnit[] {
-    const folder = join(this.#units(round), kind, encodeURIComponent(name));
+    const folder = dirname(this.#unit(round, { kind, name, from: 0 }));
     const rows = list(folder)
       .filter((file) => /^\d+\.json$/.test(file))
       .map((file) => Number(file.slice(0, -5)))
@@ -94,6 +94,11 @@ export class EvidenceFolder {
     return bytes;
   }
 
+  /** Where a unit lies, within the folder. */
+  placeOf(round: number, { kind, name, from }: Pick<KeptUnit, 'kind' | 'name' | 'from'>): string {
+    return relative(this.#root, this.#unit(round, { kind, name, from }));
+  }
+
   /** Throws away the blobs of all but the newest rounds. */
   prune(): void {
     const rounds = list(this.#root)
@@ -107,8 +112,8 @@ export class EvidenceFolder {
     return join(this.#root, 'rules', `${hash}.json`);
   }
 
-  #units(round: number): string {
-    return join(this.#root, String(round), 'units');
+  #unit(round: number, { kind, name, from }: Pick<KeptUnit, 'kind' | 'name' | 'from'>): string {
+    return join(this.#root, String(round), 'units', kind, encodeURIComponent(name), `${from}.json`);
   }
 
   #blob(round: number, sha256: string): string {
@@ -122,8 +127,13 @@ function list(folder: string): string[] {
 
 function read(path: string, what: string): string {
   if (existsSync(path)) return readFileSync(path, 'utf8');
-  throw new QuasarError('evidence.missing', `${path}: ${what} are not there`, {
-    hint: 'Evidence is kept beside the log of the validator that judged. Give its home with --home.',
+  throw missingEvidence(`${path}: ${what} are not there`);
+}
+
+/** @param what is not there */
+export function missingEvidence(what: string): QuasarError {
+  return new QuasarError('evidence.missing', what, {
+    hint: 'Evidence is kept beside the log of the validator that judged: give its home with --home, or restore the folder.',
   });
 }
 

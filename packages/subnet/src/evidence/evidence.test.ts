@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { createHubClient } from '@quasar/hub';
 import { Tokenizer } from '@quasar/model';
 import type { Store, StoredEvent } from '@quasar/store';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
@@ -12,7 +13,8 @@ import { configHash, LOCAL } from '../rules/config.ts';
 import { student, TEST_CONFIG, TestContest } from '../testing/contest.ts';
 import { EvidenceFolder } from './evidence-folder.ts';
 import { exportDuel } from './export.ts';
-import { type ReplayOptions, replayDuel } from './replay.ts';
+import { PastModels } from './past-models.ts';
+import { type Replay, type ReplayOptions, replayDuel } from './replay.ts';
 
 let test: TestContest;
 let store: Store;
@@ -41,14 +43,22 @@ afterAll(async () => {
 const duels = () =>
   store.events().filter(({ type }) => type === 'duel.judged') as StoredEvent<{ round: number; id: string }>[];
 
+const blockHash = (block: number) => test.chain.blockHash(block);
+const filesOf = (kind: string, name: string) => {
+  const { round } = duels()[0]!.data;
+  const units = join(folder, String(round), 'units', kind, encodeURIComponent(name));
+  return readdirSync(units).map((file) => join(units, file));
+};
+
 async function replay(change: Partial<ReplayOptions> = {}, threads = 1) {
   const { round, id } = duels()[0]!.data;
   const [baseDirectory, teacherDirectory] = [join(test.root, 'base'), join(test.root, 'teacher')];
   const models = new ModelStore({ hub: test.hub, baseDirectory, teacherDirectory });
   const runner = new Compute({ threads });
+  const tokenizer = Tokenizer.load(join(baseDirectory, 'tokenizer.json'));
   try {
     return await replayDuel({
-      ...{ log: store.events(), evidence, round, id, signal, models: { store: models, runner } },
+      ...{ log: store.events(), evidence, tokenizer, blockHash, round, id, signal, again: { models, runner } },
       ...change,
     });
   } finally {
@@ -56,18 +66,52 @@ async function replay(change: Partial<ReplayOptions> = {}, threads = 1) {
   }
 }
 
+const stored = (change: Partial<ReplayOptions> = {}) => replay({ again: null, ...change });
+
+/** The log with the data of some events replaced. */
+function changedLog(type: string, change: (data: Record<string, unknown>) => object | null) {
+  return store.events().map((event) => {
+    const data = event.type === type ? change(event.data as Record<string, unknown>) : null;
+    return data ? { ...event, data: { ...(event.data as object), ...data } } : event;
+  });
+}
+
+/** What was found, by the checks that found it. */
+const found = ({ checks }: Replay) =>
+  Object.fromEntries(
+    checks
+      .filter(({ differences }) => differences.length > 0)
+      .map(({ what, differences }) => [what, differences.map(({ where }) => where)]),
+  );
+
+/** Run with a file of the evidence changed, and put it back. */
+async function withFile<T>(path: string, change: (text: string) => string, step: () => Promise<T>): Promise<T> {
+  const text = readFileSync(path, 'latin1');
+  writeFileSync(path, change(text), 'latin1');
+  try {
+    return await step();
+  } finally {
+    writeFileSync(path, text, 'latin1');
+  }
+}
+
 describe('a judged duel', () => {
   it.each([1, 2])('gives the same bits again on %i threads', async (threads) => {
     const again = await replay({}, threads);
-    expect(again.checks.flatMap(({ differences }) => differences)).toEqual([]);
+    expect(found(again)).toEqual({});
     expect(again.same).toBe(true);
-    const compared = again.checks.map(({ what, name }) => `${what} ${name}`);
-    expect(compared).toContain('verdict null');
-    expect(compared).toContain('traces teacher');
-    expect(compared).toContain(`kl ${again.id}`);
-    expect(compared).toContain('kl base');
-    expect(compared).toContain(`answers ${again.id}`);
-    expect(compared).toContain(`rollouts ${again.id}`);
+    const counts = Object.fromEntries(again.checks.map(({ what, compared }) => [what, compared]));
+    // Teacher, base and challenger; the other challenger's units are taken as kept.
+    expect(counts).toMatchObject({ seed: 1, traces: 1, kl: 2, answers: 3, rollouts: 2, measured: 7, crown: 1 });
+    expect(counts.asked).toBeGreaterThan(counts.traces! + counts.kl! + counts.answers! + counts.rollouts!);
+  });
+
+  it('gives the same bits from what is stored', async () => {
+    const again = await stored();
+    expect(found(again)).toEqual({});
+    const checks = ['seed', 'asked', 'bytes', 'measured', 'scores', 'duels', 'crown'];
+    expect(again.checks.map(({ what }) => what)).toEqual(checks);
+    expect(again.checks.every(({ compared }) => compared > 0)).toBe(true);
   });
 
   it('gives the same bits from the teacher when the blobs of an old round are gone', async () => {
@@ -75,35 +119,114 @@ describe('a judged duel', () => {
     const copy = mkdtempSync(join(tmpdir(), 'evidence-'));
     cpSync(folder, copy, { recursive: true });
     rmSync(join(copy, round!, 'blobs'), { recursive: true });
-    expect((await replay({ evidence: new EvidenceFolder(copy) })).same).toBe(true);
+    const again = await replay({ evidence: new EvidenceFolder(copy) });
+    expect(again.same).toBe(true);
+    expect(again.checks.find(({ what }) => what === 'bytes')?.compared).toBe(0);
     rmSync(copy, { recursive: true });
   });
 
-  it('shows a log that was changed afterwards', async () => {
-    const { id } = duels()[0]!.data;
-    const log = store.events().map((event) => {
-      const data = event.data as { id?: string; win?: boolean };
-      return event.type === 'duel.judged' && data.id === id ? { ...event, data: { ...data, win: !data.win } } : event;
-    });
-    const again = await replay({ log, models: null });
-    expect(again.same).toBe(false);
-    expect(again.checks[0]?.differences.join()).toMatch(/duel\.judged .*: win is (true|false) now/);
+  it('needs no hub for models that a cache holds, and says what it needs otherwise', async () => {
+    const away = createHubClient({ url: 'http://127.0.0.1:9', cacheDirectory: join(test.root, 'cache-away') });
+    const directories = { baseDirectory: join(test.root, 'base'), teacherDirectory: join(test.root, 'teacher') };
+    const models = new ModelStore({ hub: away, ...directories });
+    const runner = new Compute({ threads: 1 });
+    const from = (caches: string[]) => ({ again: { models: new PastModels({ caches, store: models }), runner } });
+    try {
+      expect((await replay(from([join(test.root, 'nothing'), join(test.root, 'cache')]))).same).toBe(true);
+      await expect(replay(from([join(test.root, 'nothing')]))).rejects.toMatchObject({
+        code: 'evidence.no_model',
+        message: expect.stringMatching(/(ann|bob)\/model@/),
+        hint: expect.stringContaining('--stored'),
+      });
+    } finally {
+      await runner.close();
+    }
+  });
+});
+
+describe('what was changed afterwards is named:', () => {
+  it('a verdict in the log', async () => {
+    const { id, round } = duels()[0]!.data;
+    const log = changedLog('duel.judged', (data) => (data.id === id ? { win: !data.win } : null));
+    expect(found(await stored({ log }))).toEqual({ duels: [`event duel.judged ${round}:${id}.win`] });
   });
 
-  it('shows a KL in the log that no model gave', async () => {
-    const { id } = duels()[0]!.data;
-    const log = store.events().map((event) => {
-      const data = event.data as { id?: string; part?: string; perPrompt?: number[] };
-      if (event.type !== 'evaluation.measured' || data.id !== id || data.part !== 'kl') return event;
-      return { ...event, data: { ...data, perPrompt: data.perPrompt!.map((value) => value * (1 - 2 ** -50)) } };
-    });
-    const again = await replay({ log });
-    const kl = again.checks.find(({ what, name }) => what === 'kl' && name === id);
-    expect(kl?.differences).toHaveLength(1);
-    expect(again.same).toBe(false);
+  it('a KL in the log', async () => {
+    const { id, round } = duels()[0]!.data;
+    const log = changedLog('evaluation.measured', ({ id: whose, part, perPrompt }) =>
+      whose === id && part === 'kl'
+        ? { perPrompt: (perPrompt as number[]).map((value, i) => (i === 5 ? value * (1 - 2 ** -50) : value)) }
+        : null,
+    );
+    const again = await stored({ log });
+    expect(found(again)).toEqual({ measured: [`event evaluation.measured ${round}:${id}:kl.perPrompt[5]`] });
+    const [difference] = again.checks.flatMap(({ differences }) => differences);
+    expect(difference?.got).not.toBe(difference?.expected);
   });
 
-  it('exports tables whose numbers are the verdict', async () => {
+  it('an axis in the log', async () => {
+    const { id, round } = duels()[0]!.data;
+    const log = changedLog('evaluation.measured', ({ id: whose, part }) =>
+      whose === id && part === 'axes' ? { rkl: 1 } : null,
+    );
+    expect(found(await stored({ log }))).toEqual({ measured: [`event evaluation.measured ${round}:${id}:axes.rkl`] });
+  });
+
+  it('a seed that is not the hash of its block', async () => {
+    const log = changedLog('round.started', () => ({ seedHash: `0x${'7'.repeat(64)}` }));
+    const names = found(await stored({ log }));
+    expect(names.seed).toHaveLength(1);
+    expect(names.asked?.[0]).toMatch(/units\/traces\/teacher\/0\.json: payload\./);
+  });
+
+  it('a question', async () => {
+    const [path] = filesOf('rollouts', 'base');
+    const again = await withFile(path!, (text) => text.replace(/"prompts":\["..../, '"prompts":["AQAA'), stored);
+    expect(found(again)).toEqual({ asked: [expect.stringMatching(/rollouts\/base\/0\.json: payload\.prompts\[0\]/)] });
+  });
+
+  it('a result, by the verdict that rests on it and by the model', async () => {
+    const { id } = duels()[0]!.data;
+    const [path] = filesOf('rollouts', id);
+    const swap = (text: string) => text.replace(/"perPrompt":\[([^,]+),/, '"perPrompt":[3.25,');
+    const names = await withFile(path!, swap, async () => [found(await stored()), found(await replay())]);
+    expect(Object.keys(names[0]!)).toEqual(expect.arrayContaining(['measured', 'scores']));
+    expect(names[1]).toEqual({ rollouts: [expect.stringMatching(/0\.json: result\.perPrompt\[0\]/)] });
+  });
+
+  it('a stored byte', async () => {
+    const { round } = duels()[0]!.data;
+    const blobs = join(folder, String(round), 'blobs');
+    for (const name of readdirSync(blobs)) {
+      const again = await withFile(join(blobs, name), (text) => `${text.slice(0, -1)}~`, stored);
+      expect(found(again)).toEqual({ bytes: expect.arrayContaining([`${round}/blobs/${name}`]) });
+    }
+  });
+
+  it('a file that is gone, rules that are others, and duels that never were', async () => {
+    const [unit] = filesOf('kl', 'base');
+    const copy = mkdtempSync(join(tmpdir(), 'evidence-'));
+    cpSync(folder, copy, { recursive: true });
+    rmSync(join(copy, relative(folder, unit!)));
+    await expect(stored({ evidence: new EvidenceFolder(copy) })).rejects.toMatchObject({
+      code: 'evidence.missing',
+      message: expect.stringContaining('units/kl/base/0.json'),
+    });
+    rmSync(copy, { recursive: true });
+    const rules = join(folder, 'rules', `${configHash(TEST_CONFIG)}.json`);
+    await withFile(
+      rules,
+      (text) => text.replace('"alpha":0.03', '"alpha":0.5'),
+      () => expect(stored()).rejects.toMatchObject({ code: 'evidence.damaged' }),
+    );
+    await expect(stored({ round: 99 })).rejects.toMatchObject({ code: 'duel.unknown' });
+    await expect(stored({ id: 'nobody:1' })).rejects.toMatchObject({ code: 'duel.unknown' });
+    expect(() => evidence.rules(configHash(LOCAL))).toThrowError(expect.objectContaining({ code: 'evidence.missing' }));
+  });
+});
+
+describe('the export of a duel', () => {
+  it('has numbers that are the verdict', async () => {
     const { round, id } = duels()[0]!.data;
     const out = join(test.root, 'export');
     const tokenizer = Tokenizer.load(join(test.root, 'base', 'tokenizer.json'));
@@ -123,17 +246,6 @@ describe('a judged duel', () => {
       const own = tokens.filter((row) => row.prompt === prompt).map((row) => row.challenger_kl);
       expect(own.reduce((sum, value) => sum + value, 0) / own.length).toBeCloseTo(challenger_kl, 12);
     }
-  });
-
-  it('refuses damaged evidence and duels that never were', async () => {
-    const rules = join(folder, 'rules', `${configHash(TEST_CONFIG)}.json`);
-    const text = readFileSync(rules, 'utf8');
-    writeFileSync(rules, text.replace('"alpha":0.03', '"alpha":0.5'));
-    await expect(replay({ models: null })).rejects.toMatchObject({ code: 'evidence.damaged' });
-    writeFileSync(rules, text);
-    await expect(replay({ round: 99 })).rejects.toMatchObject({ code: 'duel.unknown' });
-    await expect(replay({ id: 'nobody:1' })).rejects.toMatchObject({ code: 'duel.unknown' });
-    expect(() => evidence.rules(configHash(LOCAL))).toThrowError(expect.objectContaining({ code: 'evidence.missing' }));
   });
 });
 

@@ -17,7 +17,8 @@ import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import { decodeTraces } from '../evaluation/trace-blob.ts';
 import { readResult, readUnit } from '../evaluation/units.ts';
 import type { EvidenceFolder } from './evidence-folder.ts';
-import { judgedRound } from './rejudge.ts';
+import { judgedRound } from './judged-round.ts';
+import { splitTokens } from './per-token.ts';
 
 export interface ExportOptions {
   log: readonly StoredEvent[];
@@ -106,7 +107,7 @@ function rowsOf({ evidence, round, id }: ExportOptions, kingId: string): Row[] {
       );
     const traces = decodeTraces(needed(evidence, round, challenger.traces));
     const [kingTokens, challengerTokens] = [other, challenger].map(({ perToken, tokens }) =>
-      split(needed(evidence, round, perToken), tokens),
+      splitTokens(needed(evidence, round, perToken), tokens),
     ) as [Float32Array[], Float32Array[]];
     return traces.map((trace, i) => ({
       trace,
@@ -135,14 +136,5 @@ function needed(evidence: EvidenceFolder, round: number, sha256: string): Uint8A
   if (bytes !== null) return bytes;
   throw new QuasarError('evidence.missing', `round ${round}: the traces and values per token were thrown away`, {
     hint: 'They are kept for the newest rounds only. `quasar duel replay` still computes them again.',
-  });
-}
-
-function split(bytes: Uint8Array, lengths: readonly number[]): Float32Array[] {
-  const values = new Float32Array(Uint8Array.from(bytes).buffer);
-  let at = 0;
-  return lengths.map((length) => {
-    at += length;
-    return values.subarray(at - length, at);
   });
 }

@@ -16,7 +16,8 @@ import {
   teacherReference,
 } from '@quasar/evals';
 import type { Tokenizer } from '@quasar/model';
-import type { RoundJobs } from '../evaluation/dispatch.ts';
+import type { UnitSource } from '../evaluation/dispatch.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import { type ModelRef, UNIT_ROWS, UNITS_VERSION, type Unit, type UnitResult } from '../evaluation/units.ts';
 import type { EvaluationProgress } from '../events.ts';
 import type { RoundState } from '../projection.ts';
@@ -30,11 +31,16 @@ import { shards } from './traces.ts';
 /** Units of a challenger's duel between two looks: enough for two evaluators, and for the first prompts that can decide. */
 const STAGE_UNITS = 2;
 
+/** What measuring takes of a validator; a replay has its own. */
+export interface Bench extends Pick<Context, 'config' | 'atBlock' | 'append'> {
+  evaluation: Pick<Evaluation, 'teacher'>;
+}
+
 /** What all measurements of a round share. */
 export interface Measuring {
-  context: Context;
+  context: Bench;
   round: RoundState;
-  jobs: RoundJobs;
+  jobs: UnitSource;
   tokenizer: Tokenizer;
   /** Of the duel. */
   prompts: readonly Int32Array[];
@@ -113,8 +119,14 @@ export async function measureKl(measuring: Measuring, one: Measured): Promise<vo
   });
 }
 
+/** All that a verdict needs of a challenger; king and teacher were measured before. @throws UnitFailure */
+export async function measureChallenger(measuring: Measuring, one: Measured): Promise<void> {
+  await measureKl(measuring, one);
+  if (!needsNoAxes(measuring, one)) await measureAxes(measuring, one);
+}
+
 /** Whether the verdict goes without the axes of a challenger. */
-export function needsNoAxes(measuring: Measuring, { id }: Measured): boolean {
+function needsNoAxes(measuring: Measuring, { id }: Measured): boolean {
   const verdict = duelSoFar(measuring, measuring.round.kl.get(id)?.perPrompt ?? []);
   return skipsAxes(measuring.context.config, { verdict });
 }
@@ -203,7 +215,7 @@ async function rolloutsOf({ context, round, jobs, prompts }: Measuring, { id, mo
 }
 
 function tell(
-  context: Context,
+  context: Bench,
   round: RoundState,
   { id, uid, repo }: Measured,
   progress: Omit<EvaluationProgress, 'round' | 'atBlock' | 'id' | 'uid' | 'repo'>,

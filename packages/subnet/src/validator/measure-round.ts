@@ -14,7 +14,14 @@ import { checkCandidates } from './check-candidates.ts';
 import { hubRef } from './check-submission.ts';
 import type { Context } from './context.ts';
 import { guarded, orVoid, recordFailure } from './failures.ts';
-import { type Measured, type Measuring, measureAxes, measureKl, measureTeacher, needsNoAxes } from './measure-model.ts';
+import {
+  type Measured,
+  type Measuring,
+  measureAxes,
+  measureChallenger,
+  measureKl,
+  measureTeacher,
+} from './measure-model.ts';
 import { report } from './progress.ts';
 import { roundPrompts, roundTraces } from './traces.ts';
 import { Vigil } from './vigil.ts';
@@ -64,8 +71,7 @@ async function measureAll(
     ...needed.map((one) => orVoid(one.id, () => measureKl(measuring, one))),
   ]);
   const isMeasured = (one: SubmissionState) => async () => {
-    await measureKl(measuring, ofHub(one));
-    if (!needsNoAxes(measuring, ofHub(one))) await measureAxes(measuring, ofHub(one));
+    await measureChallenger(measuring, ofHub(one));
     return true;
   };
   const [measured] = await together([
@@ -80,7 +86,7 @@ async function measureAll(
 }
 
 /** A submission that passed the prechecks, by the files that were checked. */
-function ofHub(one: SubmissionState): Measured {
+export function ofHub(one: SubmissionState): Measured {
   const { id, uid, repo, content } = one;
   if (!content) throw new Error(`measureRound: ${id} was never read`);
   return { id, uid, repo, model: hubRef(one, content.manifestSha256) };

@@ -4,7 +4,7 @@ import type { RoundState } from '../projection.ts';
 import type { Context } from './context.ts';
 
 export function report(
-  context: Context,
+  context: Pick<Context, 'append' | 'atBlock'>,
   round: RoundState,
   progress: Omit<EvaluationProgress, 'round' | 'atBlock'>,
 ): void {
