@@ -133,8 +133,9 @@ static void choose_blocks(products *g, double M, double K) {
     for (long q = 1; q <= MOST && q <= (g->N + UNIT - 1) / UNIT && (p * q == 1 || p * q * g->count <= 16 * threads); q++) {
       double m = (M + p - 1) / p, n = blocks(blocks(g->N, q), UNIT) * UNIT;
       double one = K * (m * n / 16 + 0.2 * m + 0.3 * n) + 300, rounds = blocks(p * q * g->count, threads);
-      if (rounds * one + 0.1 * one >= best) continue;
-      best = rounds * one + 0.1 * one;
+      double wait = 0.5 * one; /* for the last block of another thread */
+      if (rounds * one + wait >= best) continue;
+      best = rounds * one + wait;
       g->tileM = (long)m;
       g->tileN = (long)n;
     }

@@ -3,6 +3,7 @@
    only for workers that joined its loop, so a worker that the system has not scheduled delays nobody. */
 #define _GNU_SOURCE
 #include "quasar.h"
+#include "share.h"
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,7 +23,7 @@ enum { MAX_THREADS = 64, SPIN_ROUNDS = 4000, JOINED = 255, OPEN = 256, LOOP = 51
 static atomic_int thread_count = 1;
 static atomic_ulong state;
 static atomic_long next_item;
-static long item_count, item_step;
+static long item_count, item_grain;
 static range_fn job_body;
 static void *job_context;
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held by the thread whose loop runs */
@@ -32,12 +33,9 @@ static atomic_int sleepers;
 static _Thread_local int inside;
 
 static void drain(void) {
+  long begin, end;
   inside = 1;
-  for (;;) {
-    long begin = atomic_fetch_add_explicit(&next_item, item_step, memory_order_relaxed);
-    if (begin >= item_count) break;
-    job_body(job_context, begin, MIN(begin + item_step, item_count));
-  }
+  while (take_items(&next_item, item_count, item_grain, thread_count, &begin, &end)) job_body(job_context, begin, end);
   inside = 0;
 }
 
@@ -95,8 +93,7 @@ void parallel_for(long count, long grain, range_fn body, void *context) {
     body(context, 0, count);
     return;
   }
-  long step = (count + thread_count * 4 - 1) / (thread_count * 4);
-  item_step = MAX(step, grain);
+  item_grain = grain;
   item_count = count;
   job_body = body;
   job_context = context;

@@ -1,6 +1,7 @@
 /* parallel_for over WebAssembly threads that share one memory: the contract of kernels/pool.c. Each thread is an instance
    of the module in a worker (wasm/worker.js), which calls work(); the caller takes part in every loop. */
 #include "quasar.h"
+#include "share.h"
 #include <stdatomic.h>
 
 #define EXPORT(name) __attribute__((export_name(#name)))
@@ -11,7 +12,7 @@ enum { SPIN_ROUNDS = 20000, JOINED = 255, OPEN = 256, LOOP = 512 };
 static int thread_count = 1, may_block;
 static atomic_uint state;
 static atomic_long next_item;
-static long item_count, item_step;
+static long item_count, item_grain;
 static range_fn job_body;
 static void *job_context;
 static atomic_int sleepers, stopping, started, failed;
@@ -19,12 +20,9 @@ static atomic_int caller_waits; /* 1 while the caller sleeps until the last work
 static _Thread_local int inside;
 
 static void drain(void) {
+  long begin, end;
   inside = 1;
-  for (;;) {
-    long begin = atomic_fetch_add_explicit(&next_item, item_step, memory_order_relaxed);
-    if (begin >= item_count) break;
-    job_body(job_context, begin, item_step < item_count - begin ? begin + item_step : item_count);
-  }
+  while (take_items(&next_item, item_count, item_grain, thread_count, &begin, &end)) job_body(job_context, begin, end);
   inside = 0;
 }
 
@@ -92,8 +90,7 @@ void parallel_for(long count, long grain, range_fn body, void *context) {
     body(context, 0, count);
     return;
   }
-  long step = count / (thread_count * 4) + (count % (thread_count * 4) != 0);
-  item_step = MAX(step, grain);
+  item_grain = grain;
   item_count = count;
   job_body = body;
   job_context = context;
