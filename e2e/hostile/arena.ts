@@ -52,7 +52,7 @@ const config = {
 
 /** Short waits, for hubs that never answer. */
 export const IMPATIENT = {
-  ...{ retryDelayMs: 1, attempts: 2, answerTimeoutMs: 300, windowMs: 100, minWindowBytes: 5000 },
+  ...{ retryDelaysMs: [1], answerTimeoutMs: 300, windowMs: 100, minWindowBytes: 5000 },
   downloadTimeoutMs: 2000,
 };
 

@@ -17,7 +17,7 @@ describe('addresses', () => {
 });
 
 describe('a name that is not what it seems', () => {
-  const limits = { answerTimeoutMs: 300 };
+  const limits = { answerTimeoutMs: 300, retryDelaysMs: [] };
   const client = (url: string, answers: string[][], asked: string[] = []) =>
     createHubClient({
       ...{ url, cacheDirectory: newDirectory(), limits },

@@ -8,7 +8,7 @@
  * answer could not be told apart. Data sets are repositories named `datasets/owner/name`. Left out: xet, spaces.
  */
 import { listFiles } from '@huggingface/hub';
-import { QuasarError, sha256Hex } from '@quasar/base';
+import { type Issue, QuasarError, sha256Hex } from '@quasar/base';
 import { isDatasetName, isPinnedRevision } from '../names.ts';
 import type { Resolve } from './addresses.ts';
 import { Cache } from './cache.ts';
@@ -25,9 +25,17 @@ import { downloadToCache, type FileAddress, readBytes } from './download.ts';
 import { cancelled, digestMismatch, diskFailure, protocol, unreachable } from './failures.ts';
 import { GuardedFetch } from './guarded-fetch.ts';
 import { DEFAULT_LIMITS, type HubLimits } from './limits.ts';
-import { checkDatasetListing, checkListing, gitBlobId, type ListedFile, listingRefused } from './listing.ts';
+import {
+  type CheckedListing,
+  checkDatasetListing,
+  checkListing,
+  gitBlobId,
+  type ListedFile,
+  listingRefused,
+} from './listing.ts';
 import { readAll } from './meter.ts';
 import { type PublishFile, publish } from './publish.ts';
+import { type Clock, retried, SYSTEM_CLOCK } from './retry.ts';
 
 export interface HubFile {
   path: string;
@@ -35,6 +43,14 @@ export interface HubFile {
   sha256: string;
 }
 
+/** A listing by the rules of submissions, bad parts and all. */
+export type Listing = CheckedListing<HubFile>;
+
+export interface Abortable {
+  signal?: AbortSignal | undefined;
+}
+
+/** What fails transiently is asked again after pauses (`limits.retryDelaysMs`) before `hub.unreachable` is thrown. */
 export interface HubClient {
   /**
    * Adds or replaces files in a repository (made when absent), as one commit.
@@ -49,12 +65,18 @@ export interface HubClient {
    * The files of a revision, or null when repository or revision does not exist or is private.
    * @throws QuasarError `hub.listing_refused` (names, count or sizes against the rules; final) | `hub.unreachable`
    */
-  list(repo: string, revision: string): Promise<HubFile[] | null>;
+  list(repo: string, revision: string, options?: Abortable): Promise<HubFile[] | null>;
+  /**
+   * As `list`, but what is against the rules is a finding beside the files that follow them. A file that is listed and not there
+   * is a finding `hub.not_found`.
+   * @throws QuasarError `hub.unreachable`
+   */
+  inspect(repo: string, revision: string, options?: Abortable): Promise<Listing | null>;
   /**
    * The full commit id that a branch, tag or commit of a repository stands for now, or null when it does not exist or is private.
    * @throws QuasarError `hub.unreachable` | `hub.unauthorized` | `hub.protocol`
    */
-  resolveRevision(repo: string, revision: string): Promise<string | null>;
+  resolveRevision(repo: string, revision: string, options?: Abortable): Promise<string | null>;
   /**
    * Files of a data set, in and below its folders: those that `choose` picks from the paths, in that order. Only their names and sizes
    * have to follow rules. Null when repository or revision does not exist or is private.
@@ -70,7 +92,14 @@ export interface HubClient {
    * Bytes [start, end) of a file; exactly `end - start` of them.
    * @throws QuasarError `hub.not_found` | `hub.size_mismatch` when the file ends before `end` | `hub.unreachable`
    */
-  readRange(repo: string, revision: string, path: string, start: number, end: number): Promise<Uint8Array>;
+  readRange(
+    repo: string,
+    revision: string,
+    path: string,
+    start: number,
+    end: number,
+    options?: Abortable,
+  ): Promise<Uint8Array>;
   /**
    * Listed files into the cache, each checked (size, sha256). Do not write into the directory: its files are shared.
    * @returns a directory with these files, and perhaps others of the same revision from earlier calls
@@ -94,6 +123,8 @@ export interface HubClientOptions {
   limits?: Partial<HubLimits> | undefined;
   /** What host names lead to. Default: as the system says. */
   resolve?: Resolve | undefined;
+  /** For the pauses between tries. */
+  clock?: Clock | undefined;
 }
 
 /** @throws QuasarError `hub.bad_url` | `hub.bad_token` | `hub.insecure_url` | `hub.disk` */
@@ -103,6 +134,9 @@ export function createHubClient(options: HubClientOptions): HubClient {
   const hubUrl = checkAddress(options.url, token);
   const cache = openCache(options.cacheDirectory);
   const guarded = new GuardedFetch(hubUrl, token, limits, options.resolve);
+  const { clock = SYSTEM_CLOCK } = options;
+  const again = <T>(what: string, signal: AbortSignal | undefined, step: () => Promise<T>): Promise<T> =>
+    retried({ what, clock, limits, signal }, step);
 
   function address(repo: string, revision: string, path: string): FileAddress {
     checkPinned(repo, revision);
@@ -115,6 +149,7 @@ export function createHubClient(options: HubClientOptions): HubClient {
     repo: string,
     revision: string,
     most: { pages: number; entries: number },
+    signal?: AbortSignal,
   ): Promise<unknown[]> {
     const recursive = isDatasetName(repo);
     const what = listingOf(repo, revision);
@@ -122,14 +157,16 @@ export function createHubClient(options: HubClientOptions): HubClient {
     let pages = 0;
     const fetchPage = async (input: string | URL | Request): Promise<Response> => {
       if (++pages > most.pages) throw protocol(`${what}: more than ${most.pages} pages`);
-      const answer = await guarded.get(String(input), { headers: { accept: 'application/json' }, what });
-      const page = await readAll(answer.read(limits.maxPageBytes)).catch((error: unknown) => {
-        if (!(error instanceof QuasarError && error.code === 'hub.size_mismatch')) throw error;
-        const message = `a page of the listing is larger than ${limits.maxPageBytes} bytes`;
-        throw listingRefused(what, [{ code: 'hub.too_many_files', message, hint: 'publish fewer files' }]);
+      const request = { headers: { accept: 'application/json' }, what, signal };
+      return again(what, signal, async () => {
+        const answer = await guarded.get(String(input), request);
+        const page = await readAll(answer.read(limits.maxPageBytes)).catch((error: unknown) => {
+          if (!(error instanceof QuasarError && error.code === 'hub.size_mismatch')) throw error;
+          throw listingRefused(what, [pageTooLarge(limits)]);
+        });
+        const link = answer.headers.get('link');
+        return new Response(Buffer.from(page).toString(), { headers: link === null ? {} : { link } });
       });
-      const link = answer.headers.get('link');
-      return new Response(Buffer.from(page).toString(), { headers: link === null ? {} : { link } });
     };
     try {
       for await (const entry of listFiles({ repo, revision, recursive, hubUrl, fetch: fetchPage })) {
@@ -144,13 +181,13 @@ export function createHubClient(options: HubClientOptions): HubClient {
   }
 
   /** A file that is listed by its git id only: read once, checked against that id, its SHA-256 remembered. */
-  async function withSha256(repo: string, revision: string, file: ListedFile): Promise<HubFile> {
+  async function withSha256(repo: string, revision: string, file: ListedFile, signal?: AbortSignal): Promise<HubFile> {
     const { path, sizeBytes, gitId } = file;
     let sha256 = file.sha256 ?? (await cache.digestOfGitId(gitId));
     if (sha256 === null) {
       const from = address(repo, revision, path);
       const range = { start: 0, end: sizeBytes, sizeBytes };
-      const bytes = sizeBytes === 0 ? new Uint8Array() : await readAll((await readBytes(guarded, from, range)).chunks);
+      const bytes = sizeBytes === 0 ? new Uint8Array() : await readWhole(from, range, signal);
       const found = gitBlobId(bytes);
       if (found !== gitId) throw digestMismatch(`${from.what}: git id is ${found}, listed was ${gitId}`);
       sha256 = sha256Hex(bytes);
@@ -159,37 +196,70 @@ export function createHubClient(options: HubClientOptions): HubClient {
     return { path, sizeBytes, sha256 };
   }
 
+  function readWhole(
+    from: FileAddress,
+    range: { start: number; end: number; sizeBytes?: number },
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    return again(from.what, signal, async () => {
+      const bytes = await readAll((await readBytes(guarded, from, { ...range, signal })).chunks);
+      if (bytes.length === range.end - range.start) return bytes;
+      throw unreachable(`${from.what}: got ${bytes.length} of ${range.end - range.start} bytes`);
+    });
+  }
+
+  async function inspect(repo: string, revision: string, { signal }: Abortable = {}): Promise<Listing | null> {
+    checkPinned(repo, revision);
+    const what = listingOf(repo, revision);
+    try {
+      // One too many, besides .gitattributes.
+      const most = { pages: limits.maxPages, entries: limits.maxFiles + 1 };
+      const listing = checkListing(await listEntries(repo, revision, most, signal), what, limits);
+      const files: HubFile[] = [];
+      for (const file of listing.files) {
+        try {
+          files.push(await withSha256(repo, revision, file, signal));
+        } catch (error) {
+          if (!(error instanceof QuasarError && error.code === 'hub.not_found')) throw error;
+          listing.issues.push({ code: error.code, path: file.path, message: 'the hub lists it and does not have it' });
+          listing.unread.push(file.path);
+        }
+      }
+      return { ...listing, files };
+    } catch (error) {
+      if (error instanceof QuasarError && error.code === 'hub.not_found') return null;
+      if (error instanceof QuasarError && error.code === 'hub.listing_refused')
+        return { files: [], issues: [pageTooLarge(limits)], unread: [], isComplete: false };
+      throw diskFailure(error, options.cacheDirectory);
+    }
+  }
+
   return {
+    inspect,
+
     async publish(repo, files, { message = `Publish ${files.length} files` } = {}) {
       checkRepo(repo);
       return publish({ url: hubUrl, token, maxFiles: limits.maxFiles }, repo, files, message);
     },
 
-    async list(repo, revision) {
-      checkPinned(repo, revision);
-      try {
-        // One too many, besides .gitattributes.
-        const entries = await listEntries(repo, revision, { pages: limits.maxPages, entries: limits.maxFiles + 1 });
-        const files: HubFile[] = [];
-        for (const file of checkListing(entries, listingOf(repo, revision), limits)) {
-          files.push(await withSha256(repo, revision, file));
-        }
-        return files;
-      } catch (error) {
-        if (error instanceof QuasarError && error.code === 'hub.not_found') return null;
-        throw diskFailure(error, options.cacheDirectory);
-      }
+    async list(repo, revision, abortable) {
+      const listing = await inspect(repo, revision, abortable);
+      if (listing === null || listing.issues.some(({ code }) => code === 'hub.not_found')) return null;
+      if (listing.issues.length > 0) throw listingRefused(listingOf(repo, revision), listing.issues);
+      return listing.files;
     },
 
-    async resolveRevision(repo, revision) {
+    async resolveRevision(repo, revision, { signal } = {}) {
       checkRepo(repo);
       if (isPinnedRevision(revision)) return revision;
       const kind = isDatasetName(repo) ? repo : `models/${repo}`;
       const what = `revision ${JSON.stringify(revision.slice(0, 100))} of ${repo}`;
       try {
         const url = `${hubUrl}/api/${kind}/revision/${encodeURIComponent(revision)}?expand=sha`;
-        const answer = await guarded.get(url, { headers: { accept: 'application/json' }, what });
-        const text = Buffer.from(await readAll(answer.read(limits.maxPageBytes))).toString();
+        const text = await again(what, signal, async () => {
+          const answer = await guarded.get(url, { headers: { accept: 'application/json' }, what, signal });
+          return Buffer.from(await readAll(answer.read(limits.maxPageBytes))).toString();
+        });
         const sha: unknown = JSON.parse(text)?.sha;
         if (typeof sha === 'string' && isPinnedRevision(sha)) return sha;
         throw protocol(`${what}: the hub answers without a commit id`);
@@ -217,13 +287,10 @@ export function createHubClient(options: HubClientOptions): HubClient {
       }
     },
 
-    async readRange(repo, revision, path, start, end) {
+    async readRange(repo, revision, path, start, end, { signal } = {}) {
       const from = address(repo, revision, path);
       checkRange(from.what, start, end, limits);
-      if (start === end) return new Uint8Array();
-      const bytes = await readAll((await readBytes(guarded, from, { start, end })).chunks);
-      if (bytes.length !== end - start) throw unreachable(`${from.what}: got ${bytes.length} of ${end - start} bytes`);
-      return bytes;
+      return start === end ? new Uint8Array() : readWhole(from, { start, end }, signal);
     },
 
     async download(repo, revision, { files, maxTotalBytes, signal: callerSignal }) {
@@ -235,7 +302,7 @@ export function createHubClient(options: HubClientOptions): HubClient {
         for (const file of files) {
           if (signal.aborted) throw cancelled(`download of ${repo}`, signal);
           if (await cache.holds(file)) continue;
-          await downloadToCache(guarded, cache, address(repo, revision, file.path), file, limits, signal);
+          await downloadToCache(guarded, cache, address(repo, revision, file.path), file, { limits, clock, signal });
         }
         return await cache.snapshot(repo, revision, files);
       } catch (error) {
@@ -247,6 +314,11 @@ export function createHubClient(options: HubClientOptions): HubClient {
 
 function listingOf(repo: string, revision: string): string {
   return `listing of ${repo}@${revision.slice(0, 8)}`;
+}
+
+function pageTooLarge({ maxPageBytes }: HubLimits): Issue {
+  const message = `a page of the listing is larger than ${maxPageBytes} bytes`;
+  return { code: 'hub.too_many_files', message, hint: 'publish fewer files' };
 }
 
 function openCache(directory: string): Cache {

@@ -1,12 +1,12 @@
 /** @file One file from the hub to the cache: metered, resumed where a connection was cut, checked before it has a name. */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { QuasarError } from '@quasar/base';
+import type { QuasarError } from '@quasar/base';
 import type { Cache } from './cache.ts';
-import { cancelled, digestMismatch, protocol, sizeMismatch, unreachable } from './failures.ts';
+import { digestMismatch, protocol, sizeMismatch, unreachable } from './failures.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import type { HubLimits } from './limits.ts';
+import { type Clock, Retries } from './retry.ts';
 
 export interface FileAddress {
   url: string;
@@ -55,13 +55,12 @@ export async function downloadToCache(
   cache: Cache,
   address: FileAddress,
   file: { sizeBytes: number; sha256: string },
-  limits: HubLimits,
-  signal: AbortSignal,
+  options: FillOptions,
 ): Promise<void> {
   const temporary = cache.newTemporaryPath();
   const handle = await open(temporary, 'wx', 0o644);
   try {
-    const digest = await fill(handle, guarded, address, file.sizeBytes, limits, signal);
+    const digest = await fill(handle, guarded, address, file.sizeBytes, options);
     if (digest !== file.sha256) {
       throw digestMismatch(`${address.what}: sha256 is ${digest}, listed was ${file.sha256}`);
     }
@@ -74,18 +73,29 @@ export async function downloadToCache(
   }
 }
 
+interface FillOptions {
+  limits: HubLimits;
+  clock: Clock;
+  signal: AbortSignal;
+}
+
 /** @returns the SHA-256 of the `sizeBytes` bytes written */
 async function fill(
   handle: FileHandle,
   guarded: GuardedFetch,
   address: FileAddress,
   sizeBytes: number,
-  limits: HubLimits,
-  signal: AbortSignal,
+  { limits, clock, signal }: FillOptions,
 ): Promise<string> {
   let hash = createHash('sha256');
   let have = 0;
-  for (let attempt = 1; have < sizeBytes; attempt++) {
+  const { downloadTimeoutMs } = limits;
+  const retries = new Retries({
+    ...{ what: address.what, clock, signal },
+    limits: { ...limits, lastRetryMs: downloadTimeoutMs },
+  });
+  while (have < sizeBytes) {
+    const before = have;
     try {
       const { start, chunks } = await readBytes(guarded, address, { start: have, end: sizeBytes, sizeBytes, signal });
       if (start !== have) {
@@ -101,12 +111,8 @@ async function fill(
       }
       if (have < sizeBytes) throw unreachable(`${address.what}: the hub stopped at byte ${have} of ${sizeBytes}`);
     } catch (error) {
-      const again = error instanceof QuasarError && error.code === 'hub.unreachable' && attempt < limits.attempts;
-      if (signal.aborted) throw cancelled(address.what, signal);
-      if (!again) throw error;
-      await delay(limits.retryDelayMs * 2 ** (attempt - 1), undefined, { signal }).catch(() => {
-        throw cancelled(address.what, signal);
-      });
+      if (have - before >= limits.minWindowBytes) retries.movedOn();
+      await retries.pauseAfter(error);
     }
   }
   return hash.digest('hex');

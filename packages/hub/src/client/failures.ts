@@ -74,12 +74,18 @@ export function refusal(response: { status: number; headers: Headers }, what: st
     });
   }
   if (status === 408 || status === 429 || status >= 500) {
-    const retryAfterSeconds = Number(response.headers.get('retry-after') ?? Number.NaN);
-    const data = { status, ...(Number.isFinite(retryAfterSeconds) ? { retryAfterMs: retryAfterSeconds * 1000 } : {}) };
+    const data = { status, ...retryAfter(response.headers.get('retry-after')) };
     return unreachable(`${what}: the hub answers ${status}`, { data });
   }
   if (status === 416) {
     return sizeMismatch(`${what}: the file is shorter than declared`);
   }
   return protocol(`${what}: unexpected status ${status}`);
+}
+
+/** Seconds, or a date. Source: RFC 9110 section 10.2.3. */
+function retryAfter(text: string | null): { retryAfterMs?: number } {
+  if (text === null) return {};
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(ms) ? { retryAfterMs: Math.max(0, ms) } : {};
 }

@@ -86,6 +86,30 @@ describe('listings', () => {
     expect(await list(many.slice(0, 64))).toHaveLength(64);
   });
 
+  test('what is bad is told beside what is good', async () => {
+    const text = Buffer.from('{}');
+    const config = { type: 'file', path: 'config.json', size: 2, oid: gitBlobId(text) };
+    const gone = { ...config, path: 'gone.json', oid: 'd'.repeat(40) };
+    const big = { ...config, path: 'big.txt', size: 11 * 2 ** 20 };
+    const listed = [{ ...good, path: '../up' }, config, good, { ...good, type: 'directory', path: 'code' }, gone, big];
+    const { client } = await against((request, response) => {
+      if (request.url?.startsWith('/api/')) response.end(JSON.stringify(listed));
+      else if (request.url?.includes('gone')) response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end();
+      else sendRange(request, response, text);
+    });
+    const listing = await client.inspect('a/b', REVISION);
+    expect(listing?.files.map(({ path }) => path)).toEqual(['config.json', 'w.bin']);
+    expect(listing?.issues.map(({ code, path }) => [code, path])).toEqual([
+      ['hub.name_refused', '../up'],
+      ['hub.entry_not_file', 'code'],
+      ['hub.git_files_too_large', 'big.txt'],
+      ['hub.not_found', 'gone.json'],
+    ]);
+    expect(listing?.unread).toEqual(['../up', 'code', 'big.txt', 'gone.json']);
+    expect(listing?.isComplete).toBe(true);
+    expect(await client.list('a/b', REVISION)).toBeNull(); // listed and gone
+  });
+
   test.each(['{', '{}', '"x"', 'null', '5', ''])('no listing at all: %s', async (body) => {
     await expect(list(body)).rejects.toMatchObject({ code: 'hub.protocol' });
   });

@@ -30,10 +30,12 @@ export interface HubLimits {
   minWindowBytes: number;
   /** One call of `download`, all files and retries. */
   downloadTimeoutMs: number;
-  /** Tries per file when the connection is cut; each goes on where the last one stopped. */
-  attempts: number;
-  /** Before the second try; doubled for each further one. */
-  retryDelayMs: number;
+  /** Before the second try of a request, the third, ...; a file that was cut goes on where it stopped. Source: subnet.md section 4. */
+  retryDelaysMs: readonly number[];
+  /** The hub may ask for a longer pause, up to this; beyond it nobody waits here, the caller comes back later. */
+  maxRetryAfterMs: number;
+  /** No try begins later than this after the first one (a download has `downloadTimeoutMs` instead). */
+  lastRetryMs: number;
 }
 
 export const DEFAULT_LIMITS: HubLimits = {
@@ -50,6 +52,7 @@ export const DEFAULT_LIMITS: HubLimits = {
   windowMs: 30_000,
   minWindowBytes: 2 * MIB,
   downloadTimeoutMs: 2 * 3600_000,
-  attempts: 5,
-  retryDelayMs: 500,
+  retryDelaysMs: [500, 1500, 4000],
+  maxRetryAfterMs: 20_000,
+  lastRetryMs: 60_000,
 };

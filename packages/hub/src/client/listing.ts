@@ -27,45 +27,75 @@ const entry = z.object({
   lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: z.number() }).optional(),
 });
 
+/** What a listing holds, and what is wrong with it; each is known without the other. */
+export interface CheckedListing<File = ListedFile> {
+  /** Those that may be read. */
+  files: File[];
+  /** What its owner has to change, in the order of the listing; empty: it follows the rules. */
+  issues: Issue[];
+  /** Names that are there and are not read, because of one of the issues. */
+  unread: string[];
+  /** False: there are more files than were looked at. */
+  isComplete: boolean;
+}
+
 /**
  * @param entries what the hub listed; at most `limits.maxFiles + 2` of them need to be given
- * @throws QuasarError `hub.listing_refused`, all findings in `data.issues` | `hub.protocol`
+ * @throws QuasarError `hub.protocol`
  */
-export function checkListing(entries: readonly unknown[], what: string, limits: HubLimits): ListedFile[] {
-  const issues: Issue[] = [];
-  const files: ListedFile[] = [];
+export function checkListing(entries: readonly unknown[], what: string, limits: HubLimits): CheckedListing {
+  const listing: CheckedListing = { files: [], issues: [], unread: [], isComplete: true };
   const seen = new Set<string>();
+  let gitBytes = 0;
+  let gitFiles = 0;
   for (const { type, path, size, oid, lfs } of parseEntries(entries, what)) {
     if (path === '.gitattributes') continue; // the hub writes it into every repository; never read by us
-    const shown = JSON.stringify(path.slice(0, 200));
-    if (type !== 'file') {
-      issues.push({
-        code: 'hub.entry_not_file',
-        path,
-        message: `${shown} is a ${type}`,
-        hint: 'keep all files at the top',
-      });
-    } else if (!isFlatFileName(path)) {
-      const hint = 'use A-Z a-z 0-9 . _ - and begin with a letter or digit';
-      issues.push({ code: 'hub.name_refused', path, message: `${shown} is no flat file name`, hint });
-    } else if (seen.has(path.toLowerCase())) {
-      issues.push({ code: 'hub.name_twice', path, message: `${shown} is there twice, ignoring case` });
+    if (seen.size === limits.maxFiles) {
+      const message = `more than ${limits.maxFiles} files`;
+      listing.issues.push({ code: 'hub.too_many_files', message, hint: 'publish fewer files' });
+      listing.isComplete = false;
+      break;
     }
+    const issue = entryIssue(type, path, seen);
     seen.add(path.toLowerCase());
-    files.push({ path, sizeBytes: size, sha256: lfs?.oid ?? null, gitId: oid });
+    if (issue) {
+      listing.issues.push(issue);
+      listing.unread.push(path);
+      continue;
+    }
+    const isGit = lfs === undefined;
+    if (isGit && (size > limits.maxGitFileBytes || gitBytes + size > limits.maxGitTotalBytes)) {
+      const over = size > limits.maxGitFileBytes ? '' : ` after ${gitFiles} others of ${gitBytes}`;
+      const message = `${size} bytes outside LFS${over}, at most ${limits.maxGitFileBytes} each and ${limits.maxGitTotalBytes} together are read`;
+      listing.issues.push({ code: 'hub.git_files_too_large', path, message, hint: 'keep large files in LFS' });
+      listing.unread.push(path);
+      continue;
+    }
+    if (isGit) {
+      gitBytes += size;
+      gitFiles++;
+    }
+    listing.files.push({ path, sizeBytes: size, sha256: lfs?.oid ?? null, gitId: oid });
   }
-  if (files.length > limits.maxFiles) {
-    const message = `more than ${limits.maxFiles} files`;
-    issues.push({ code: 'hub.too_many_files', message, hint: 'publish fewer files' });
+  return listing;
+}
+
+function entryIssue(type: string, path: string, seen: ReadonlySet<string>): Issue | null {
+  const shown = JSON.stringify(path.slice(0, 200));
+  if (type !== 'file')
+    return { code: 'hub.entry_not_file', path, message: `${shown} is a ${type}`, hint: 'keep all files at the top' };
+  if (!isFlatFileName(path)) {
+    const hint = 'use A-Z a-z 0-9 . _ - and begin with a letter or digit';
+    return { code: 'hub.name_refused', path, message: `${shown} is no flat file name`, hint };
   }
-  issues.push(...gitIssues(files, limits));
-  if (issues.length > 0) throw listingRefused(what, issues);
-  return files;
+  return seen.has(path.toLowerCase())
+    ? { code: 'hub.name_twice', path, message: `${shown} is there twice, ignoring case` }
+    : null;
 }
 
 /**
  * The files of a data set that `choose` picks. What is not picked (pictures, cards, other splits) need not follow any rule.
- * @throws QuasarError as `checkListing`
+ * @throws QuasarError `hub.listing_refused`, all findings in `data.issues` | `hub.protocol`
  */
 export function checkDatasetListing(
   entries: readonly unknown[],

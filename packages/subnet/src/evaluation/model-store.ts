@@ -6,13 +6,13 @@ import { readdirSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import { CHECKPOINT_FILES } from '@quasar/model';
-import { directorySource, manifestSha256 } from '../precheck/source.ts';
+import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
 import type { ModelRef } from './units.ts';
 
 /** The digest that names a local checkpoint: over names, sizes and contents of its files, nothing else in the folder. */
 export async function checkpointDigest(directory: string): Promise<string> {
   const own = new Set<string>(Object.values(CHECKPOINT_FILES));
-  const files = (await directorySource(directory).list()) ?? [];
+  const files = await directoryFiles(directory);
   return manifestSha256(files.filter(({ path }) => own.has(path) || path.endsWith('.safetensors')));
 }
 
@@ -66,7 +66,7 @@ export class ModelStore {
     const { repo, revision } = ref;
     const what = `${repo}@${revision.slice(0, 8)}`;
     const { hub } = this.#options;
-    const files = await hub.list(repo, revision);
+    const files = await hub.list(repo, revision, { signal });
     if (files === null)
       throw new QuasarError('hub.not_found', `${what}: the revision is not there any more, or is private`, {
         hint: 'Keep a committed revision public until it is judged.',

@@ -6,7 +6,7 @@ import { QuasarError } from '@quasar/base';
 import { snapshotDirectory } from '@quasar/hub';
 import type { ModelStore } from '../evaluation/model-store.ts';
 import type { ModelRef } from '../evaluation/units.ts';
-import { directorySource, manifestSha256 } from '../precheck/source.ts';
+import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
 
 export interface PastModelsOptions {
   /** Cache directories of hub clients. */
@@ -43,9 +43,7 @@ export class PastModels {
     for (const cache of this.#options.caches) {
       const directory = snapshotDirectory(cache, repo, revision);
       // Not there, or being emptied.
-      const files = await directorySource(directory)
-        .list()
-        .catch(() => null);
+      const files = await directoryFiles(directory).catch(() => null);
       if (files !== null && manifestSha256(files) === wanted) return directory;
     }
     return null;

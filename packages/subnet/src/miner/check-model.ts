@@ -63,10 +63,11 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
     revealedAtBlock: number + 1,
   };
   const earlier = options.copies === false ? [] : onChain.slice(0, indexOrAll(onChain, submission));
-  const source = 'repo' in model ? hubSource(hub, model.repo, model.revision) : directorySource(model.directory);
+  const source =
+    'repo' in model ? hubSource(hub, model.repo, model.revision, options.signal) : directorySource(model.directory);
   // A validator's secret is its own; any other chooses probes just as good.
   const secret = randomBytes(16).toString('hex');
-  const shared = { lock, rules: config.copies, numbers: config.numbers, secret, signal: options.signal };
+  const shared = { lock, rules: config.copies, numbers: config.numbers, secret };
 
   // Cheap checks first: a model that is refused anyway needs no comparison.
   const alone = await precheck({ ...shared, submission, source, submissions: earlier, records: [] });
@@ -109,11 +110,11 @@ async function committed(chain: Chain, netuid: number, atBlock: number): Promise
   });
 }
 
-type Shared = Pick<PrecheckInput, 'rules' | 'numbers' | 'secret' | 'signal' | 'fingerprint'> & { lock: ModelLock };
+type Shared = Pick<PrecheckInput, 'rules' | 'numbers' | 'secret' | 'fingerprint'> & { lock: ModelLock };
 
 /** The content of earlier submissions, read in reveal order as a validator met them. */
 async function readRecords(
-  { hub, onProgress }: CheckModelOptions,
+  { hub, onProgress, signal }: CheckModelOptions,
   shared: Shared,
   earlier: readonly Submission[],
 ): Promise<{ records: ContentRecord[]; notCompared: Issue[] }> {
@@ -121,7 +122,7 @@ async function readRecords(
   const notCompared: Issue[] = [];
   for (const [i, submission] of earlier.entries()) {
     onProgress?.(`comparing with submission ${i + 1} of ${earlier.length}`);
-    const source: SubmissionSource = hubSource(hub, submission.repo, submission.revision);
+    const source: SubmissionSource = hubSource(hub, submission.repo, submission.revision, signal);
     try {
       const outcome = await precheck({ ...shared, submission, source, submissions: earlier, records });
       if (outcome.record) records.push(outcome.record);

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Issue } from '@quasar/base';
 import type { Chain, Commitment, Wallet } from '@quasar/chain';
 import type { HubClient, HubFile } from '@quasar/hub';
-import { directorySource, hubSource, manifestSha256 } from '../precheck/source.ts';
+import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
 import { formatCommitment, parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
 import { firstEligibleRound } from '../rules/round.ts';
@@ -124,7 +124,7 @@ async function alreadySubmitted(
   const payload = newest && parseCommitment(newest.data);
   if (!newest || !payload?.ok || payload.value.repo !== repo) return null;
   const { revision } = payload.value;
-  const remote = await hub.list(repo, revision);
+  const remote = await hub.list(repo, revision, options);
   if (remote === null || manifestSha256(remote) !== manifestSha256(await localFiles(directory))) return null;
   return { revision, revealedAtBlock: newest.revealedAtBlock, payload: newest.data };
 }
@@ -152,8 +152,11 @@ async function checkStanding(options: SubmitModelOptions): Promise<Issue[]> {
 }
 
 /** The hub must give back what was sent, and nothing else: files of earlier revisions stay in a repository. */
-async function verify({ hub, repo, directory, config }: SubmitModelOptions, revision: string): Promise<Issue[]> {
-  const remote = await hubSource(hub, repo, revision).list();
+async function verify(
+  { hub, repo, directory, config, signal }: SubmitModelOptions,
+  revision: string,
+): Promise<Issue[]> {
+  const remote = await hub.list(repo, revision, { signal });
   if (remote === null)
     return [
       {
@@ -174,7 +177,7 @@ async function verify({ hub, repo, directory, config }: SubmitModelOptions, revi
 }
 
 async function localFiles(directory: string): Promise<HubFile[]> {
-  return ((await directorySource(directory).list()) ?? []).filter(({ path }) => FILES.includes(path));
+  return (await directoryFiles(directory)).filter(({ path }) => FILES.includes(path));
 }
 
 async function newestCommitment(chain: Chain, netuid: number, hotkey: string): Promise<Commitment | null> {

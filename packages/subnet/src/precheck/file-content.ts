@@ -45,22 +45,20 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 const TEXTS = ['README.md'];
 
-/** @param files those that will be read, sizes checked before */
-export async function checkFileContent(source: SubmissionSource, files: readonly HubFile[]): Promise<Issue[]> {
-  const issues: Issue[] = [];
-  for (const { path, sizeBytes } of files) {
-    const isText = TEXTS.includes(path);
-    const bytes = await source.readRange(path, 0, isText ? sizeBytes : Math.min(HEAD_BYTES, sizeBytes));
-    const found = formatOf(bytes, isText) ?? (isText && !isPlainText(bytes) ? 'no plain text' : null);
-    if (found !== null)
-      issues.push({
-        code: 'precheck.file_content',
-        path,
-        message: `the file is ${found}, told by its content`,
-        hint: 'Publish the files of the checkpoint as they are: JSON, safetensors and a README of plain text.',
-      });
-  }
-  return issues;
+/** @param file one that is read, its size checked before */
+export async function checkFileContent(source: SubmissionSource, { path, sizeBytes }: HubFile): Promise<Issue[]> {
+  const isText = TEXTS.includes(path);
+  const bytes = await source.readRange(path, 0, isText ? sizeBytes : Math.min(HEAD_BYTES, sizeBytes));
+  const found = formatOf(bytes, isText) ?? (isText && !isPlainText(bytes) ? 'no plain text' : null);
+  if (found === null) return [];
+  return [
+    {
+      code: 'precheck.file_content',
+      path,
+      message: `the file is ${found}, told by its content`,
+      hint: 'Publish the files of the checkpoint as they are: JSON, safetensors and a README of plain text.',
+    },
+  ];
 }
 
 /** A text may begin with the letters of a format: only those with bytes that no text has, and scripts, count then. */

@@ -1,6 +1,6 @@
 /** @file Check: exactly the files of a submission, nothing that could be code, another format, or an archive. */
 import type { Issue } from '@quasar/base';
-import type { HubFile } from '@quasar/hub';
+import type { Listing } from '@quasar/hub';
 
 const REQUIRED = ['config.json', 'model.safetensors', 'tokenizer.json'];
 const ALLOWED = [...REQUIRED, 'README.md'];
@@ -12,11 +12,11 @@ const WHY: [pattern: RegExp, message: string][] = [
   [/\.safetensors(\.index\.json)?$/i, 'one weights file is expected: model.safetensors, not sharded'],
 ];
 
-export function checkListedFiles(files: readonly HubFile[]): Issue[] {
+export function checkListedFiles({ files, unread, isComplete }: Listing): Issue[] {
   const names = new Set(files.map(({ path }) => path));
   const issues: Issue[] = [];
   for (const path of REQUIRED)
-    if (!names.has(path))
+    if (!names.has(path) && !unread.includes(path) && isComplete)
       issues.push({ code: 'precheck.missing_file', path, message: 'required file is not in the revision' });
   for (const path of names)
     if (!ALLOWED.includes(path)) {

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { QuasarError } from '@quasar/base';
 import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
 import { writeSafetensors } from '@quasar/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import { BASE_UID, type Submission, submissionId } from '../rules/submission.ts'
 import { blend, MICRO, microWeights, noisy, type Weights, writeCheckpoint } from '../testing/checkpoints.ts';
 import { createModelLock, type ModelLock } from './model-lock.ts';
 import { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck.ts';
-import { directorySource, hubSource, manifestSha256 } from './source.ts';
+import { directorySource, hubSource, manifestSha256, type SubmissionSource } from './source.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'precheck-'));
 const baseWeights = microWeights('base');
@@ -65,7 +66,7 @@ describe('a good submission', () => {
     const files = paths.map((path) => ({ path, content: join(directory, path) }));
     const { revision } = await hub.publish('miner/good', files);
     const source = hubSource(hub, 'miner/good', revision);
-    const manifest = manifestSha256((await source.list()) ?? []);
+    const manifest = manifestSha256((await source.inspect())?.files ?? []);
     const fromHub = await check(directory, { source, manifestSha256: manifest });
     const fromDisk = await check(directory, { manifestSha256: manifest });
     expect(codes(fromHub)).toEqual([]);
@@ -180,6 +181,43 @@ describe('refused', () => {
     }
   });
 
+  it('names, a file that is gone, sizes, config and tensors in one report, cheapest first', async () => {
+    const directory = checkpoint(trained, { ...MICRO, d_ff: 64 });
+    replaceFile(directory, 'modeling.py', 'x');
+    const weights: Weights = new Map(trained);
+    weights.delete('model.norm.weight');
+    writeFileSync(join(directory, 'model.safetensors'), writeSafetensors(weights));
+    const onDisk = directorySource(directory);
+    const source: SubmissionSource = {
+      ...onDisk,
+      async inspect() {
+        const listing = (await onDisk.inspect())!;
+        const issue = { code: 'hub.name_refused', path: '..', message: 'bad' };
+        return { ...listing, issues: [issue], unread: ['..'] };
+      },
+    };
+    const got = await check(directory, { source, manifestSha256: 'c'.repeat(64) });
+    expect(got.passed ? [] : got.issues.map((i) => `${i.code} ${i.path}`)).toEqual([
+      'hub.name_refused ..',
+      'precheck.file_refused modeling.py',
+      'precheck.config_mismatch config.json/d_ff',
+      'precheck.missing_tensor model.safetensors#model.norm.weight',
+    ]);
+    const gone: SubmissionSource = {
+      ...source,
+      readRange: async (path, start, end) => {
+        if (path === 'config.json') throw new QuasarError('hub.not_found', 'gone');
+        return onDisk.readRange(path, start, end);
+      },
+    };
+    const rest = await check(directory, { source: gone });
+    expect(rest).toMatchObject({ passed: false, status: 'REMOVED' });
+    expect(rest.passed ? [] : rest.issues.map((i) => `${i.code} ${i.path}`).slice(-2)).toEqual([
+      'hub.not_found config.json',
+      'precheck.missing_tensor model.safetensors#model.norm.weight',
+    ]);
+  });
+
   it('files that are not those of the committed manifest', async () => {
     expect(codes(await check(checkpoint(trained), { manifestSha256: 'c'.repeat(64) }))).toEqual([
       'precheck.manifest_mismatch',
@@ -230,7 +268,7 @@ describe('a hub that is down', () => {
     const client = createHubClient({
       url: broken.url,
       cacheDirectory: join(root, 'cache2'),
-      limits: { attempts: 1, retryDelayMs: 1 },
+      limits: { retryDelaysMs: [] },
     });
     await broken.close();
     await expect(check('', { source: hubSource(client, 'miner/good', 'a'.repeat(40)) })).rejects.toMatchObject({

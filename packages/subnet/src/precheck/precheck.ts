@@ -6,8 +6,8 @@
  * nothing about a submission: such errors are thrown with `retry: 'later'` and never become a verdict.
  */
 import { join } from 'node:path';
-import { type Issue, QuasarError } from '@quasar/base';
-import type { HubFile } from '@quasar/hub';
+import { type Issue, QuasarError, type Result } from '@quasar/base';
+import type { HubFile, Listing } from '@quasar/hub';
 import { baseTraces } from '../copy/base-traces.ts';
 import { contentRecord, samplePlan } from '../copy/content.ts';
 import type { Fingerprint } from '../copy/fingerprint.ts';
@@ -43,7 +43,6 @@ export interface PrecheckInput {
   fingerprint?: ((directory: string, files?: readonly HubFile[]) => Promise<Fingerprint>) | undefined;
   /** From the commitment, when it names one. */
   manifestSha256?: string | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 export type PrecheckOutcome =
@@ -65,17 +64,17 @@ export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
   const { submission, source, lock } = input;
   const sameRevision = findSameRevision(submission, input.submissions);
   if (sameRevision) return copyOutcome(sameRevision);
-  let files: HubFile[] | null;
-  try {
-    files = await source.list();
-    if (files === null) return { passed: false, status: 'REMOVED', issues: [missingRevision(source.name)] };
-    const issues = await checkBeforeDownload(files, input);
-    if (issues.length > 0) return { passed: false, status: 'INVALID', issues };
-  } catch (error) {
-    return refusedByHub(error);
-  }
+  const listed = await orIssues(undefined, () => source.inspect());
+  if (!listed.ok) return refused(listed.issues);
+  const listing = listed.value;
+  if (listing === null) return { passed: false, status: 'REMOVED', issues: [missingRevision(source.name)] };
+  const issues = await checkBeforeDownload(listing, input);
+  if (issues.length > 0) return refused(issues);
 
-  const directory = await source.download(files, maxTotalBytes(lock), input.signal);
+  const { files } = listing;
+  const downloaded = await orIssues(undefined, () => source.download(files, maxTotalBytes(lock)));
+  if (!downloaded.ok) return refused(downloaded.issues);
+  const directory = downloaded.value;
   const scan = await scanWeights(join(directory, 'model.safetensors'), samplePlan(input.secret, input.rules));
   const bad = checkWeightValues(scan, lock, input.numbers);
   if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
@@ -103,34 +102,48 @@ async function checkCopies(
   return { ...copyOutcome(found), files, record: { ...known, copyOf } };
 }
 
-async function checkBeforeDownload(files: readonly HubFile[], input: PrecheckInput): Promise<Issue[]> {
+/** Everything that the listing and small ranged reads tell; what one file hides, the others still show. */
+async function checkBeforeDownload(listing: Listing, input: PrecheckInput): Promise<Issue[]> {
   const { source, lock } = input;
+  const { files } = listing;
   const sizes = checkDeclaredSizes(files, lock);
-  const issues = [...checkListedFiles(files), ...sizes];
-  if (input.manifestSha256 !== undefined && manifestSha256(files) !== input.manifestSha256)
-    issues.push({
-      code: 'precheck.manifest_mismatch',
-      message: `the files do not match the committed manifest ${input.manifestSha256.slice(0, 16)}...`,
-      hint: 'Commit the manifest of the revision you publish.',
-    });
+  const issues = [...listing.issues, ...checkListedFiles(listing), ...sizes];
+  // A manifest of files that cannot all be read is unknown.
+  if (listing.issues.length === 0 && input.manifestSha256 !== undefined) issues.push(...checkManifest(files, input));
   const find = (path: string) => files.find((file) => file.path === path);
   const tokenizer = find('tokenizer.json');
   const tokenizerIssues = tokenizer ? checkLockedTokenizer(tokenizer, lock) : [];
   const hasSize = (file: HubFile) => !sizes.some(({ path }) => path === file.path);
   // A tokenizer that is the base model's is known; weights of the wrong size still have a header that says why.
-  const unread = [find('config.json'), find('README.md'), tokenizerIssues.length > 0 ? tokenizer : undefined];
+  const small = [find('config.json'), find('README.md'), tokenizerIssues.length > 0 ? tokenizer : undefined];
   const weights = find('model.safetensors');
-  const looked = [...unread.filter((file) => file !== undefined && hasSize(file)), weights].filter(
-    (file) => file !== undefined,
-  );
-  const content = await checkFileContent(source, looked);
-  const isReadable = (file: HubFile) => looked.includes(file) && !content.some(({ path }) => path === file.path);
-  issues.push(...content, ...tokenizerIssues);
-  const config = find('config.json');
-  if (config && isReadable(config))
-    issues.push(...checkLockedConfig(await source.readRange('config.json', 0, config.sizeBytes), lock));
-  if (weights && isReadable(weights)) issues.push(...(await checkTensorTable(source, weights.sizeBytes, lock)));
+  const looked = [...small.filter((file) => file !== undefined && hasSize(file)), weights];
+  const readable = new Set<HubFile>();
+  for (const file of looked) {
+    if (!file) continue;
+    const found = await findings(file.path, () => checkFileContent(source, file));
+    if (found.length === 0) readable.add(file);
+    issues.push(...found);
+  }
+  issues.push(...tokenizerIssues);
+  for (const file of readable) {
+    const { path, sizeBytes } = file;
+    const readConfig = async () => checkLockedConfig(await source.readRange(path, 0, sizeBytes), lock);
+    if (path === 'config.json') issues.push(...(await findings(path, readConfig)));
+    if (file === weights) issues.push(...(await findings(path, () => checkTensorTable(source, sizeBytes, lock))));
+  }
   return issues;
+}
+
+function checkManifest(files: readonly HubFile[], { manifestSha256: committed = '' }: PrecheckInput): Issue[] {
+  if (manifestSha256(files) === committed) return [];
+  return [
+    {
+      code: 'precheck.manifest_mismatch',
+      message: `the files do not match the committed manifest ${committed.slice(0, 16)}...`,
+      hint: 'Commit the manifest of the revision you publish.',
+    },
+  ];
 }
 
 const COPY_TEXT: Record<CopyFinding['kind'], string> = {
@@ -170,14 +183,30 @@ function missingRevision(name: string): Issue {
   };
 }
 
-/** What the hub client refuses for good is a finding; everything else stays an error. */
-function refusedByHub(error: unknown): PrecheckOutcome {
-  if (!(error instanceof QuasarError) || error.retry === 'later' || !error.code.startsWith('hub.')) throw error;
-  if (error.code === 'hub.not_found') return { passed: false, status: 'REMOVED', issues: [asIssue(error)] };
-  const listed = (error.data as { issues?: Issue[] } | undefined)?.issues;
-  return { passed: false, status: 'INVALID', issues: listed ?? [asIssue(error)] };
+/** A file that the hub says is not there makes the revision one that is gone. */
+function refused(issues: Issue[]): PrecheckOutcome {
+  const isGone = issues.some(({ code }) => code === 'hub.not_found');
+  return { passed: false, status: isGone ? 'REMOVED' : 'INVALID', issues };
 }
 
-function asIssue({ code, message, hint }: QuasarError): Issue {
-  return hint === undefined ? { code, message } : { code, message, hint };
+/**
+ * What the hub client refuses for good is a finding about that file, and hides no other.
+ * @throws every other error
+ */
+async function orIssues<T>(path: string | undefined, step: () => Promise<T>): Promise<Result<T>> {
+  try {
+    return { ok: true, value: await step() };
+  } catch (error) {
+    if (!(error instanceof QuasarError) || error.retry === 'later' || !error.code.startsWith('hub.')) throw error;
+    return { ok: false, issues: [asIssue(error, path)] };
+  }
+}
+
+async function findings(path: string, check: () => Promise<Issue[]>): Promise<Issue[]> {
+  const result = await orIssues(path, check);
+  return result.ok ? result.value : result.issues;
+}
+
+function asIssue({ code, message, hint }: QuasarError, path: string | undefined): Issue {
+  return { code, message, ...(path === undefined ? {} : { path }), ...(hint === undefined ? {} : { hint }) };
 }

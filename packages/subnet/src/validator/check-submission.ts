@@ -1,5 +1,6 @@
 /** @file The prechecks of one submission and what they leave in the log. Known content is not read twice. */
 import type { Issue } from '@quasar/base';
+import type { Listing } from '@quasar/hub';
 import type { ContentRecord } from '../copy/record.ts';
 import type { ModelRef } from '../evaluation/units.ts';
 import type { NewContestEvent, RefusedStatus } from '../events.ts';
@@ -20,7 +21,7 @@ export async function checkSubmission(
   round: number,
 ): Promise<string | null> {
   const { hub } = context.options;
-  const source = hubSource(hub, submission.repo, submission.revision);
+  const source = hubSource(hub, submission.repo, submission.revision, context.signal);
   if (submission.content && submission.content.copyOf === undefined) return recheck(context, submission, source, round);
 
   const outcome = await precheck({
@@ -36,7 +37,6 @@ export async function checkSubmission(
     fingerprint: (_, files) =>
       context.fingerprint(files ? hubRef(submission, manifestSha256(files)) : context.evaluation.base),
     manifestSha256: submission.manifestSha256,
-    signal: context.signal,
   });
   const at = { round, atBlock: context.atBlock };
   const events: NewContestEvent[] = [];
@@ -69,12 +69,17 @@ async function recheck(
   source: SubmissionSource,
   round: number,
 ): Promise<string | null> {
-  const files = await source.list();
-  if (files !== null && manifestSha256(files) === submission.content?.manifestSha256)
-    return source.download(files, maxTotalBytes(context.lock), context.signal);
-  const issue = files === null ? revisionGone(submission) : revisionChanged(submission);
+  const listing = await source.inspect();
+  if (listing?.issues.length === 0 && manifestSha256(listing.files) === submission.content?.manifestSha256)
+    return source.download(listing.files, maxTotalBytes(context.lock));
+  const issue = isGone(listing) ? revisionGone(submission) : revisionChanged(submission);
   context.append(rejection(context, submission, round, { status: 'REMOVED', issues: [issue] }));
   return null;
+}
+
+/** What was listed once and is not there any more is gone, the whole of it or a part. */
+function isGone(listing: Listing | null): boolean {
+  return listing === null || listing.issues.some(({ code }) => code === 'hub.not_found');
 }
 
 export function revisionGone({ repo, revision }: Submission): Issue {

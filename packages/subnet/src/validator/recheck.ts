@@ -24,7 +24,7 @@ export async function recheckJudged(context: Context, submission: SubmissionStat
   const { repo, revision, content } = submission;
   let issue: Issue;
   try {
-    const files = await context.options.hub.list(repo, revision);
+    const files = await context.options.hub.list(repo, revision, context);
     if (files !== null && (!content || manifestSha256(files) === content.manifestSha256)) return 'standing';
     issue = files === null ? revisionGone(submission) : revisionChanged(submission);
   } catch (error) {
