@@ -5,6 +5,7 @@ import { buildWeights, Contest, type ContestEvents, rebuildContest, type UidWeig
 import { expect } from 'vitest';
 import type { FaultNet } from './fault-net.ts';
 import { VALIDATORS, type ValidatorName } from './schedule.ts';
+import type { WatchedLog } from './watched-log.ts';
 
 /** A write that was on its way when its process died may still get into one of the next blocks. */
 const LATE_BLOCKS = 6;
@@ -81,42 +82,51 @@ function checkNobodyHarmed(net: FaultNet, logs: Record<ValidatorName, StoredEven
     }).toEqual({ repo, fair: true });
 }
 
-/** Every row that was ever on chain is the vector of a king that the log of its validator had at that time. */
+/** Every row that was ever on chain is the vector of a king that the log of its validator had when it was committed. */
 async function checkWeights(net: FaultNet, logs: Record<ValidatorName, StoredEvent[]>): Promise<number> {
   const { netuid } = net.rules;
   const { number: head } = await net.chain.head();
-  const rows = new Map<string, WeightRow>();
-  for (let block = 1; block <= head; block++)
-    for (const row of await net.chain.weights(netuid, block)) rows.set(`${row.hotkey} ${row.setAtBlock}`, row);
   const { neurons } = await net.chain.metagraph(netuid);
   const uidOf = (hotkey: string) => neurons.find((one) => one.hotkey === hotkey)!.uid;
   const uids = new Set(neurons.map(({ uid }) => uid));
-  for (const row of rows.values()) {
-    const name = VALIDATORS.find((one) => net.wallets[one].hotkey === row.hotkey)!;
-    const kings = kingsAround(logs[name], row.setAtBlock);
-    const explained = kings.some((hotkey) => {
-      const input = { kingUid: hotkey === null ? null : uidOf(hotkey), uids, ownUid: uidOf(row.hotkey) };
-      return isEqual(row, buildWeights(input, net.rules.weights)!);
-    });
-    expect({ name, row, kings, explained }).toMatchObject({ explained: true });
+  const rows = new Set<string>();
+  for (let block = 1, committed = new Map<string, number>(); block <= head; block++) {
+    for (const row of await net.chain.weights(netuid, block)) {
+      if (row.setAtBlock !== block) continue;
+      rows.add(`${row.hotkey} ${block}`);
+      const name = VALIDATORS.find((one) => net.wallets[one].hotkey === row.hotkey)!;
+      const committedAtBlock = committed.get(row.hotkey)!;
+      expect(committedAtBlock, 'weights are hidden first').toBeLessThan(block);
+      const kings = kingsAround(logs[name], net.logs[name], committedAtBlock);
+      const explained = kings.some((hotkey) => {
+        const input = { kingUid: hotkey === null ? null : uidOf(hotkey), uids, ownUid: uidOf(row.hotkey) };
+        return isEqual(row, buildWeights(input, net.rules.weights)!);
+      });
+      expect({ name, row, committedAtBlock, kings, explained }).toMatchObject({ explained: true });
+    }
+    const metagraph = await net.chain.metagraph(netuid, block);
+    committed = new Map(metagraph.neurons.map(({ hotkey, lastUpdateBlock }) => [hotkey, lastUpdateBlock]));
   }
   return rows.size;
 }
 
-/** Hotkeys of the kings that a log had within the last blocks before `block`; null for none. */
-function kingsAround(log: StoredEvent[], block: number): (string | null)[] {
+/**
+ * Hotkeys of the kings that a log can have had within the last blocks before `block`; null for none. An event says which block its
+ * writer had seen last, so it is not older; it was there when somebody saw it, so it is not newer.
+ */
+function kingsAround(log: StoredEvent[], { seenAtBlock }: WatchedLog, block: number): (string | null)[] {
   const contest = new Contest();
   let before: string | null = null;
   const within: (string | null)[] = [];
-  for (const event of log) {
+  for (const [i, event] of log.entries()) {
     const { atBlock = 0 } = event.data as { atBlock?: number };
     if (atBlock > block) break;
     contest.apply(event);
     const king = contest.king?.hotkey ?? null;
-    if (atBlock <= block - LATE_BLOCKS) before = king;
+    if ((seenAtBlock[i] ?? Number.POSITIVE_INFINITY) <= block - LATE_BLOCKS) before = king;
     else within.push(king);
   }
-  return [before, ...within];
+  return [...new Set([before, ...within])];
 }
 
 function isEqual(row: WeightRow, wanted: readonly UidWeight[]): boolean {

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { FaultNet } from './fault-net.ts';
 import { checkInvariants } from './invariants.ts';
-import { describeFault, type Scheduled } from './schedule.ts';
+import { describeFault, EVALUATORS, type Scheduled, VALIDATORS } from './schedule.ts';
 
 /** A few rounds, for what had to wait. */
 const SETTLE_MS = 120_000;
@@ -11,7 +11,9 @@ export interface Survival {
   rounds: number;
   kings: number;
   rows: number;
-  faults: number;
+  /** How often each one struck. */
+  faults: Record<string, number>;
+  seconds: number;
   endings: readonly string[];
 }
 
@@ -22,6 +24,7 @@ export async function liveThrough(options: {
   schedule: readonly Scheduled[];
   limitMs: number;
 }): Promise<Survival> {
+  const beganMs = performance.now();
   const net = new FaultNet(options);
   let isGood = false;
   try {
@@ -29,15 +32,14 @@ export async function liveThrough(options: {
     await net.run(options.limitMs);
     await net.settle(SETTLE_MS);
     const { endings } = net.processes;
-    const codes = await net.processes.stop(['first', 'second']);
+    const all = [...VALIDATORS, ...EVALUATORS];
+    const codes = await net.processes.stop(all);
     // 130: told to stop, and stopped.
-    expect([...codes]).toEqual([
-      ['first', 130],
-      ['second', 130],
-    ]);
+    expect([...codes]).toEqual(all.map((name) => [name, 130]));
     const found = await checkInvariants(net);
     isGood = true;
-    return { ...found, faults: net.struck.length, endings };
+    const seconds = Math.round((performance.now() - beganMs) / 1000);
+    return { ...found, faults: tally(net.struck.map(({ kind, target }) => `${kind} ${target}`)), seconds, endings };
   } catch (error) {
     console.error(
       [
@@ -50,4 +52,10 @@ export async function liveThrough(options: {
   } finally {
     await net.close(isGood);
   }
+}
+
+function tally(names: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
 }

@@ -3,17 +3,20 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { QUASAR, REPOSITORY } from '../support/paths.ts';
 
 const CLOCK = pathToFileURL(join(REPOSITORY, 'e2e/faults/clock.mjs')).href;
-/** A service that ends by itself is started again, as any supervisor would. */
+/** What ends by itself is started again, as any supervisor would. */
 const RESTART_MS = 500;
 /** A supervisor loses patience with a process that was told to stop. */
 const STOP_MS = 15_000;
 
 export interface Program {
   name: string;
+  /** Default: the `quasar` command, a service without an end. Another one is through when it ends with exit code 0. */
+  script?: string;
   args: readonly string[];
   /** File with the shift of its calendar. */
   clockFile: string;
@@ -21,7 +24,7 @@ export interface Program {
 
 export class Processes {
   readonly #logs: string;
-  readonly #running = new Map<string, ChildProcess>();
+  readonly #running = new Map<string, { child: ChildProcess; again: () => void }>();
   /** How processes ended that nobody had asked to. */
   readonly endings: string[] = [];
   #isClosing = false;
@@ -31,41 +34,49 @@ export class Processes {
     mkdirSync(logs, { recursive: true });
   }
 
-  start(program: Program): void {
-    if (this.#isClosing || this.#running.has(program.name)) return;
-    const log = openSync(join(this.#logs, `${program.name}.log`), 'a');
+  /** Nothing when one of that name runs already. */
+  start(program: Program, onThrough = () => {}): void {
+    const { name, script, args, clockFile } = program;
+    if (this.#isClosing || this.#running.has(name)) return;
+    const log = openSync(join(this.#logs, `${name}.log`), 'a');
     // SIGXFSZ ignored: past a limit a write is an error, as on a full disk.
-    const script = `trap '' XFSZ; exec "$@"`;
-    const command = [process.execPath, '--import', CLOCK, QUASAR, ...program.args];
-    const child = spawn('bash', ['-c', script, 'bash', ...command], {
+    const shell = `trap '' XFSZ; exec "$@"`;
+    const command = [process.execPath, '--import', CLOCK, script ?? QUASAR, ...args];
+    const child = spawn('bash', ['-c', shell, 'bash', ...command], {
       cwd: REPOSITORY,
-      env: { ...process.env, CLOCK_FILE: program.clockFile },
+      env: { ...process.env, CLOCK_FILE: clockFile },
       stdio: ['ignore', log, log],
     });
     closeSync(log);
-    this.#running.set(program.name, child);
+    const again = () => this.start(program, onThrough);
+    this.#running.set(name, { child, again });
     child.on('exit', (code, signal) => {
-      if (this.#running.get(program.name) !== child) return;
-      this.#running.delete(program.name);
+      if (this.#running.get(name)?.child !== child) return;
+      this.#running.delete(name);
       if (this.#isClosing) return;
-      this.endings.push(`${program.name}: ${signal ?? code}`);
-      setTimeout(() => this.start(program), RESTART_MS);
+      if (script !== undefined && code === 0) return onThrough();
+      this.endings.push(`${name}: ${signal ?? code}`);
+      setTimeout(again, RESTART_MS);
     });
   }
 
+  /** Until it is through, however often it ends on the way. */
+  run(program: Program): Promise<void> {
+    return new Promise((resolve) => this.start(program, resolve));
+  }
+
   pid(name: string): number | undefined {
-    return this.#running.get(name)?.pid;
+    return this.#running.get(name)?.child.pid;
   }
 
-  /** SIGKILL to this process alone: what it had started must notice. It is gone when this resolves, and stays so. */
-  async kill(name: string): Promise<void> {
-    const child = this.#running.get(name);
+  /** SIGKILL to this process alone: what it had started must notice. Resolves when it is started again, after `forMs`. */
+  async kill(name: string, forMs: number): Promise<void> {
+    const running = this.#running.get(name);
+    if (!running) return;
     this.#running.delete(name);
-    await end(child, 'SIGKILL');
-  }
-
-  signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#running.get(name)?.kill(signal);
+    await end(running.child, 'SIGKILL');
+    await sleep(forMs);
+    running.again();
   }
 
   /** In good order. @returns exit code by name; null for one that did not end within STOP_MS and had to be killed */
@@ -73,7 +84,7 @@ export class Processes {
     this.#isClosing = true;
     const codes = new Map<string, number | null>();
     for (const name of names) {
-      const child = this.#running.get(name);
+      const child = this.#running.get(name)?.child;
       if (!child) continue;
       const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await end(child, 'SIGTERM');
@@ -85,7 +96,7 @@ export class Processes {
 
   async close(): Promise<void> {
     this.#isClosing = true;
-    await Promise.all([...this.#running.values()].map((child) => end(child, 'SIGKILL')));
+    await Promise.all([...this.#running.values()].map(({ child }) => end(child, 'SIGKILL')));
   }
 }
 

@@ -4,12 +4,19 @@ import { WIRE_FAULTS, type WireFault } from './proxy.ts';
 
 export const VALIDATORS = ['first', 'second'] as const;
 export type ValidatorName = (typeof VALIDATORS)[number];
+/** Of the first validator, each a process of its own. The second computes beside itself. */
+export const EVALUATORS = ['evaluator-a', 'evaluator-b'] as const;
+export type EvaluatorName = (typeof EVALUATORS)[number];
 export type Service = 'chain' | 'hub';
+/** The process in which models run, a child of whoever computes. */
+export type CageName = `cage of ${EvaluatorName | 'second'}`;
+/** Whoever is entering the contest at that moment. */
+export type ProcessName = Service | ValidatorName | EvaluatorName | CageName | 'miner';
 
 export type Fault =
-  | { kind: 'kill'; target: ValidatorName | Service }
-  | { kind: 'freeze'; target: ValidatorName | Service }
-  | { kind: 'wire'; target: ValidatorName; to: Service; fault: WireFault }
+  | { kind: 'kill'; target: ProcessName | 'postgres' }
+  | { kind: 'freeze'; target: ProcessName }
+  | { kind: 'wire'; target: ValidatorName; to: Service | 'queue'; fault: WireFault }
   | { kind: 'disk'; target: ValidatorName }
   | { kind: 'clock'; target: ValidatorName; shiftMs: number };
 
@@ -24,48 +31,56 @@ export type Scheduled = Fault & {
 const SHORTEST_MS = 300;
 const LONGEST_MS = 2500;
 const HOUR_MS = 3_600_000;
+/** Of a round: in that part of it miners enter and evaluators compute. */
+const BUSY_SHARE = 0.3;
 
-/** Every kind of fault once for every target, in a seeded order, again and again. */
+/** Every kind of fault for every target, in a seeded order, again and again. */
 export function drawSchedule(options: {
   seed: string;
   rounds: number;
   perRound: number;
   roundBlocks: number;
+  hasPostgres: boolean;
 }): Scheduled[] {
-  const { seed, rounds, perRound, roundBlocks } = options;
+  const { seed, rounds, perRound, roundBlocks, hasPostgres } = options;
   const rng = new Rng(`faults/${seed}`);
   const between = (low: number, high: number) => low + Math.floor(rng.next() * (high - low));
   let deck: Fault[] = [];
   return Array.from({ length: Math.floor(rounds * perRound) }, (_, i) => {
-    if (deck.length === 0) deck = shuffled(allFaults(rng), rng);
+    if (deck.length === 0) deck = shuffled(allFaults(rng, hasPostgres), rng);
+    const fault = deck.pop()!;
     return {
-      ...deck.pop()!,
+      ...fault,
       round: Math.floor(i / perRound),
-      offset: between(0, roundBlocks),
+      offset: between(0, isOfWorkers(fault) ? BUSY_SHARE * roundBlocks : roundBlocks),
       forMs: between(SHORTEST_MS, LONGEST_MS),
     };
-  });
+  }).sort((a, b) => a.round - b.round || a.offset - b.offset);
 }
 
-function allFaults(rng: Rng): Fault[] {
-  const faults: Fault[] = [
-    { kind: 'kill', target: 'chain' },
-    { kind: 'kill', target: 'hub' },
-    { kind: 'freeze', target: 'chain' },
-    { kind: 'freeze', target: 'hub' },
-  ];
+export function allFaults(rng: Rng, hasPostgres: boolean): Fault[] {
+  const cages = (['second', ...EVALUATORS] as const).map((name): CageName => `cage of ${name}`);
+  const processes: ProcessName[] = ['chain', 'hub', ...VALIDATORS, ...EVALUATORS, ...cages, 'miner'];
+  const faults = processes.flatMap((target): Fault[] => [
+    { kind: 'kill', target },
+    { kind: 'freeze', target },
+  ]);
   for (const target of VALIDATORS) {
-    faults.push(
-      { kind: 'kill', target },
-      { kind: 'kill', target },
-      { kind: 'freeze', target },
-      { kind: 'disk', target },
-    );
+    faults.push({ kind: 'kill', target }, { kind: 'disk', target });
     faults.push({ kind: 'clock', target, shiftMs: Math.round((rng.next() - 0.5) * 48 * HOUR_MS) });
     for (const to of ['chain', 'hub'] as const)
       for (const fault of WIRE_FAULTS) faults.push({ kind: 'wire', target, to, fault });
   }
+  if (!hasPostgres) return faults;
+  faults.push({ kind: 'kill', target: 'postgres' }, { kind: 'kill', target: 'postgres' });
+  // An answer in HTTP is nothing that a server of Postgres gives.
+  for (const fault of WIRE_FAULTS.filter((one) => one !== 'error'))
+    faults.push({ kind: 'wire', target: 'first', to: 'queue', fault });
   return faults;
+}
+
+function isOfWorkers({ target, ...fault }: Fault): boolean {
+  return (fault.kind === 'wire' && fault.to === 'queue') || /^(evaluator|cage|miner|postgres)/.test(target);
 }
 
 function shuffled<T>(items: readonly T[], rng: Rng): T[] {

@@ -7,6 +7,8 @@ export class WatchedLog {
   readonly path: string;
   /** All that was committed when somebody looked; nothing of it may ever be missing or different again. */
   readonly seen: StoredEvent[] = [];
+  /** By position in `seen`: the block at which it was there at the latest. */
+  readonly seenAtBlock: number[] = [];
   readonly contest = new Contest();
   #store: Store | null = null;
 
@@ -26,6 +28,11 @@ export class WatchedLog {
     } catch {
       this.close();
     }
+  }
+
+  /** What was seen is older than this block. */
+  stamp(block: number): void {
+    while (this.seenAtBlock.length < this.seen.length) this.seenAtBlock.push(block);
   }
 
   /** The log as it is now, read from the file by a connection of its own. */

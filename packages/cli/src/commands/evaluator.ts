@@ -7,7 +7,7 @@ import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { netUrls } from '../net-options.ts';
-import { walletName } from '../options.ts';
+import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 
 interface EvaluatorFlags {
@@ -16,6 +16,7 @@ interface EvaluatorFlags {
   base: string;
   teacher: string;
   threads?: number;
+  lease: number;
   name: string;
 }
 
@@ -27,6 +28,7 @@ export function evaluator(): Command {
     .addOption(baseOption())
     .addOption(teacherOption())
     .addOption(threadsOption())
+    .option('--lease <seconds>', 'without a sign of life for so long, others take its unit', wholeNumber(1, 3600), 15)
     .option('--name <name>', 'of its download cache; two on one machine need two', walletName, 'evaluator')
     .action(work);
   return new Command('evaluator').description('Measure models for a validator.').addCommand(run);
@@ -50,6 +52,7 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
     await runEvaluator({
       queue,
       runner,
+      leaseMs: options.lease * 1000,
       models: new ModelStore({
         hub: createHubClient({ url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder(options.name) }),
         baseDirectory: fromCaller(options.base),
