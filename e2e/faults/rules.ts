@@ -13,7 +13,7 @@ export function quickRules(): SubnetConfig {
       giveUpBlocks: 150,
       firstBlock: 0,
     },
-    candidates: { maxPerRound: 3, rateWindowBlocks: 400, maxPerHotkey: 50, maxPerOwner: 50 },
+    candidates: { ...LOCAL.candidates, maxPerRound: 3, rateWindowBlocks: 400, maxPerHotkey: 50, maxPerOwner: 50 },
     duel: {
       ...LOCAL.duel,
       ...{ prompts: 16, minPrompts: 10, maxPromptTokens: 64, continuationTokens: 8, topK: 16, bootstrapResamples: 50 },

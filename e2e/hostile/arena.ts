@@ -130,7 +130,7 @@ export class Arena {
     if (!submission) throw new Error(`the validator never saw the commitment of ${owner}`);
     const { status } = submission;
     if (status === 'king' || status === 'dethroned' || status === 'lost') return { label: 'judged', submission };
-    if (status !== 'pending') return { label: status, submission };
+    if (status !== 'pending' && status !== 'stale') return { label: status, submission };
     const isScored = [...this.#contest.rounds.values()].some(({ scored }) => scored.has(submission.id));
     return { label: isScored ? 'judged' : 'no verdict', submission };
   }

@@ -26,7 +26,8 @@ export {
   writeSafetensors,
 } from './checkpoint/safetensors.ts';
 export { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
-export { CHECKPOINT_FILES } from './checkpoint/weight-files.ts';
+export { CHECKPOINT_FILES, indexIssues, placeIssues } from './checkpoint/weight-files.ts';
+export { INDEX_FILE, parseWeightIndex, shardName, type WeightIndex } from './checkpoint/weight-index.ts';
 export {
   DEFAULT_SHARD_BYTES,
   type StreamedTensor,

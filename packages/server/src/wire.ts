@@ -112,7 +112,8 @@ export type SubmissionStatus =
   | 'REMOVED'
   | 'INVALID'
   | 'EVAL_ERROR'
-  | 'pending';
+  | 'pending'
+  | 'stale';
 
 export interface Note {
   code: string;

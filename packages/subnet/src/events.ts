@@ -54,6 +54,16 @@ export interface SubmissionSeen extends At, Entrant {
   manifestSha256?: string | undefined;
 }
 
+/** Its files could not be read in several rounds, while the hub answered for others: it is asked for less often. */
+export interface SubmissionStale extends At, Entrant {
+  id: string;
+  /** In a row. */
+  failedVisits: number;
+  /** When it is asked for again. */
+  nextRound: number;
+  issues: Issue[];
+}
+
 export type RefusedStatus = 'COPY' | 'DEFERRED' | 'REMOVED' | 'INVALID' | 'EVAL_ERROR';
 
 export interface SubmissionRejected extends At, Entrant {
@@ -176,6 +186,8 @@ export interface EvaluationFailed extends At {
   attempt: number;
   /** Hub, disk or store failed, not the submission: it keeps its place and comes again in the next round. */
   transient?: boolean | undefined;
+  /** Its files could not be read while the hub answered for others: a failed visit, as `stale.ts` counts them. */
+  unread?: boolean | undefined;
   /** No further try: the submission is EVAL_ERROR. */
   final: boolean;
 }
@@ -185,6 +197,7 @@ export interface ContestEvents {
   'round.started': RoundStarted;
   'submission.seen': SubmissionSeen;
   'submission.rejected': SubmissionRejected;
+  'submission.stale': SubmissionStale;
   'submission.content': SubmissionContent;
   'evaluation.progress': EvaluationProgress;
   'evaluation.measured': EvaluationMeasured;

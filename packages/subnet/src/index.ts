@@ -26,6 +26,7 @@ export { type SubmitModelOptions, type SubmitReport, type SubmitStep, submitMode
 export { createModelLock, type ModelLock } from './precheck/model-lock.ts';
 export { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck/precheck.ts';
 export { directorySource, hubSource, manifestSha256, type SubmissionSource } from './precheck/source.ts';
+export { isModelFile } from './precheck/weight-layout.ts';
 export { Contest, type RoundState, rebuildContest, type SubmissionState } from './projection.ts';
 export { type AxesConfig, type AxisConfig, axisQuestions } from './rules/axes.ts';
 export {

@@ -34,6 +34,8 @@ export interface SubmissionState extends Submission {
   content: SubmissionContent | null;
   /** Tries that ended in an error of the evaluation itself. */
   failures: number;
+  /** Rounds in a row in which its files could not be read. */
+  failedVisits: number;
 }
 
 export type MeasuredKl = Extract<EvaluationMeasured, { part: 'kl' }>;
@@ -89,7 +91,7 @@ export class Contest {
 
   /** Ids with a final verdict. */
   decided(): Set<string> {
-    return new Set([...this.submissions.values()].filter(({ status }) => status !== 'pending').map(({ id }) => id));
+    return new Set([...this.submissions.values()].filter((one) => !isOpen(one)).map(({ id }) => id));
   }
 
   readonly #handlers: { [T in ContestEventType]: (data: ContestEvents[T], atMs: number) => void } = {
@@ -103,7 +105,7 @@ export class Contest {
     },
     'submission.seen': (data) => {
       const { id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 } = data;
-      const fresh = { issues: [], original: null, content: null, failures: 0 };
+      const fresh = { issues: [], original: null, content: null, failures: 0, failedVisits: 0 };
       this.submissions.set(id, {
         ...{ id, uid, hotkey, repo, revision, revealedAtBlock, manifestSha256 },
         ...{ status: 'pending', ...fresh },
@@ -113,7 +115,11 @@ export class Contest {
       this.#update(id, { status, issues, original: original ?? null });
       if (this.king?.id === id) this.king = null;
     },
-    'submission.content': (data) => this.#update(data.id, { content: data }),
+    'submission.stale': ({ id, issues }) => this.#update(id, { status: 'stale', issues }),
+    'submission.content': (data) => {
+      this.#update(data.id, { content: data });
+      this.#freshen(data.id);
+    },
     'evaluation.progress': (data) => {
       this.current = data;
     },
@@ -121,6 +127,7 @@ export class Contest {
       const round = this.rounds.get(data.round);
       if (data.part === 'kl') round?.kl.set(data.id, data);
       else round?.axes.set(data.id, data);
+      this.#freshen(data.id);
     },
     'evaluation.scored': (data) => {
       const round = this.rounds.get(data.round);
@@ -138,6 +145,7 @@ export class Contest {
       const issue: Issue = hint === undefined ? { code, message } : { code, message, hint };
       submission.issues = [issue];
       submission.failures++;
+      if (data.unread) submission.failedVisits++;
       if (data.final) submission.status = 'EVAL_ERROR';
     },
     'duel.judged': (data) => {
@@ -145,7 +153,7 @@ export class Contest {
       round?.duels.set(data.id, data);
       const submission = this.submissions.get(data.id);
       // A winner stays pending: of several in a round one is crowned, and those tied with it come again.
-      if (submission?.status === 'pending' && !(data.win && data.crownGate.passed)) {
+      if (submission && isOpen(submission) && !(data.win && data.crownGate.passed)) {
         submission.status = 'lost';
         submission.issues = lossIssues(data);
       }
@@ -174,10 +182,23 @@ export class Contest {
     },
   };
 
+  /** It was read. */
+  #freshen(id: string): void {
+    const submission = this.submissions.get(id);
+    if (!submission || submission.failedVisits === 0) return;
+    submission.failedVisits = 0;
+    if (submission.status === 'stale') this.#update(id, { status: 'pending', issues: [] });
+  }
+
   #update(id: string, change: Partial<SubmissionState>): void {
     const submission = this.submissions.get(id);
     if (submission) Object.assign(submission, change);
   }
+}
+
+/** Still to be judged. */
+export function isOpen({ status }: { status: SubmissionStatus }): boolean {
+  return status === 'pending' || status === 'stale';
 }
 
 /** Fold a whole log. */

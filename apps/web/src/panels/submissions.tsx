@@ -10,6 +10,11 @@ const STATUS: Record<SubmissionStatus, { name: string; tone: string; meaning: st
   king: { name: 'king', tone: 'crown', meaning: 'Reigns now.' },
   dethroned: { name: 'dethroned', tone: 'plain', meaning: 'Was king and lost the throne in a duel.' },
   pending: { name: 'pending', tone: 'info', meaning: 'Waits for its duel.' },
+  stale: {
+    name: 'stale',
+    tone: 'warn',
+    meaning: 'Its files could not be read in several rounds: asked for less often.',
+  },
   lost: { name: 'lost', tone: 'bad', meaning: 'Was not proven better than the king.' },
   COPY: { name: 'COPY', tone: 'warn', meaning: 'Repeats an earlier submission.' },
   DEFERRED: { name: 'DEFERRED', tone: 'warn', meaning: 'Too near an earlier submission to tell a copy from training.' },
@@ -20,7 +25,7 @@ const STATUS: Record<SubmissionStatus, { name: string; tone: string; meaning: st
 
 const FILTERS: { name: string; keeps: (status: SubmissionStatus) => boolean }[] = [
   { name: 'All', keeps: () => true },
-  { name: 'In the contest', keeps: (status) => status === 'king' || status === 'pending' },
+  { name: 'In the contest', keeps: (status) => status === 'king' || status === 'pending' || status === 'stale' },
   { name: 'Judged', keeps: (status) => status === 'lost' || status === 'dethroned' || status === 'king' },
   { name: 'Refused', keeps: (status) => STATUS[status].tone === 'warn' },
 ];

@@ -1,8 +1,7 @@
 /** @file The checkpoint that reigns, as any miner can find it: by the weights and commitments on chain alone. */
 import type { Chain } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
-import { CHECKPOINT_FILES } from '@quasar/model';
-import { chainKing, parseCommitment } from '@quasar/subnet';
+import { chainKing, isModelFile, parseCommitment } from '@quasar/subnet';
 import { NETUID } from '../net-options.ts';
 
 /** Far above any laptop checkpoint. */
@@ -26,9 +25,9 @@ export async function findKing(chain: Chain, hub: HubClient, signal: AbortSignal
   const payload = newest === undefined ? null : parseCommitment(newest.data);
   if (!payload?.ok) return null;
   const { repo, revision } = payload.value;
-  const wanted: string[] = Object.values(CHECKPOINT_FILES);
-  const files = (await hub.list(repo, revision))?.filter(({ path }) => wanted.includes(path));
-  if (files?.length !== wanted.length) return null;
+  const files = (await hub.list(repo, revision, { signal }))?.filter(({ path }) => isModelFile(path)) ?? [];
+  // Config, tokenizer, weights: what is not whole is nobody's king.
+  if (files.length < 3) return null;
   const directory = await hub.download(repo, revision, { files, maxTotalBytes: MAX_TOTAL_BYTES, signal });
   return { repo, revision, directory };
 }

@@ -101,8 +101,13 @@ export class WeightFiles {
   }
 }
 
-/** What is wrong with a tensor that a shard holds. */
-function placeIssues(name: string, file: string, index: WeightIndex, seen: ReadonlyMap<string, unknown>): Issue[] {
+/** What is wrong with a tensor that a shard holds; `seen`: those of the shards before. */
+export function placeIssues(
+  name: string,
+  file: string,
+  index: WeightIndex,
+  seen: ReadonlyMap<string, unknown>,
+): Issue[] {
   const path = showName(name);
   if (seen.has(name)) return [{ code: 'checkpoint.duplicate_tensor', path, message: 'another shard has it too' }];
   const expected = index.shardOf.get(name);
@@ -114,7 +119,10 @@ function placeIssues(name: string, file: string, index: WeightIndex, seen: Reado
 }
 
 /** What the index promises and no shard holds. */
-function indexIssues(index: WeightIndex, tensors: ReadonlyMap<string, SafetensorsEntry>): Issue[] {
+export function indexIssues(
+  index: WeightIndex,
+  tensors: ReadonlyMap<string, Pick<SafetensorsEntry, 'start' | 'end'>>,
+): Issue[] {
   const issues: Issue[] = [];
   for (const [name, file] of index.shardOf) {
     if (!tensors.has(name))

@@ -8,12 +8,11 @@
 import { QuasarError, sleep } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import type { Store, StoredEvent } from '@quasar/store';
-import type { KingCrowned, SubmissionRejected } from '@quasar/subnet';
+import { isModelFile, type KingCrowned, type SubmissionRejected } from '@quasar/subnet';
 import type { Logger } from 'pino';
 import type { KingIdentity, ModelShelf } from './model-shelf.ts';
 import type { TextEngine } from './text-engine.ts';
 
-const CHECKPOINT_FILES = ['config.json', 'model.safetensors', 'tokenizer.json'];
 const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 
@@ -106,13 +105,13 @@ export class KingFollower {
 
   async #fetch(king: KingIdentity, signal: AbortSignal): Promise<TextEngine> {
     const { hub, load, maxTotalBytes } = this.#options;
-    const listed = await hub.list(king.repo, king.revision);
+    const listed = await hub.list(king.repo, king.revision, { signal });
     if (!listed)
       throw new QuasarError('server.king_removed', `${king.repo}@${king.revision} is no longer on the hub`, {
         hint: 'The old model answers until the validator crowns another king or the repository comes back.',
         retry: 'later',
       });
-    const files = listed.filter((file) => CHECKPOINT_FILES.includes(file.path));
+    const files = listed.filter(({ path }) => isModelFile(path));
     return load(await hub.download(king.repo, king.revision, { files, maxTotalBytes, signal }));
   }
 }

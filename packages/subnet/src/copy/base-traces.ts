@@ -1,6 +1,4 @@
 /** @file The base model, seen through the same secret as every submission. Read once per lock and secret. */
-import { join } from 'node:path';
-import { CHECKPOINT_FILES } from '@quasar/model';
 import type { ModelLock } from '../precheck/model-lock.ts';
 import { scanWeights } from '../precheck/scan-weights.ts';
 import { type SampleCounts, samplePlan, weightTraces } from './content.ts';
@@ -35,7 +33,7 @@ async function readBase(
   counts: SampleCounts,
   fingerprint?: (directory: string) => Promise<Fingerprint>,
 ): Promise<BaseTraces> {
-  const scan = await scanWeights(join(lock.directory, CHECKPOINT_FILES.weights), samplePlan(secret, counts));
+  const scan = await scanWeights(lock.directory, samplePlan(secret, counts));
   const groups = tensorGroups(lock.config);
   return {
     ...weightTraces(scan),

@@ -7,6 +7,7 @@ import { QuasarError } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import { CHECKPOINT_FILES } from '@quasar/model';
 import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
+import { dataFiles } from '../precheck/weight-layout.ts';
 import type { ModelRef } from './units.ts';
 
 /** The digest that names a local checkpoint: over names, sizes and contents of its files, nothing else in the folder. */
@@ -75,8 +76,9 @@ export class ModelStore {
       throw new QuasarError('evaluation.wrong_model', `${what}: the files are not those that the validator checked`, {
         hint: 'Keep a committed revision as it is.',
       });
-    const maxTotalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    return hub.download(repo, revision, { files, maxTotalBytes, signal });
+    const wanted = dataFiles(files);
+    const maxTotalBytes = wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return hub.download(repo, revision, { files: wanted, maxTotalBytes, signal });
   }
 }
 

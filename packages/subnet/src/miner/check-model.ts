@@ -52,7 +52,7 @@ export interface CheckReport {
 /** @throws QuasarError `hub.unreachable`, `chain.unreachable`, `subnet.bad_base` */
 export async function checkModel(options: CheckModelOptions): Promise<CheckReport> {
   const { model, hub, chain, config, hotkey } = options;
-  const lock = await createModelLock(options.baseDirectory, config.limits);
+  const lock = await createModelLock(options.baseDirectory, config.limits, config.tolerated);
   const { number } = await chain.head();
   const onChain = await committed(chain, config.netuid, number);
   const submission = onChain.find((one) => isSame(one, options)) ?? {

@@ -5,18 +5,20 @@
  * are not committed again. So a ladder that was interrupted is simply climbed once more. `dryRun` stops before
  * anything leaves this machine and shows what would be sent.
  */
-import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Issue } from '@quasar/base';
 import type { Chain, Commitment, Wallet } from '@quasar/chain';
 import type { HubClient, HubFile } from '@quasar/hub';
 import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
+import { isModelFile, README_FILE } from '../precheck/weight-layout.ts';
 import { formatCommitment, parseCommitment } from '../rules/commitment.ts';
 import type { SubnetConfig } from '../rules/config.ts';
 import { firstEligibleRound } from '../rules/round.ts';
 import { checkModel } from './check-model.ts';
 
-const FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'README.md'];
+/** What is published of a directory. */
+const isPublished = (path: string) => isModelFile(path) || path === README_FILE;
 
 export interface SubmitModelOptions {
   chain: Chain;
@@ -89,7 +91,7 @@ export async function submitModel(options: SubmitModelOptions): Promise<SubmitRe
   if (!check.ok || refusals.length > 0) return fail('check', [...refusals, ...check.issues]);
   step('check', 'done', `a validator would accept it; compared with ${check.comparedWith} submissions`);
 
-  const paths = FILES.filter((path) => existsSync(join(directory, path)));
+  const paths = (await readdir(directory)).filter(isPublished).sort();
   if (dryRun) {
     step('publish', 'planned', `${paths.join(', ')} to ${repo}`);
     step('verify', 'planned', 'read the revision back');
@@ -166,7 +168,7 @@ async function verify(
       },
     ];
   if (manifestSha256(remote) === manifestSha256(await localFiles(directory))) return [];
-  const extra = remote.filter(({ path }) => !FILES.includes(path)).map(({ path }) => path);
+  const extra = remote.filter(({ path }) => !isPublished(path)).map(({ path }) => path);
   return [
     {
       code: 'miner.publish_mismatch',
@@ -177,7 +179,7 @@ async function verify(
 }
 
 async function localFiles(directory: string): Promise<HubFile[]> {
-  return (await directoryFiles(directory)).filter(({ path }) => FILES.includes(path));
+  return (await directoryFiles(directory)).filter(({ path }) => isPublished(path));
 }
 
 async function newestCommitment(chain: Chain, netuid: number, hotkey: string): Promise<Commitment | null> {

@@ -27,7 +27,7 @@ export function checkLockedConfig(bytes: Uint8Array, lock: ModelLock): Issue[] {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return [{ code: 'precheck.config_not_json', path: 'config.json', message: 'not a JSON object' }];
 
-  const issues: Issue[] = forbiddenKeys(json);
+  const issues: Issue[] = forbiddenKeys(json, lock);
   const twice = duplicateKey(text);
   if (twice !== null)
     issues.push({
@@ -66,18 +66,28 @@ function equals(value: unknown, expected: unknown): boolean {
   return Array.isArray(value) && value.length === expected.length && value.every((x, i) => x === expected[i]);
 }
 
-function forbiddenKeys(root: object): Issue[] {
+function forbiddenKeys(root: object, { autoMap }: ModelLock): Issue[] {
   const issues: Issue[] = [];
   const open: { value: object; path: string }[] = [{ value: root, path: 'config.json' }];
   for (let next = open.pop(); next; next = open.pop()) {
     const at = next.path.length > 200 ? `${next.path.slice(0, 200)}...` : next.path;
     for (const [key, value] of Object.entries(next.value)) {
+      if (next.value === root && key === 'auto_map' && autoMap !== null && isSameMap(value, autoMap)) continue;
       if (Object.hasOwn(FORBIDDEN, key))
         issues.push({ code: 'precheck.config_forbidden_key', path: `${at}/${key}`, message: FORBIDDEN[key]! });
       if (typeof value === 'object' && value !== null) open.push({ value, path: `${at}/${key.slice(0, 60)}` });
     }
   }
   return issues;
+}
+
+function isSameMap(value: unknown, expected: Readonly<Record<string, string>>): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const keys = Object.keys(expected);
+  return (
+    Object.keys(value).length === keys.length &&
+    keys.every((key) => Object.hasOwn(value, key) && (value as Record<string, unknown>)[key] === expected[key])
+  );
 }
 
 function show(value: unknown): string {

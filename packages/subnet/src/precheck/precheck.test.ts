@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
-import { writeSafetensors } from '@quasar/model';
+import { Engine } from '@quasar/infer';
+import { shardName, writeSafetensors } from '@quasar/model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ContentRecord } from '../copy/record.ts';
 import { LOCAL } from '../rules/config.ts';
@@ -13,6 +14,7 @@ import { createModelLock, type ModelLock } from './model-lock.ts';
 import { type PrecheckInput, type PrecheckOutcome, precheck } from './precheck.ts';
 import { directorySource, hubSource, manifestSha256, type SubmissionSource } from './source.ts';
 
+const REST = ['config.json', 'tokenizer.json'];
 const root = mkdtempSync(join(tmpdir(), 'precheck-'));
 const baseWeights = microWeights('base');
 const trained = blend(baseWeights, microWeights('other'), 0.3);
@@ -222,6 +224,152 @@ describe('refused', () => {
     expect(codes(await check(checkpoint(trained), { manifestSha256: 'c'.repeat(64) }))).toEqual([
       'precheck.manifest_mismatch',
     ]);
+  });
+});
+
+describe('shards', () => {
+  const names = [...trained.keys()];
+  const half = (i: number): Weights =>
+    new Map(names.slice(i * 20, i === 0 ? 20 : undefined).map((n) => [n, trained.get(n)!]));
+  const bytesOf = (weights: Weights) =>
+    [...weights.values()].reduce((sum, { values, dtype }) => sum + values.length * (dtype === 'F32' ? 4 : 2), 0);
+  const honestMap = () => Object.fromEntries(names.map((name, i) => [name, shardName(i < 20 ? 1 : 2, 2)]));
+
+  /** The trained model in two shards, changed. */
+  function sharded(
+    change: { index?: object | undefined; map?: object; parts?: Weights[]; names?: string[] } = {},
+  ): string {
+    const directory = checkpoint(trained);
+    rmSync(join(directory, 'model.safetensors'));
+    const parts = change.parts ?? [half(0), half(1)];
+    for (const [i, part] of parts.entries())
+      replaceFile(directory, change.names?.[i] ?? shardName(i + 1, parts.length), writeSafetensors(part));
+    const index = {
+      metadata: { total_size: bytesOf(trained) },
+      weight_map: { ...honestMap(), ...change.map },
+      ...change.index,
+    };
+    replaceFile(directory, 'model.safetensors.index.json', JSON.stringify(index));
+    return directory;
+  }
+
+  it('the same weights in one file and in shards are the same submission', async () => {
+    const directory = sharded();
+    const paths = [...REST, 'model.safetensors.index.json', shardName(1, 2), shardName(2, 2)];
+    const files = paths.map((path) => ({ path, content: join(directory, path) }));
+    const { revision } = await hub.publish('miner/shards', files);
+    const got = await check('', { source: hubSource(hub, 'miner/shards', revision) });
+    const single = await check(checkpoint(trained));
+    expect(codes(got)).toEqual([]);
+    expect(got.passed && got.record).toEqual(single.passed && single.record);
+    expect((await Engine.load(got.passed ? got.directory : '')).config.vocab_size).toBe(MICRO.vocab_size);
+    const thief = submission('thief', 20, 'thief/model', 'b'.repeat(40));
+    const copy = await check(directory, { submission: thief, records: single.passed ? [single.record] : [] });
+    expect(codes(copy)).toEqual(['copy.same_content']);
+  });
+
+  it.each<[string, () => string, string[]]>([
+    [
+      'a tensor twice',
+      () => sharded({ parts: [new Map([...half(0), ...[...half(1)].slice(0, 1)]), half(1)] }),
+      ['checkpoint.index_wrong_shard', 'checkpoint.duplicate_tensor'],
+    ],
+    [
+      'a tensor in the other shard',
+      () => sharded({ map: { [names[0]!]: shardName(2, 2) } }),
+      ['checkpoint.index_wrong_shard'],
+    ],
+    ['a tensor that no shard has', () => sharded({ map: { ghost: shardName(1, 2) } }), ['checkpoint.index_absent']],
+    [
+      'a file outside of the folder',
+      () => sharded({ map: { [names[0]!]: '../model-00001-of-00002.safetensors' } }),
+      ['checkpoint.index_file_name'],
+    ],
+    ['another total', () => sharded({ index: { metadata: { total_size: 5 } } }), ['checkpoint.index_total_size']],
+    ['code in the index', () => sharded({ index: { auto_map: {} } }), ['checkpoint.index_key']],
+    [
+      'a file of the index that is not there',
+      () => sharded({ names: [shardName(1, 2), 'other.safetensors'] }),
+      ['precheck.missing_file', 'precheck.file_refused', 'precheck.size', 'checkpoint.shard_missing'],
+    ],
+    [
+      'a tensor too few',
+      () => sharded({ parts: [half(0), new Map([...half(1)].slice(1))] }),
+      ['precheck.missing_tensor', 'checkpoint.index_absent'],
+    ],
+    [
+      'two series',
+      () => sharded({ names: [shardName(1, 2), shardName(2, 3)] }),
+      ['precheck.shards', 'checkpoint.shard_missing', 'checkpoint.shard_extra', 'checkpoint.index_wrong_shard'],
+    ],
+    [
+      'more shards than the rules allow',
+      () => sharded({ parts: Array.from({ length: 5 }, (_, i) => new Map([...trained].slice(i, i + 1))) }),
+      ['precheck.shards'],
+    ],
+  ])('%s', async (_, make, expected) => {
+    const got = codes(await check(make()));
+    for (const code of expected) expect(got).toContain(code);
+  });
+
+  it('no index, and both layouts at once', async () => {
+    const bare = sharded();
+    rmSync(join(bare, 'model.safetensors.index.json'));
+    expect(codes(await check(bare))).toEqual(['precheck.missing_file']);
+    const both = sharded();
+    replaceFile(both, 'model.safetensors', writeSafetensors(trained));
+    expect(codes(await check(both))).toEqual(['precheck.file_refused']);
+    const rules = { ...lock, limits: { ...lock.limits, maxShards: 1 } };
+    expect(codes(await check(sharded(), { lock: rules }))).toContain('precheck.file_refused');
+  });
+});
+
+describe('code that published checkpoints carry along', () => {
+  const AUTO_MAP = { AutoConfig: 'configuration_quasar.QuasarConfig' };
+  const CODE = 'class QuasarConfig: pass';
+  let tolerant: ModelLock;
+
+  beforeAll(async () => {
+    const base = checkpoint(baseWeights, { ...MICRO, auto_map: AUTO_MAP });
+    replaceFile(base, 'configuration_quasar.py', CODE);
+    tolerant = await createModelLock(base, LOCAL.limits, {
+      autoMap: AUTO_MAP,
+      codeFiles: ['configuration_quasar.py', 'modeling_quasar.py'],
+    });
+  });
+
+  async function published(
+    autoMap: unknown,
+    code: string,
+    name = 'configuration_quasar.py',
+  ): Promise<SubmissionSource> {
+    const directory = checkpoint(trained, { ...MICRO, auto_map: autoMap });
+    replaceFile(directory, name, code);
+    const paths = [...REST, 'model.safetensors', name];
+    const { revision } = await hub.publish(
+      `miner/code-${directories}`,
+      paths.map((path) => ({ path, content: join(directory, path) })),
+    );
+    return hubSource(hub, `miner/code-${directories}`, revision);
+  }
+
+  it('the very map and the very file pass where the rules say so, and the file stays at the hub', async () => {
+    const source = await published(AUTO_MAP, CODE);
+    const got = await check('', { source, lock: tolerant });
+    expect(codes(got)).toEqual([]);
+    expect(readdirSync(got.passed ? got.directory : '').sort()).toEqual([...REST, 'model.safetensors'].sort());
+    expect(codes(await check('', { source }))).toEqual(['precheck.file_refused', 'precheck.config_forbidden_key']);
+  });
+
+  it('another map, another file, a file that the base does not have', async () => {
+    for (const map of [{ AutoConfig: 'x.Y' }, { ...AUTO_MAP, AutoModel: 'x.Y' }, {}, [], 'x'])
+      expect(codes(await check('', { source: await published(map, CODE), lock: tolerant }))).toEqual([
+        'precheck.config_forbidden_key',
+      ]);
+    for (const [code, name] of [[`${CODE} `], [CODE, 'modeling_quasar.py']] as [string, string?][])
+      expect(codes(await check('', { source: await published(AUTO_MAP, code, name), lock: tolerant }))).toEqual([
+        'precheck.file_refused',
+      ]);
   });
 });
 

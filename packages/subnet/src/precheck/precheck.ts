@@ -5,7 +5,6 @@
  * A check runs whenever its input exists, so one wrong file does not hide the next mistake. A hub that is down says
  * nothing about a submission: such errors are thrown with `retry: 'later'` and never become a verdict.
  */
-import { join } from 'node:path';
 import { type Issue, QuasarError, type Result } from '@quasar/base';
 import type { HubFile, Listing } from '@quasar/hub';
 import { baseTraces } from '../copy/base-traces.ts';
@@ -23,7 +22,16 @@ import { checkLockedTokenizer } from './locked-tokenizer.ts';
 import type { ModelLock } from './model-lock.ts';
 import { scanWeights } from './scan-weights.ts';
 import { manifestSha256, type SubmissionSource } from './source.ts';
-import { checkTensorTable } from './tensor-table.ts';
+import { TensorTable } from './tensor-table.ts';
+import {
+  CONFIG_FILE,
+  dataFiles,
+  INDEX_FILE,
+  README_FILE,
+  SINGLE_FILE,
+  shardNumber,
+  TOKENIZER_FILE,
+} from './weight-layout.ts';
 import { checkWeightValues } from './weight-values.ts';
 
 export interface PrecheckInput {
@@ -72,10 +80,10 @@ export async function precheck(input: PrecheckInput): Promise<PrecheckOutcome> {
   if (issues.length > 0) return refused(issues);
 
   const { files } = listing;
-  const downloaded = await orIssues(undefined, () => source.download(files, maxTotalBytes(lock)));
+  const downloaded = await orIssues(undefined, () => source.download(dataFiles(files), maxTotalBytes(lock)));
   if (!downloaded.ok) return refused(downloaded.issues);
   const directory = downloaded.value;
-  const scan = await scanWeights(join(directory, 'model.safetensors'), samplePlan(input.secret, input.rules));
+  const scan = await scanWeights(directory, samplePlan(input.secret, input.rules));
   const bad = checkWeightValues(scan, lock, input.numbers);
   if (bad.length > 0) return { passed: false, status: 'INVALID', issues: bad };
   return checkCopies(directory, files, contentRecord(submission, scan, lock), input);
@@ -107,32 +115,60 @@ async function checkBeforeDownload(listing: Listing, input: PrecheckInput): Prom
   const { source, lock } = input;
   const { files } = listing;
   const sizes = checkDeclaredSizes(files, lock);
-  const issues = [...listing.issues, ...checkListedFiles(listing), ...sizes];
+  const issues = [...listing.issues, ...checkListedFiles(listing, lock), ...sizes];
   // A manifest of files that cannot all be read is unknown.
   if (listing.issues.length === 0 && input.manifestSha256 !== undefined) issues.push(...checkManifest(files, input));
   const find = (path: string) => files.find((file) => file.path === path);
-  const tokenizer = find('tokenizer.json');
+  const tokenizer = find(TOKENIZER_FILE);
   const tokenizerIssues = tokenizer ? checkLockedTokenizer(tokenizer, lock) : [];
   const hasSize = (file: HubFile) => !sizes.some(({ path }) => path === file.path);
   // A tokenizer that is the base model's is known; weights of the wrong size still have a header that says why.
-  const small = [find('config.json'), find('README.md'), tokenizerIssues.length > 0 ? tokenizer : undefined];
-  const weights = find('model.safetensors');
-  const looked = [...small.filter((file) => file !== undefined && hasSize(file)), weights];
-  const readable = new Set<HubFile>();
-  for (const file of looked) {
+  const small = [find(CONFIG_FILE), find(README_FILE), tokenizerIssues.length > 0 ? tokenizer : undefined];
+  const weights = chosenWeights(files);
+  const readable = new Set<string>();
+  for (const file of [...small, find(INDEX_FILE)].filter((one) => one !== undefined && hasSize(one)).concat(weights)) {
     if (!file) continue;
     const found = await findings(file.path, () => checkFileContent(source, file));
-    if (found.length === 0) readable.add(file);
+    if (found.length === 0) readable.add(file.path);
     issues.push(...found);
   }
   issues.push(...tokenizerIssues);
-  for (const file of readable) {
-    const { path, sizeBytes } = file;
-    const readConfig = async () => checkLockedConfig(await source.readRange(path, 0, sizeBytes), lock);
-    if (path === 'config.json') issues.push(...(await findings(path, readConfig)));
-    if (file === weights) issues.push(...(await findings(path, () => checkTensorTable(source, sizeBytes, lock))));
+  const config = find(CONFIG_FILE);
+  if (config && readable.has(CONFIG_FILE)) {
+    const read = async () => checkLockedConfig(await source.readRange(CONFIG_FILE, 0, config.sizeBytes), lock);
+    issues.push(...(await findings(CONFIG_FILE, read)));
   }
-  return issues;
+  return [...issues, ...(await checkTensors(weights, files, readable, input))];
+}
+
+/** The single file; shards that lie beside it are refused by their names. */
+function chosenWeights(files: readonly HubFile[]): HubFile[] {
+  const single = files.find(({ path }) => path === SINGLE_FILE);
+  if (single) return [single];
+  const shards = files.filter(({ path }) => shardNumber(path) !== null);
+  return shards.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function checkTensors(
+  weights: readonly HubFile[],
+  files: readonly HubFile[],
+  readable: ReadonlySet<string>,
+  { source, lock }: PrecheckInput,
+): Promise<Issue[]> {
+  if (weights.length === 0 || weights.length > lock.limits.maxShards) return [];
+  const table = new TensorTable(source, lock);
+  const issues: Issue[] = [];
+  const index = files.find(({ path }) => path === INDEX_FILE);
+  const isSharded = weights[0]!.path !== SINGLE_FILE;
+  if (isSharded && index && readable.has(INDEX_FILE))
+    issues.push(...(await findings(INDEX_FILE, () => table.readIndex(index, files))));
+  for (const file of weights) {
+    const read = readable.has(file.path) ? await orIssues(file.path, () => table.readHeader(file)) : null;
+    if (!read?.ok) table.lose();
+    if (read) issues.push(...(read.ok ? read.value : read.issues));
+  }
+  if (isSharded && weights.length !== shardNumber(weights[0]!.path)?.count) table.lose();
+  return [...issues, ...table.compare(isSharded ? INDEX_FILE : SINGLE_FILE)];
 }
 
 function checkManifest(files: readonly HubFile[], { manifestSha256: committed = '' }: PrecheckInput): Issue[] {

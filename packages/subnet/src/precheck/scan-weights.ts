@@ -1,5 +1,5 @@
 /**
- * @file One pass over a weights file: per tensor its sha256, bad values, scale, and values at chosen positions.
+ * @file One pass over the weights of a checkpoint: per tensor its sha256, bad values, scale, and values at chosen positions.
  *
  * Works on bytes in bounded chunks: a 3B checkpoint needs no more memory than a small one. Digests are per tensor, so
  * they do not change with file order or sharding.
@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { formatIssues, QuasarError, sha256Hex } from '@quasar/base';
 import { decodeTensor, headerLength, readSafetensorsHeader, type SafetensorsHeader } from '@quasar/model';
+import { weightPaths } from './weight-layout.ts';
 
 export interface TensorScan {
   dtype: string;
@@ -49,9 +50,17 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 const SMALLEST_NORMAL = 2 ** -126;
 
 /**
- * @throws QuasarError `checkpoint.invalid` when the file is no safetensors file
+ * @param directory a checkpoint; a tensor is the same in whatever file it lies
+ * @throws QuasarError `checkpoint.invalid` when a file is no safetensors file
  */
-export async function scanWeights(path: string, plan: SamplePlan = NO_SAMPLES): Promise<Map<string, TensorScan>> {
+export async function scanWeights(directory: string, plan: SamplePlan = NO_SAMPLES): Promise<Map<string, TensorScan>> {
+  const scans = new Map<string, TensorScan>();
+  for (const path of await weightPaths(directory))
+    for (const [name, scan] of await scanFile(path, plan)) scans.set(name, scan);
+  return scans;
+}
+
+async function scanFile(path: string, plan: SamplePlan): Promise<Map<string, TensorScan>> {
   const file = await open(path);
   try {
     const { size } = await file.stat();

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { type FreezeInput, freezeCandidates, judgedInTurn } from './candidates.ts';
 import { byReveal, type Submission, submissionId } from './submission.ts';
 
-const rules = { maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 };
+const rules = {
+  maxPerRound: 5,
+  rateWindowBlocks: 7200,
+  maxPerHotkey: 2,
+  maxPerOwner: 2,
+  stale: { failedVisits: 3, longestPauseRounds: 16 },
+};
 
 function submission(hotkey: string, block: number, repo = `${hotkey}/model`): Submission {
   return {
@@ -18,7 +24,15 @@ function submission(hotkey: string, block: number, repo = `${hotkey}/model`): Su
 
 function input(submissions: Submission[], more: Partial<FreezeInput> = {}): FreezeInput {
   const registered = new Map(submissions.map((s) => [s.hotkey, s.uid]));
-  return { submissions, cutoffBlock: 10_000, registered, decided: new Set(), evaluations: [], ...more };
+  return {
+    submissions,
+    cutoffBlock: 10_000,
+    registered,
+    decided: new Set(),
+    resting: new Set(),
+    evaluations: [],
+    ...more,
+  };
 }
 
 const ids = (list: readonly { id: string }[]) => list.map(({ id }) => id);
@@ -34,6 +48,13 @@ describe('freezeCandidates', () => {
     const got = freezeCandidates(input([submission('a', 10_000), submission('a', 10_001)]), rules);
     expect(ids(got.candidates)).toEqual(['a:10000']);
     expect(got.waiting).toEqual([{ id: 'a:10001', reason: 'candidates.after_cutoff' }]);
+  });
+
+  it('a stale submission gives its place to the next one; a newer commitment takes its own', () => {
+    const stale = ['a', 'b', 'c', 'd', 'e', 'f'].map((hotkey, i) => submission(hotkey, i + 1));
+    const got = freezeCandidates(input([...stale, submission('b', 20)], { resting: new Set(['a:1', 'b:2']) }), rules);
+    expect(ids(got.candidates)).toEqual(['c:3', 'd:4', 'e:5', 'f:6', 'b:20']);
+    expect(got.waiting).toEqual([{ id: 'a:1', reason: 'candidates.stale' }]);
   });
 
   it('evaluates a commitment once', () => {

@@ -5,6 +5,7 @@
  * five per round; within a sliding window at most two evaluations per hotkey and two per hub owner. What does not fit
  * stays pending. Source: subnet.md section 6.
  */
+import type { StaleRules } from './stale.ts';
 import { byReveal, ownerOf, type Submission } from './submission.ts';
 
 export interface CandidateRules {
@@ -13,6 +14,7 @@ export interface CandidateRules {
   rateWindowBlocks: number;
   maxPerHotkey: number;
   maxPerOwner: number;
+  stale: StaleRules;
 }
 
 /** An evaluation that was already spent. */
@@ -31,11 +33,14 @@ export interface FreezeInput {
   /** Ids with a final verdict: king, dethroned, lost, or refused. */
   decided: ReadonlySet<string>;
   evaluations: readonly PastEvaluation[];
+  /** Ids of stale submissions that are not asked for in this round: see `stale.ts`. */
+  resting: ReadonlySet<string>;
 }
 
 export type WaitingReason =
   | 'candidates.after_cutoff'
   | 'candidates.not_registered'
+  | 'candidates.stale'
   | 'candidates.hotkey_rate'
   | 'candidates.owner_rate'
   | 'candidates.round_full';
@@ -74,6 +79,7 @@ export function freezeCandidates(input: FreezeInput, rules: CandidateRules): Fro
     const uid = registered.get(one.hotkey);
     const owner = ownerOf(one.repo);
     if (uid === undefined) wait(one.id, 'candidates.not_registered');
+    else if (input.resting.has(one.id)) wait(one.id, 'candidates.stale');
     else if ((spentByHotkey.get(one.hotkey) ?? 0) >= rules.maxPerHotkey) wait(one.id, 'candidates.hotkey_rate');
     else if ((spentByOwner.get(owner) ?? 0) >= rules.maxPerOwner) wait(one.id, 'candidates.owner_rate');
     else if (result.candidates.length >= rules.maxPerRound) wait(one.id, 'candidates.round_full');

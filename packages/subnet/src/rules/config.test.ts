@@ -7,6 +7,11 @@ describe('parseSubnetConfig', () => {
     expect(parseSubnetConfig(UPSTREAM)).toEqual({ ok: true, value: UPSTREAM });
     expect(parseSubnetConfig(LOCAL)).toEqual({ ok: true, value: LOCAL });
     expect(configHash(UPSTREAM)).not.toBe(configHash(LOCAL));
+    // Whoever takes the reserve's share, the verdicts are the same.
+    const reserved = { ...LOCAL, weights: { ...LOCAL.weights, reserveUid: 7 } };
+    expect(configHash(reserved)).toBe(configHash(LOCAL));
+    const shares = { ...LOCAL, weights: { ...LOCAL.weights, winnerShare: 0.8, reserveShare: 0.2 } };
+    expect(configHash(shares)).not.toBe(configHash(LOCAL));
   });
 
   it('refuses unknown keys and impossible numbers, all of them at once', () => {

@@ -42,6 +42,10 @@ const schema = z.strictObject({
     rateWindowBlocks: count,
     maxPerHotkey: positive,
     maxPerOwner: positive,
+    stale: z.strictObject({
+      failedVisits: positive,
+      longestPauseRounds: positive.refine((n) => Number.isInteger(Math.log2(n)), 'must be a power of two'),
+    }),
   }),
   duel: z.strictObject({
     prompts: positive,
@@ -109,6 +113,15 @@ const schema = z.strictObject({
     maxTokenizerBytes: positive,
     maxReadmeBytes: positive,
     maxHeaderBytes: positive,
+    /** 1: weights in one file only. */
+    maxShards: z.int().min(1).max(32),
+  }),
+  /** What published checkpoints carry along: never downloaded, parsed or run. */
+  tolerated: z.strictObject({
+    /** The very `auto_map` that a config may have at its top. */
+    autoMap: z.record(z.string(), z.string()).nullable(),
+    /** Files that a listing may hold when they equal those of the base checkpoint, byte for byte. */
+    codeFiles: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*\.py$/)),
   }),
 });
 
@@ -116,7 +129,7 @@ export type SubnetConfig = z.infer<typeof schema>;
 
 /** The published contest on netuid 24. */
 export const UPSTREAM: SubnetConfig = {
-  rulesVersion: '2',
+  rulesVersion: '3',
   netuid: 24,
   round: {
     blocks: 720,
@@ -126,7 +139,10 @@ export const UPSTREAM: SubnetConfig = {
     giveUpBlocks: 900,
     firstBlock: 8_382_960,
   },
-  candidates: { maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 },
+  candidates: {
+    ...{ maxPerRound: 5, rateWindowBlocks: 7200, maxPerHotkey: 2, maxPerOwner: 2 },
+    stale: { failedVisits: 3, longestPauseRounds: 16 },
+  },
   duel: {
     prompts: 300,
     minPrompts: 100,
@@ -181,6 +197,14 @@ export const UPSTREAM: SubnetConfig = {
     maxTokenizerBytes: 33_554_432,
     maxReadmeBytes: 1_048_576,
     maxHeaderBytes: 16_777_216,
+    maxShards: 16,
+  },
+  tolerated: {
+    autoMap: {
+      AutoConfig: 'configuration_quasar.QuasarConfig',
+      AutoModelForCausalLM: 'modeling_quasar.QuasarForCausalLM',
+    },
+    codeFiles: ['configuration_quasar.py', 'modeling_quasar.py'],
   },
 };
 
@@ -195,7 +219,7 @@ export const LOCAL: SubnetConfig = {
     giveUpBlocks: 1200,
     firstBlock: 0,
   },
-  candidates: { maxPerRound: 5, rateWindowBlocks: 400, maxPerHotkey: 10, maxPerOwner: 10 },
+  candidates: { ...UPSTREAM.candidates, rateWindowBlocks: 400, maxPerHotkey: 10, maxPerOwner: 10 },
   duel: {
     ...UPSTREAM.duel,
     prompts: 120,
@@ -218,7 +242,8 @@ export const LOCAL: SubnetConfig = {
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.
   copies: { ...UPSTREAM.copies, minCosine: 0.99999, maxRelativeL2: 0.004 },
-  limits: { ...UPSTREAM.limits, maxParameters: 50_000_000 },
+  limits: { ...UPSTREAM.limits, maxParameters: 50_000_000, maxShards: 4 },
+  tolerated: { autoMap: null, codeFiles: [] },
 };
 
 /** Read a complete config. Reports every finding. */
@@ -233,7 +258,10 @@ export function parseSubnetConfig(json: unknown): Result<SubnetConfig> {
   return { ok: false, issues };
 }
 
-/** Names the rules a verdict was made under: two validators with the same hash can be compared. */
+/**
+ * Names the rules a verdict was made under: two validators with the same hash can be compared. Who gets the reserve's share is no
+ * part of it: no verdict depends on that, and a validator whose rules name nobody takes itself.
+ */
 export function configHash(config: SubnetConfig): string {
-  return sha256Hex(canonicalJson(config));
+  return sha256Hex(canonicalJson({ ...config, weights: { ...config.weights, reserveUid: null } }));
 }

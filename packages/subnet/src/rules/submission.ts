@@ -30,7 +30,8 @@ export type SubmissionStatus =
   | 'REMOVED'
   | 'INVALID'
   | 'EVAL_ERROR'
-  | 'pending';
+  | 'pending'
+  | 'stale';
 
 /** How a model is named in verdicts. */
 export interface Entrant {

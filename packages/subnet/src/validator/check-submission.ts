@@ -7,6 +7,7 @@ import type { NewContestEvent, RefusedStatus } from '../events.ts';
 import { maxTotalBytes } from '../precheck/declared-sizes.ts';
 import { precheck } from '../precheck/precheck.ts';
 import { hubSource, manifestSha256, type SubmissionSource } from '../precheck/source.ts';
+import { dataFiles } from '../precheck/weight-layout.ts';
 import type { SubmissionState } from '../projection.ts';
 import type { Submission } from '../rules/submission.ts';
 import type { Context } from './context.ts';
@@ -21,7 +22,15 @@ export async function checkSubmission(
   round: number,
 ): Promise<string | null> {
   const { hub } = context.options;
-  const source = hubSource(hub, submission.repo, submission.revision, context.signal);
+  const atHub = hubSource(hub, submission.repo, submission.revision, context.signal);
+  const source: SubmissionSource = {
+    ...atHub,
+    inspect: async () => {
+      const listing = await atHub.inspect();
+      context.hubAnsweredIn = round;
+      return listing;
+    },
+  };
   if (submission.content && submission.content.copyOf === undefined) return recheck(context, submission, source, round);
 
   const outcome = await precheck({
@@ -71,7 +80,7 @@ async function recheck(
 ): Promise<string | null> {
   const listing = await source.inspect();
   if (listing?.issues.length === 0 && manifestSha256(listing.files) === submission.content?.manifestSha256)
-    return source.download(listing.files, maxTotalBytes(context.lock));
+    return source.download(dataFiles(listing.files), maxTotalBytes(context.lock));
   const issue = isGone(listing) ? revisionGone(submission) : revisionChanged(submission);
   context.append(rejection(context, submission, round, { status: 'REMOVED', issues: [issue] }));
   return null;

@@ -61,6 +61,8 @@ export class Context {
   readonly weights = new WeightSetter(this);
   /** Last head seen. */
   atBlock = 0;
+  /** The last round in which the hub gave a listing. */
+  hubAnsweredIn = -1;
   readonly #probes: FingerprintProbes;
 
   private constructor(options: ValidatorOptions, evaluation: Evaluation, lock: ModelLock, teacherSha256: string) {
@@ -79,7 +81,7 @@ export class Context {
   /** @throws QuasarError `subnet.bad_base`, `subnet.bad_teacher` */
   static async open(options: ValidatorOptions, evaluation: Evaluation): Promise<Context> {
     const { baseDirectory, teacherDirectory, config } = options;
-    const lock = await createModelLock(baseDirectory, config.limits);
+    const lock = await createModelLock(baseDirectory, config.limits, config.tolerated);
     await checkTeacher(teacherDirectory, lock);
     const teacher = await fileDigest(join(teacherDirectory, CHECKPOINT_FILES.weights));
     const context = new Context(options, evaluation, lock, teacher.sha256);

@@ -2,6 +2,8 @@
 import { QuasarError } from '@quasar/base';
 import { UnitFailure } from '../evaluation/dispatch.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
+import { firstEligibleRound } from '../rules/round.ts';
+import { nextVisit } from '../rules/stale.ts';
 import { throwIfStopped } from './blocks.ts';
 import type { Context } from './context.ts';
 import { isWeather } from './weather.ts';
@@ -36,7 +38,14 @@ export async function guarded<T>(
   }
 }
 
-export function recordFailure(context: Context, round: RoundState, submission: SubmissionState, error: unknown): void {
+/** @param unread its files could not be read, and that was not the hub's doing as a whole */
+export function recordFailure(
+  context: Context,
+  round: RoundState,
+  submission: SubmissionState,
+  error: unknown,
+  unread = false,
+): void {
   const { id, uid } = submission;
   const earlier = round.failed.get(id) ?? [];
   const attempt = earlier.length + 1;
@@ -49,7 +58,7 @@ export function recordFailure(context: Context, round: RoundState, submission: S
   context.append({
     type: 'evaluation.failed',
     data: {
-      ...{ round: round.round, atBlock: context.atBlock, id, uid, attempt, transient },
+      ...{ round: round.round, atBlock: context.atBlock, id, uid, attempt, transient, ...(unread ? { unread } : {}) },
       error: { code, message, hint },
       final: !transient && tries >= MAX_ATTEMPTS,
     },
@@ -57,6 +66,35 @@ export function recordFailure(context: Context, round: RoundState, submission: S
   });
   context.log(`uid ${uid} ${submission.repo}: try ${attempt} failed: ${message}`, 'warn', code);
 }
+
+/** A round in which the files of a submission could not be read, the hub's own pauses and ours included. */
+export function recordUnread(context: Context, round: RoundState, submission: SubmissionState, error: unknown): void {
+  const isOfHub = error instanceof QuasarError && error.code.startsWith('hub.') && !OWN_DISK.has(error.code);
+  const counts = isOfHub && context.hubAnsweredIn === round.round;
+  recordFailure(context, round, submission, error, counts);
+  const { stale } = context.config.candidates;
+  const { id, uid, repo, revision, failedVisits, revealedAtBlock, issues } = submission;
+  if (!counts || failedVisits < stale.failedVisits) return;
+  const firstRound = firstEligibleRound(revealedAtBlock, context.config.round);
+  const nextRound = nextVisit(failedVisits, round.round, firstRound, stale);
+  const issue = {
+    code: 'candidates.stale',
+    message: `its files could not be read in ${failedVisits} rounds; asked for again in round ${nextRound}`,
+    hint: 'See that the hub gives every file of the revision. A new commitment is asked for at once.',
+  };
+  context.append({
+    type: 'submission.stale',
+    data: {
+      ...{ round: round.round, atBlock: context.atBlock, id, uid, repo, revision, failedVisits, nextRound },
+      issues: [issue, ...issues],
+    },
+    key: `${round.round}:${id}`,
+  });
+  context.log(`uid ${uid} ${repo}: ${issue.message}`, 'warn', issue.code);
+}
+
+/** This machine's, not the hub's. */
+const OWN_DISK = new Set(['hub.disk', 'hub.cache_full']);
 
 /** Not again in this round: the weather lasted too long for it, or it failed for good. */
 export function isSpent(round: RoundState, id: string): boolean {

@@ -1,8 +1,10 @@
 /** @file Starting a round: the candidate set is frozen and written before anything is judged. */
 import { QuasarError } from '@quasar/base';
 import type { NewContestEvent } from '../events.ts';
+import type { SubmissionState } from '../projection.ts';
 import { freezeCandidates } from '../rules/candidates.ts';
-import type { RoundPlan } from '../rules/round.ts';
+import { firstEligibleRound, type RoundPlan } from '../rules/round.ts';
+import { isVisited } from '../rules/stale.ts';
 import type { Context } from './context.ts';
 import { resolveIncumbent } from './incumbent.ts';
 import { recheckInTurn } from './recheck.ts';
@@ -26,6 +28,7 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
       registered: new Map(neurons.map(({ hotkey, uid }) => [hotkey, uid])),
       decided: contest.decided(),
       evaluations: contest.evaluations,
+      resting: restingIn(context, plan.round),
     },
     config.candidates,
   );
@@ -49,6 +52,14 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
     `round ${plan.round}: ${candidates.length} challengers against ${contest.king?.repo ?? 'the base model'}`,
   );
   return true;
+}
+
+/** Stale submissions that are not asked for in this round. */
+function restingIn({ contest, config }: Context, round: number): Set<string> {
+  const { stale } = config.candidates;
+  const isResting = ({ failedVisits, revealedAtBlock }: SubmissionState) =>
+    !isVisited(failedVisits, round, firstEligibleRound(revealedAtBlock, config.round), stale);
+  return new Set([...contest.submissions.values()].filter(isResting).map(({ id }) => id));
 }
 
 function rejectSuperseded(context: Context, round: number, superseded: { id: string; by: string }[]): void {

@@ -25,6 +25,7 @@ export async function recheckJudged(context: Context, submission: SubmissionStat
   let issue: Issue;
   try {
     const files = await context.options.hub.list(repo, revision, context);
+    context.hubAnsweredIn = round;
     if (files !== null && (!content || manifestSha256(files) === content.manifestSha256)) return 'standing';
     issue = files === null ? revisionGone(submission) : revisionChanged(submission);
   } catch (error) {

@@ -139,9 +139,9 @@ describe('fields that do not fit together', () => {
 describe('hostile', () => {
   it('unknown, missing and wrong fields are reported together', () => {
     const { vocab_size: _, ...rest } = TINY;
-    expect(issues({ ...rest, auto_map: 'code.py', d_model: '32', n_layers: 0, model_type: 'x' })).toEqual(
+    expect(issues({ ...rest, code: 'code.py', d_model: '32', n_layers: 0, model_type: 'x' })).toEqual(
       [
-        'unknown_field auto_map',
+        'unknown_field code',
         'missing_field vocab_size',
         'wrong_value model_type',
         'wrong_type d_model',
