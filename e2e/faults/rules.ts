@@ -30,6 +30,8 @@ export function quickRules(): SubnetConfig {
       onPolicy: { ...LOCAL.axes.onPolicy, prompts: 1, maxNewTokens: 4 },
       broken: { minTeacher: 0, needsBaseAboveZero: false },
     },
+    // Counted rounds are those with challengers.
+    revalidation: null,
     crown: { qualityTolerance: 1, qualityFloor: 0, minQualityAxes: 0 },
     weights: { ...LOCAL.weights, reserveUid: 0, fallbackToOwnUid: true, refreshBlocks: 60 },
   };

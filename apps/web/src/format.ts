@@ -50,6 +50,7 @@ export function outcomeText(outcome: string): string {
 const OUTCOMES: Record<string, string> = {
   crowned: 'a new king was crowned',
   king_stays: 'the king stays',
+  king_removed: 'the king lost the crown',
   no_challengers: 'nobody challenged',
   no_verdict: 'it could not be judged, the king stays',
 };

@@ -92,9 +92,9 @@ it('health: names the validator, its rules and how it keeps things apart, and ho
   const health = async () => (await (await app.hono.request('/health')).json()).validator;
   expect(await health()).toBeNull();
   const told = { version: '1.2.3', node: 'v20', hotkey: '5key', isolation: 'process without network' };
-  store.append('validator.started', { round: 1, atBlock: 41, ...told, configHash: 'abc', rulesVersion: '2' });
+  store.append('validator.started', { round: 1, atBlock: 41, ...told, configHash: 'abc', rulesVersion: '3' });
   store.append('round.started', { round: 1, startBlock: 40, activationBlock: 70, candidates: ['a'] });
-  const named = { version: '1.2.3', hotkey: '5key', isolation: told.isolation, rules_hash: 'abc', rules_version: '2' };
+  const named = { version: '1.2.3', hotkey: '5key', isolation: told.isolation, rules_hash: 'abc', rules_version: '3' };
   await expect.poll(health, PATIENT).toMatchObject({ ...named, last_round: 1, last_outcome: null, lag_blocks: 20 });
   store.append('round.finished', { round: 1, outcome: 'king_stays' });
   expect(await health()).toMatchObject({ last_outcome: 'king_stays', lag_blocks: 0 });

@@ -54,6 +54,8 @@ export interface King {
   source: 'duel' | 'chain';
   /** The one who was dethroned; null for the first king. */
   previous: { uid: number; hf_repo: string; king_revision: string } | null;
+  /** When nobody challenged it: the newest of such measurements, of the reigning king only. */
+  last_measured: { round: number; prompts: number; kl: number; base_kl: number; quality: number } | null;
 }
 
 /** The uid that the weights on chain point to, which may lag behind the local winner. */

@@ -172,7 +172,19 @@ export interface WeightsSet extends At {
   setAtBlock: number;
 }
 
-export type RoundOutcome = 'crowned' | 'king_stays' | 'no_challengers' | 'no_verdict';
+/** The king measured again in a round without challengers; its KL per prompt and axes are in `evaluation.scored`. */
+export interface KingRevalidated extends At, Entrant {
+  id: string;
+  prompts: number;
+  /** Means, nats. */
+  kl: number;
+  baseKl: number;
+  quality: number;
+  /** Why it loses the crown at the activation block; null: it stands. */
+  issue: Issue | null;
+}
+
+export type RoundOutcome = 'crowned' | 'king_stays' | 'king_removed' | 'no_challengers' | 'no_verdict';
 
 export interface RoundFinished extends At {
   king: Entrant | null;
@@ -206,6 +218,7 @@ export interface ContestEvents {
   'duel.judged': DuelJudged;
   'round.judged': RoundJudged;
   'king.crowned': KingCrowned;
+  'king.revalidated': KingRevalidated;
   'weights.set': WeightsSet;
   'round.finished': RoundFinished;
 }

@@ -58,6 +58,7 @@ export {
   roundAt,
   roundPlan,
 } from './rules/round.ts';
+export { isKingsTurn, type RevalidationRules } from './rules/standing.ts';
 export {
   BASE_ID,
   BASE_UID,

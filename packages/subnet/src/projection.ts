@@ -16,6 +16,7 @@ import type {
   EvaluationProgress,
   EvaluationScored,
   KingCrowned,
+  KingRevalidated,
   RoundOutcome,
   RoundStarted,
   SubmissionContent,
@@ -46,6 +47,8 @@ export interface RoundState extends RoundStarted {
   finishedAtMs: number | null;
   outcome: RoundOutcome | null;
   verdict: { crowned: string | null; deferred: string[] } | null;
+  /** Of a round without challengers. */
+  revalidated: KingRevalidated | null;
   scored: Map<string, EvaluationScored>;
   duels: Map<string, DuelJudged>;
   /** Parts by id of the model. Dropped when the round is finished. */
@@ -65,6 +68,8 @@ export class Contest {
   readonly reigns: KingCrowned[] = [];
   /** Null after a king was removed. */
   king: KingCrowned | null = null;
+  /** How the king did when it was last measured without challengers; null until then. */
+  revalidated: KingRevalidated | null = null;
   weights: WeightsSet | null = null;
   current: EvaluationProgress | null = null;
   readonly evaluations: PastEvaluation[] = [];
@@ -100,7 +105,7 @@ export class Contest {
     },
     'round.started': (data, atMs) => {
       const empty = { scored: new Map(), duels: new Map(), kl: new Map(), axes: new Map(), failed: new Map() };
-      const open = { startedAtMs: atMs, finishedAtMs: null, outcome: null, verdict: null };
+      const open = { startedAtMs: atMs, finishedAtMs: null, outcome: null, verdict: null, revalidated: null };
       this.rounds.set(data.round, { ...data, ...open, ...empty });
     },
     'submission.seen': (data) => {
@@ -113,7 +118,7 @@ export class Contest {
     },
     'submission.rejected': ({ id, status, issues, original }) => {
       this.#update(id, { status, issues, original: original ?? null });
-      if (this.king?.id === id) this.king = null;
+      if (this.king?.id === id) this.#depose();
     },
     'submission.stale': ({ id, issues }) => this.#update(id, { status: 'stale', issues }),
     'submission.content': (data) => {
@@ -165,8 +170,14 @@ export class Contest {
     'king.crowned': (data) => {
       if (this.king) this.#update(this.king.id, { status: 'dethroned' });
       this.#update(data.id, { status: 'king', issues: [] });
+      this.#depose();
       this.king = data;
       this.reigns.push(data);
+    },
+    'king.revalidated': (data) => {
+      this.revalidated = data;
+      const round = this.rounds.get(data.round);
+      if (round) round.revalidated = data;
     },
     'weights.set': (data) => {
       this.weights = data;
@@ -188,6 +199,11 @@ export class Contest {
     if (!submission || submission.failedVisits === 0) return;
     submission.failedVisits = 0;
     if (submission.status === 'stale') this.#update(id, { status: 'pending', issues: [] });
+  }
+
+  #depose(): void {
+    this.king = null;
+    this.revalidated = null;
   }
 
   #update(id: string, change: Partial<SubmissionState>): void {

@@ -80,6 +80,16 @@ function Reigning({ king, dashboard, block, nowMs }: KingCardProps & { king: Kin
             </dd>
           </div>
         )}
+        {king.last_measured && (
+          <div>
+            <dt>Measured again</dt>
+            <dd>KL {fixed(king.last_measured.kl)}</dd>
+            <dd className="stat-note">
+              round {king.last_measured.round}, {king.last_measured.prompts} prompts, base{' '}
+              {fixed(king.last_measured.base_kl)}; quality {fixed(king.last_measured.quality)}
+            </dd>
+          </div>
+        )}
       </dl>
     </div>
   );

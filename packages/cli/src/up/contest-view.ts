@@ -68,9 +68,13 @@ export class ContestView {
   /** What the validator does now, and who reigns: one line each. */
   status(): { validator: string; king: string } {
     const { status, king } = this.#reader.read();
+    const measured = king?.last_measured;
     return {
       validator: status.detail,
-      king: king === null ? 'no king yet' : `king uid ${king.uid}, reign ${king.reign_number}`,
+      king:
+        king === null
+          ? 'no king yet'
+          : `king uid ${king.uid}, reign ${king.reign_number}${measured ? `, measured again in round ${measured.round}` : ''}`,
     };
   }
 

@@ -46,7 +46,12 @@ export class ContestLog {
 
   /** The king that reigns; null before the first and after one was removed. */
   get king(): King | null {
-    return this.contest.king && (this.reigns.at(-1) ?? null);
+    const { king, revalidated } = this.contest;
+    const reign = this.reigns.at(-1);
+    if (!king || !reign) return null;
+    if (!revalidated) return reign;
+    const { round, prompts, kl, baseKl, quality } = revalidated;
+    return { ...reign, last_measured: { round, prompts, kl, base_kl: baseKl, quality } };
   }
 
   /** Never throws: what cannot be read is counted and left out. */

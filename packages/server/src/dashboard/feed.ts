@@ -15,6 +15,7 @@ const nameOf = (uid: number) => (uid === -2 ? 'Teacher' : uid === -1 ? 'Base stu
 const OUTCOMES: Record<string, string> = {
   crowned: 'a new king was crowned',
   king_stays: 'the king stays',
+  king_removed: 'the king lost the crown',
   no_challengers: 'nobody challenged',
   no_verdict: 'it could not be judged, the king stays',
 };
@@ -23,7 +24,11 @@ const OUTCOMES: Record<string, string> = {
 const LINES: { [T in ContestEventType]?: (data: ContestEvents[T]) => Line } = {
   'round.started': (d) => ({
     tone: 'info',
-    text: `Round ${d.round} started at block ${d.startBlock} with ${plural(d.candidates.length, 'candidate')}`,
+    text: `Round ${d.round} started at block ${d.startBlock} ${
+      d.candidates.length === 0
+        ? 'without candidates: the king is measured again'
+        : `with ${plural(d.candidates.length, 'candidate')}`
+    }`,
   }),
   'submission.seen': (d) => ({
     tone: 'info',
@@ -56,6 +61,11 @@ const LINES: { [T in ContestEventType]?: (data: ContestEvents[T]) => Line } = {
     tone: 'crown',
     text: `uid ${d.uid} crowned at block ${d.crownedAtBlock}, reign ${d.reign}: ${d.repo}@${shortRevision(d.revision)}`,
   }),
+  'king.revalidated': (d) => {
+    const numbers = `KL ${d.kl.toFixed(4)} over ${d.prompts} prompts (base ${d.baseKl.toFixed(4)}), quality ${d.quality.toFixed(3)}`;
+    if (d.issue) return { tone: 'bad', text: `King uid ${d.uid} does not stand: ${d.issue.message}` };
+    return { tone: 'good', text: `King uid ${d.uid} measured again and stands: ${numbers}` };
+  },
   'weights.set': (d) => ({
     tone: 'good',
     text: `Weights set at block ${d.setAtBlock}: ${d.weights.map((w) => `uid ${w.uid} ${percent(w.weight)}`).join(', ')}`,

@@ -30,6 +30,7 @@ export function kingRow(crown: ContestEvents['king.crowned'], atMs: number): Kin
       hf_repo: cleanText(previous.repo),
       king_revision: cleanText(previous.revision),
     },
+    last_measured: null,
   };
 }
 

@@ -65,6 +65,8 @@ const schema = z.strictObject({
   }),
   kl: z.strictObject({ fraudKl: z.number().min(0), maxKl: z.number().gt(0), baseFactor: z.number().min(1) }),
   axes: axesSchema,
+  /** Of rounds that nobody enters; null: the king is measured beside challengers only. */
+  revalidation: z.strictObject({ everyRounds: positive, prompts: positive }).nullable(),
   crown: z.strictObject({ qualityTolerance: share, qualityFloor: share, minQualityAxes: count }),
   /** A view beside the verdict, never part of it. */
   pareto: z.strictObject({ margin: share, minAxes: count }),
@@ -164,6 +166,7 @@ export const UPSTREAM: SubnetConfig = {
   },
   kl: { fraudKl: 1e-6, maxKl: 4, baseFactor: 1.25 },
   axes: UPSTREAM_AXES,
+  revalidation: { everyRounds: 1, prompts: 60 },
   crown: { qualityTolerance: 0.03, qualityFloor: 0.06, minQualityAxes: 4 },
   pareto: { margin: 0.02, minAxes: 5 },
   weights: {
@@ -237,6 +240,8 @@ export const LOCAL: SubnetConfig = {
   },
   kl: { ...UPSTREAM.kl, maxKl: 6 },
   axes: LOCAL_AXES,
+  // Some seconds of work every half hour: a laptop where nobody submits stays quiet.
+  revalidation: { everyRounds: 90, prompts: 24 },
   // Of challengers as good as the king 10 % refuses one in 30, and 3 % would refuse one in three (`node bench/duel.js`).
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },

@@ -52,6 +52,7 @@ function evidence(challengers: (Submission & Measured)[], teacher: Measured = {}
     finishedAtMs: null,
     outcome: null,
     verdict: null,
+    revalidated: null,
     scored: new Map(),
     duels: new Map(),
     kl: new Map(),

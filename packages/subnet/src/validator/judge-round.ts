@@ -149,13 +149,14 @@ function describe(
   };
 }
 
+export function axisSpecs({ axes }: SubnetConfig): AxisSpec[] {
+  return axes.specs.map((spec) => ({ ...spec, relative: ['kl', 'on_policy_rkl'].includes(spec.name) }));
+}
+
 /** Composites of the incumbent and the challengers, by id. */
 function composeRound(evidence: Evidence, duels: ReadonlyMap<string, Duel>): Map<string, Composite> {
   const { round, config, incumbent, challengers } = evidence;
-  const specs: AxisSpec[] = config.axes.specs.map((spec) => ({
-    ...spec,
-    relative: ['kl', 'on_policy_rkl'].includes(spec.name),
-  }));
+  const specs = axisSpecs(config);
   const axesOf = (id: string) => {
     const duel = duels.get(id);
     // Also where they were measured: verdicts must not depend on it.

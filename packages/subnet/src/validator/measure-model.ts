@@ -96,7 +96,7 @@ export async function measureKl(measuring: Measuring, one: Measured): Promise<vo
   };
   said([]);
   const from = shards(total, UNIT_ROWS.kl);
-  const isStaged = one.id !== round.incumbent && round.kl.has(round.incumbent) && context.config.duel.sequential;
+  const isStaged = round.candidates.includes(one.id) && round.kl.has(round.incumbent) && context.config.duel.sequential;
   const stage = isStaged ? STAGE_UNITS : units.length;
   const results: UnitResult<'kl'>[] = [];
   const perPrompt = () => results.flatMap((result) => result.perPrompt);

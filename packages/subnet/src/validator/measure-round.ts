@@ -9,6 +9,7 @@ import { CHECKPOINT_FILES, Tokenizer } from '@quasar/model';
 import { RoundJobs } from '../evaluation/dispatch.ts';
 import { keepUnit } from '../evidence/keep-unit.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
+import { isKingsTurn } from '../rules/standing.ts';
 import { BASE_ID, BASE_UID, type Submission, TEACHER_ID } from '../rules/submission.ts';
 import { checkCandidates } from './check-candidates.ts';
 import { hubRef } from './check-submission.ts';
@@ -33,9 +34,30 @@ import { Vigil } from './vigil.ts';
 export async function measureRound(context: Context, round: RoundState): Promise<Submission[]> {
   const challengers = await checkCandidates(context, round);
   if (challengers.length === 0) return [];
+  return watched(context, round, (vigil) => measureAll(context, round, challengers, vigil));
+}
+
+/**
+ * Measure the king again, as in a round with challengers, when there are none.
+ * @returns whether it was measured
+ * @throws QuasarError `validator.no_verdict` when teacher, base or king could not be measured
+ */
+export async function measureKing(context: Context, round: RoundState): Promise<boolean> {
+  const { contest, config } = context;
+  const king = contest.submissions.get(round.incumbent);
+  if (!isKingsTurn(round.round, config.revalidation) || !king?.content || contest.king?.id !== king.id) return false;
+  await watched(context, round, async (vigil) => {
+    const measuring = await openMeasuring(context, round, vigil);
+    const needed = await measureNeeded(context, measuring);
+    await together(needed.map((one) => orVoid(one.id, () => measureAxes(measuring, one))));
+  });
+  return true;
+}
+
+async function watched<T>(context: Context, round: RoundState, measure: (vigil: Vigil) => Promise<T>): Promise<T> {
   const vigil = new Vigil(context, round);
   try {
-    return await measureAll(context, round, challengers, vigil);
+    return await measure(vigil);
   } catch (error) {
     vigil.check(); // what made everything else fail goes first
     throw error;
@@ -45,13 +67,8 @@ export async function measureRound(context: Context, round: RoundState): Promise
   }
 }
 
-async function measureAll(
-  context: Context,
-  round: RoundState,
-  challengers: readonly SubmissionState[],
-  vigil: Vigil,
-): Promise<Submission[]> {
-  const { evaluation, options, contest } = context;
+async function openMeasuring(context: Context, round: RoundState, vigil: Vigil): Promise<Measuring> {
+  const { evaluation, options } = context;
   const prefix = evaluation.roundPrefix(options.wallet.hotkey, round.seedHash, context.configHash);
   const jobs = new RoundJobs(evaluation.queue, prefix, {
     signal: vigil.signal,
@@ -61,15 +78,29 @@ async function measureAll(
   const tokenizer = Tokenizer.load(join(options.baseDirectory, CHECKPOINT_FILES.tokenizer));
   const prompts = roundPrompts(round, context.config, tokenizer);
   const traces = await orVoid(TEACHER_ID, () => roundTraces({ context, round, jobs }, prompts));
-  const measuring: Measuring = { context, round, jobs, tokenizer, prompts, traces };
+  return { context, round, jobs, tokenizer, prompts, traces };
+}
 
-  const base: Measured = { id: BASE_ID, uid: BASE_UID, repo: BASE_ID, model: evaluation.base };
-  const king = contest.submissions.get(round.incumbent);
+/** The teacher on the axes, base and king on the traces. @returns base and king, whose axes are to be measured next */
+async function measureNeeded(context: Context, measuring: Measuring): Promise<Measured[]> {
+  const base: Measured = { id: BASE_ID, uid: BASE_UID, repo: BASE_ID, model: context.evaluation.base };
+  const king = context.contest.submissions.get(measuring.round.incumbent);
   const needed = king ? [base, ofHub(king)] : [base];
   await together([
     orVoid(TEACHER_ID, () => measureTeacher(measuring)),
     ...needed.map((one) => orVoid(one.id, () => measureKl(measuring, one))),
   ]);
+  return needed;
+}
+
+async function measureAll(
+  context: Context,
+  round: RoundState,
+  challengers: readonly SubmissionState[],
+  vigil: Vigil,
+): Promise<Submission[]> {
+  const measuring = await openMeasuring(context, round, vigil);
+  const needed = await measureNeeded(context, measuring);
   const isMeasured = (one: SubmissionState) => async () => {
     await measureChallenger(measuring, ofHub(one));
     return true;

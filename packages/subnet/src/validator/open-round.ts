@@ -5,11 +5,12 @@ import type { SubmissionState } from '../projection.ts';
 import { freezeCandidates } from '../rules/candidates.ts';
 import { firstEligibleRound, type RoundPlan } from '../rules/round.ts';
 import { isVisited } from '../rules/stale.ts';
+import { isKingsTurn } from '../rules/standing.ts';
 import type { Context } from './context.ts';
 import { resolveIncumbent } from './incumbent.ts';
 import { recheckInTurn } from './recheck.ts';
 
-/** @returns false when nobody is there to be judged; such a round leaves no trace in the log */
+/** @returns false when nobody is there to be judged, nor is it the king's turn; such a round leaves no trace in the log */
 export async function openRound(context: Context, plan: RoundPlan): Promise<boolean> {
   const { chain, config } = context.options;
   const seedHash = await chain.blockHash(plan.seedBlock);
@@ -33,7 +34,8 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
     config.candidates,
   );
   rejectSuperseded(context, plan.round, superseded);
-  if (candidates.length === 0) return false;
+  const { king } = contest;
+  if (candidates.length === 0 && !(king && isKingsTurn(plan.round, config.revalidation))) return false;
   context.evidence.keepRules(config);
   context.append({
     type: 'round.started',
@@ -43,13 +45,16 @@ export async function openRound(context: Context, plan: RoundPlan): Promise<bool
       seedHash,
       candidates: candidates.map(({ id }) => id),
       waiting,
-      incumbent: contest.king?.id ?? context.base.id,
+      incumbent: king?.id ?? context.base.id,
       configHash: context.configHash,
     },
     key: String(plan.round),
   });
+  const against = king?.repo ?? 'the base model';
   context.log(
-    `round ${plan.round}: ${candidates.length} challengers against ${contest.king?.repo ?? 'the base model'}`,
+    candidates.length === 0
+      ? `round ${plan.round}: nobody challenges ${against}: it is measured again`
+      : `round ${plan.round}: ${candidates.length} challengers against ${against}`,
   );
   return true;
 }

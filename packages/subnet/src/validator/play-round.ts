@@ -6,14 +6,16 @@
  * what its crown would overrule.
  */
 import { QuasarError } from '@quasar/base';
-import type { KingCrowned, RoundOutcome } from '../events.ts';
+import type { KingCrowned, KingRevalidated, RoundOutcome } from '../events.ts';
 import type { RoundState, SubmissionState } from '../projection.ts';
 import { isOverdue } from '../rules/round.ts';
 import { entrant } from '../rules/submission.ts';
 import { pause } from './blocks.ts';
+import { rejection } from './check-submission.ts';
 import type { Context } from './context.ts';
+import { judgeKing } from './judge-king.ts';
 import { judgeRound } from './judge-round.ts';
-import { measureRound } from './measure-round.ts';
+import { measureKing, measureRound } from './measure-round.ts';
 import { recheckJudged } from './recheck.ts';
 import { tend } from './tend.ts';
 
@@ -30,6 +32,7 @@ export async function playRound(context: Context, round: RoundState): Promise<vo
   if (isOverdue(round, context.atBlock, context.config.round)) return giveUp(context, round);
   const { crowned } = round.verdict!;
   const isCrowned = context.contest.reigns.some((reign) => reign.round === round.round && reign.id === crowned);
+  if (round.revalidated) return finish(context, round, settle(context, round.revalidated));
   if (crowned === null) return finish(context, round, 'king_stays');
   if (!isCrowned) {
     const winner = context.contest.submissions.get(crowned)!;
@@ -44,18 +47,32 @@ export async function playRound(context: Context, round: RoundState): Promise<vo
 async function reachVerdict(context: Context, round: RoundState): Promise<RoundOutcome | null> {
   try {
     const challengers = await measureRound(context, round);
-    if (challengers.length === 0) return 'no_challengers';
+    const isQuiet = challengers.length === 0;
+    if (isQuiet && !(await measureKing(context, round))) return 'no_challengers';
     const incumbent = context.contest.submissions.get(round.incumbent) ?? context.base;
     const { config, configHash, atBlock } = context;
     if (round.configHash !== configHash)
       throw new QuasarError('validator.no_verdict', 'the rules changed after the round had started');
-    context.append(...judgeRound({ round, config, configHash, atBlock, incumbent, challengers }));
+    const evidence = { round, config, configHash, atBlock, incumbent };
+    context.append(...(isQuiet ? judgeKing(evidence) : judgeRound({ ...evidence, challengers })));
     return null;
   } catch (error) {
     if (!(error instanceof QuasarError) || error.code !== 'validator.no_verdict') throw error;
     context.log(`round ${round.round} has no verdict, the king stays: ${error.message}`, 'warn', error.code);
     return 'no_verdict';
   }
+}
+
+/** A king that was measured without challengers keeps the crown, unless it fell beyond doubt. */
+function settle(context: Context, { id, round, kl, quality, issue }: KingRevalidated): RoundOutcome {
+  const { contest } = context;
+  const king = contest.submissions.get(id)!;
+  if (issue === null) {
+    context.log(`uid ${king.uid} (${king.repo}) stands: KL ${kl.toFixed(4)}, quality ${quality.toFixed(4)}`);
+    return 'no_challengers';
+  }
+  if (contest.king?.id === id) context.append(rejection(context, king, round, { status: 'INVALID', issues: [issue] }));
+  return 'king_removed';
 }
 
 function crown(context: Context, round: RoundState, winner: SubmissionState): void {

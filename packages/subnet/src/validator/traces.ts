@@ -8,9 +8,14 @@ import { TEACHER_ID, TEACHER_UID } from '../rules/submission.ts';
 import type { Measuring } from './measure-model.ts';
 import { report } from './progress.ts';
 
-/** The prompts of the duel, for every model the same. */
-export function roundPrompts({ seedHash }: RoundState, { duel }: SubnetConfig, tokenizer: Tokenizer): Int32Array[] {
-  return duelPrompts(seedHash, tokenizer, { count: duel.prompts, maxPromptTokens: duel.maxPromptTokens });
+/** The prompts of the round, for every model the same: those of a duel, or fewer when nobody wants one. */
+export function roundPrompts(
+  { seedHash, candidates }: RoundState,
+  { duel, revalidation }: SubnetConfig,
+  tokenizer: Tokenizer,
+): Int32Array[] {
+  const count = candidates.length === 0 && revalidation ? revalidation.prompts : duel.prompts;
+  return duelPrompts(seedHash, tokenizer, { count, maxPromptTokens: duel.maxPromptTokens });
 }
 
 /** @returns blobs of consecutive prompts */
