@@ -14,7 +14,7 @@ const alias = {
 };
 
 /** They share one running net, whose first king takes minutes of training: one after the other, when nothing else runs. */
-const NET_TESTS = ['chat', 'check', 'kill', 'own-text', 'up'].map((name) => `e2e/${name}.test.ts`);
+const NET_TESTS = ['chat', 'check', 'kill', 'own-text', 'replay', 'up'].map((name) => `e2e/${name}.test.ts`);
 
 export default defineConfig({
   resolve: { alias },

@@ -112,7 +112,7 @@ function DuelDetail({ duel, nowMs }: { duel: Duel; nowMs: number }) {
     facts.push(['95 % bootstrap', `${signed(duel.bootstrap_low, 3)} … ${signed(duel.bootstrap_high, 3)}`]);
   if (duel.pareto) {
     const { wins, losses, ties } = duel.pareto;
-    facts.push(['axes better, worse, alike', `${wins.length}, ${losses.length}, ${ties.length}`]);
+    facts.push(['axes won, lost, tied', `${wins.length}, ${losses.length}, ${ties.length}`]);
   }
   facts.push(['quality', fixed(duel.crown_quality)], ['king quality', fixed(duel.crown_king_quality)]);
   return (
@@ -138,6 +138,8 @@ function DuelDetail({ duel, nowMs }: { duel: Duel; nowMs: number }) {
         <Revision value={duel.revision} label="challenger revision" />
         <span>king</span>
         <Revision value={duel.king.revision} label="king revision" />
+        <span title="Computes this duel again and compares every bit, in the home of the validator">check it</span>
+        <Revision value={`quasar duel replay ${duel.round}:${duel.uid}`} label="command" />
       </p>
     </div>
   );

@@ -33,14 +33,28 @@ export function Feed({ dashboard, nowMs }: { dashboard: Dashboard; nowMs: number
   );
 }
 
+/** Weights are set again and again while nothing else happens: the newest stands for all of a row. */
+function folded(items: FeedItem[]): { item: FeedItem; times: number }[] {
+  const rows: { item: FeedItem; times: number }[] = [];
+  for (const item of items) {
+    const last = rows.at(-1);
+    if (item.type === 'weights.set' && last?.item.type === item.type) last.times++;
+    else rows.push({ item, times: 1 });
+  }
+  return rows;
+}
+
 function Events({ items, nowMs }: { items: FeedItem[]; nowMs: number }) {
   if (items.length === 0) return <Empty title="Nothing yet">The log of the contest is empty.</Empty>;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable list must be reachable by keyboard
     <ol className="feed scroll" tabIndex={0} aria-label="Events, newest first">
-      {items.slice(0, SHOWN).map((item) => (
+      {folded(items.slice(0, SHOWN)).map(({ item, times }) => (
         <li key={item.seq} className={`feed-item tone-${item.tone}`} data-testid="event">
-          <span className="feed-text">{item.text}</span>
+          <span className="feed-text">
+            {item.text}
+            {times > 1 && ` (${times} times in a row)`}
+          </span>
           <time dateTime={new Date(item.at_ms).toISOString()} title={`${clockTime(item.at_ms)}, event ${item.seq}`}>
             {ago(item.at_ms, nowMs)}
           </time>

@@ -63,7 +63,7 @@ async function replayOne(id: string, options: ReplayFlags, command: Command): Pr
       onProgress: (done, total, what) => progress.update(done, total, what),
     });
     progress.end();
-    context.result({ ...result, name: nameOf(data) }, () => replayText(result, options.threads));
+    context.result({ ...result, name: nameOf(data) }, () => replayText(result, options.threads, chain !== null));
     if (!result.same) process.exitCode = EXIT.rejected;
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
@@ -105,14 +105,18 @@ const CHECKS: Record<ReplayCheck['what'], { what: string; against: string; unit:
 /** Of one check; a wrong seed changes every prompt. */
 const SHOWN_DIFFERENCES = 5;
 
-function replayText({ duel, seedBlock, computed, checks, same }: Replay, threads: number | undefined): string {
+function replayText(
+  { duel, seedBlock, computed, checks, same }: Replay,
+  threads: number | undefined,
+  isChainAsked: boolean,
+): string {
   const shown = checks.filter(({ what, compared }) => compared > 0 || what === 'seed' || what === 'bytes');
   const rows = table(
     [
       { title: 'made again', value: ({ what }: ReplayCheck) => CHECKS[what].what },
       { title: 'held against', value: ({ what }) => CHECKS[what].against },
       { title: 'how many', value: ({ what, compared }) => countText(what, compared, seedBlock) },
-      { title: 'result', value: (check) => resultText(check) },
+      { title: 'result', value: (check) => resultText(check, isChainAsked) },
     ],
     shown,
   );
@@ -133,8 +137,9 @@ function countText(what: ReplayCheck['what'], compared: number, seedBlock: numbe
   return `${compared} ${compared === 1 ? unit : `${unit}s`}`;
 }
 
-function resultText({ what, compared, differences }: ReplayCheck): string {
-  if (compared === 0) return what === 'seed' ? 'no chain was asked: see --chain' : 'thrown away with old rounds';
+function resultText({ what, compared, differences }: ReplayCheck, isChainAsked: boolean): string {
+  if (compared === 0 && what === 'bytes') return 'thrown away with old rounds';
+  if (compared === 0) return isChainAsked ? 'the chain did not answer' : 'no chain was asked: see --chain';
   return differences.length === 0 ? 'same bits' : `${differences.length} differ`;
 }
 

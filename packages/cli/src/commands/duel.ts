@@ -53,7 +53,11 @@ function listText(rows: readonly (DuelJudged & { duel: string })[], total: numbe
   return total > rows.length ? `${shown}\n${rows.length} of ${total}; --last shows more` : shown;
 }
 
-const ENDINGS = { win: 'a certain win', futility: 'a win out of reach', last_look: 'the last prompt' } as const;
+const ENDINGS = {
+  win: 'the win was certain',
+  futility: 'a win was out of reach',
+  last_look: 'no more were asked',
+} as const;
 
 const pText = (p: number) => (p < 1e-4 ? '< 0.0001' : p.toFixed(4));
 
@@ -76,7 +80,7 @@ function showText(data: DuelJudged): string {
     KL: `challenger ${data.challengerKl.toFixed(5)}, king ${data.kingKl.toFixed(5)} nats per token`,
     'mean delta': `${data.meanDelta.toFixed(5)} (standard error ${data.se.toFixed(5)}, lower bound ${data.lcb.toFixed(5)}, p ${pText(data.p)})`,
     bootstrap: `${bootstrap.low.toFixed(5)} to ${bootstrap.high.toFixed(5)}`,
-    prompts: `${data.n} of ${sequential.prompts}, ended by ${ENDINGS[sequential.reason]}`,
+    prompts: `${data.n} of ${sequential.prompts}; then ${ENDINGS[sequential.reason]}`,
     quality: `${crownGate.quality.toFixed(4)}, king ${crownGate.kingQuality.toFixed(4)}`,
     verdict: verdictOf(data),
   };

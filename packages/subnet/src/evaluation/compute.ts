@@ -7,7 +7,7 @@ import { type Engine, makeTraces, type Trace } from '@quasar/infer';
 import { fingerprint } from '../copy/fingerprint.ts';
 import { EngineCache } from './engine-cache.ts';
 import { decodeTraces, encodeTraces } from './trace-blob.ts';
-import { packTokens, type Unit, unitTokens } from './units.ts';
+import { batchSeed, packTokens, type Unit, unitTokens } from './units.ts';
 
 export interface UnitInput {
   unit: Unit;
@@ -73,7 +73,7 @@ async function traces(unit: Of<'traces'>, teacher: Engine, { signal, onProgress 
   const { prompts, from, seed, continuationTokens, topK, temperature, topP } = unit;
   const made: Trace[] = [];
   for (let at = 0; at < prompts.length; at += SCORE_BATCH) {
-    const sampling = { continuationTokens, topK, temperature, topP, seed: `${seed}/${from + at}`, signal };
+    const sampling = { continuationTokens, topK, temperature, topP, seed: batchSeed(seed, from + at), signal };
     made.push(...(await makeTraces(teacher, prompts.slice(at, at + SCORE_BATCH), sampling)));
     onProgress?.(made.length);
   }
@@ -118,7 +118,7 @@ async function rollouts(
   const { prompts, from, seed, maxNewTokens, temperature, topP, topK } = unit;
   const perPrompt: (number | null)[] = [];
   for (let at = 0; at < prompts.length; at += ROLLOUT_BATCH) {
-    const sampling = { maxNewTokens, temperature, topP, topK, seed: `${seed}/${from + at}`, signal };
+    const sampling = { maxNewTokens, temperature, topP, topK, seed: batchSeed(seed, from + at), signal };
     perPrompt.push(...(await rolloutRkl(model, teacher, prompts.slice(at, at + ROLLOUT_BATCH), sampling)));
     onProgress?.(perPrompt.length);
   }

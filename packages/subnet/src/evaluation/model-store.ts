@@ -59,7 +59,7 @@ export class ModelStore {
     throw new QuasarError(
       'evaluation.wrong_model',
       `the ${from} model in ${directory} is ${digest.slice(0, 12)}, the validator measures with ${sha256.slice(0, 12)}`,
-      { hint: `Give this evaluator the validator's checkpoint with --${from}.`, retry: 'later' },
+      { hint: `Give the validator's checkpoint with --${from}.`, retry: 'later' },
     );
   }
 

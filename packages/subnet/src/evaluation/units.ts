@@ -136,6 +136,11 @@ export function readResult<K extends UnitKind>(kind: K, result: unknown): UnitRe
   return parsed.success ? (parsed.data as UnitResult<K>) : null;
 }
 
+/** Names the random streams of a batch. @param row its first, among all rows of the kind */
+export function batchSeed(seed: string, row: number): string {
+  return `${seed}/${row}`;
+}
+
 /** Tokens that go through a model in this unit, about: what its time limit is made of. */
 export function unitTokens(unit: Unit): number {
   if (unit.kind === 'kl') return unit.tokens;

@@ -140,8 +140,9 @@ export class EvidenceUnits implements UnitSource {
     try {
       const bytes = evidence.blob(round, sha256);
       if (bytes === null) return null;
+      const value = read(bytes);
       this.bytes.compared++;
-      return read(bytes);
+      return value;
     } catch (error) {
       if (!(error instanceof QuasarError)) throw error;
       this.bytes.compared++;

@@ -232,22 +232,33 @@ describe('the export of a duel', () => {
     const tokenizer = Tokenizer.load(join(test.root, 'base', 'tokenizer.json'));
     const done = await exportDuel({ log: store.events(), evidence, tokenizer, round, id, folder: out });
     const { duel } = JSON.parse(readFileSync(join(out, 'duel.json'), 'utf8')) as { duel: DuelJudged };
-    const prompts = await rowsOf<{ prompt: number; delta: number; challenger_kl: number }>(
-      join(out, 'prompts.parquet'),
-    );
+    const prompts = await rowsOf<PromptRow>(join(out, 'prompts.parquet'));
     const tokens = await rowsOf<{ prompt: number; challenger_kl: number; token: number }>(join(out, 'tokens.parquet'));
     expect(prompts).toHaveLength(done.prompts);
     expect(tokens).toHaveLength(done.tokens);
-    expect(prompts.slice(0, duel.n).reduce((sum, { delta }) => sum + delta, 0) / duel.n).toBeCloseTo(
-      duel.meanDelta,
-      12,
+    expect(prompts.slice(0, duel.n).reduce((sum, { delta }) => sum + delta, 0) / duel.n).toBe(duel.meanDelta);
+    expect(prompts.filter(({ counted }) => counted)).toHaveLength(duel.n);
+    const [seed] = new Set(
+      filesOf('traces', 'teacher').map((path) => JSON.parse(readFileSync(path, 'utf8')).payload.seed),
     );
+    expect(prompts.map(({ sampling_seed }) => sampling_seed)).toEqual(prompts.map((_, i) => `${seed}/${i - (i % 8)}`));
+    expect(prompts[0]!.prompt_text).toBe(tokenizer.decode(prompts[0]!.prompt_tokens, { specials: true }));
     for (const { prompt, challenger_kl } of prompts) {
       const own = tokens.filter((row) => row.prompt === prompt).map((row) => row.challenger_kl);
-      expect(own.reduce((sum, value) => sum + value, 0) / own.length).toBeCloseTo(challenger_kl, 12);
+      expect(own.reduce((sum, value) => sum + value, 0) / own.length).toBe(challenger_kl);
     }
   });
 });
+
+interface PromptRow {
+  prompt: number;
+  counted: boolean;
+  sampling_seed: string;
+  prompt_text: string;
+  prompt_tokens: number[];
+  delta: number;
+  challenger_kl: number;
+}
 
 async function rowsOf<Row>(path: string): Promise<Row[]> {
   return (await parquetReadObjects({ file: await asyncBufferFromFile(path) })) as Row[];

@@ -2,20 +2,23 @@
  * @file The evidence of one duel as files that any tool for data reads.
  *
  *     duel.json          the verdict as the log holds it, the round, the rules
- *     prompts.parquet    a row per prompt: prompt, continuation, KL of king and challenger, their difference
+ *     prompts.parquet    a row per prompt: prompt, continuation, seed, KL of king and challenger, their difference
  *     tokens.parquet     a row per continuation token: its KL of king and challenger, the teacher's mass outside of its top k
  *
- * Both tables carry round, seed, rules and models in the metadata of the file.
+ * Columns and units: docs/evidence.md. Both tables carry round, seed, rules and models in the metadata of the file.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, QuasarError, writeFileAtomic } from '@quasar/base';
+import { SCORE_BATCH } from '@quasar/evals';
 import type { Trace } from '@quasar/infer';
 import type { Tokenizer } from '@quasar/model';
 import type { StoredEvent } from '@quasar/store';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import { decodeTraces } from '../evaluation/trace-blob.ts';
-import { readResult, readUnit } from '../evaluation/units.ts';
+import { batchSeed, readResult, readUnit } from '../evaluation/units.ts';
+import type { DuelJudged } from '../events.ts';
+import { TEACHER_ID } from '../rules/submission.ts';
 import type { EvidenceFolder } from './evidence-folder.ts';
 import { judgedRound } from './judged-round.ts';
 import { splitTokens } from './per-token.ts';
@@ -41,6 +44,7 @@ export interface DuelExport {
 /** One prompt with what two models made of it. */
 interface Row {
   trace: Trace;
+  samplingSeed: string;
   kingKl: number;
   challengerKl: number;
   kingPerToken: Float32Array;
@@ -61,13 +65,16 @@ export async function exportDuel(options: ExportOptions): Promise<DuelExport> {
   const { seedHash, seedBlock, configHash } = judged.round;
   const about = { round, seedBlock, seedHash, configHash, challenger: id, king: judged.incumbent.id };
   const kvMetadata = [{ key: 'quasar.duel', value: canonicalJson(about) }];
-  const text = (tokens: Int32Array) => tokenizer.decode(tokens);
+  const text = (tokens: Int32Array) => tokenizer.decode(tokens, { specials: true });
+  const { n } = duel.data as DuelJudged;
   mkdirSync(folder, { recursive: true });
   const write = (name: string, columnData: ColumnSource[]) =>
     writeFileAtomic(join(folder, name), new Uint8Array(parquetWriteBuffer({ columnData, kvMetadata })));
 
   write('prompts.parquet', [
     { name: 'prompt', type: 'INT32', data: rows.map((_, i) => i) },
+    { name: 'counted', type: 'BOOLEAN', data: rows.map((_, i) => i < n) },
+    { name: 'sampling_seed', type: 'STRING', data: rows.map(({ samplingSeed }) => samplingSeed) },
     { name: 'prompt_text', type: 'STRING', data: rows.map(({ trace }) => text(trace.prompt)) },
     { name: 'continuation_text', type: 'STRING', data: rows.map(({ trace }) => text(trace.continuation)) },
     { name: 'prompt_tokens', type: 'JSON', data: rows.map(({ trace }) => [...trace.prompt]) },
@@ -94,6 +101,9 @@ export async function exportDuel(options: ExportOptions): Promise<DuelExport> {
 
 /** The prompts on which both were measured, in their order. */
 function rowsOf({ evidence, round, id }: ExportOptions, kingId: string): Row[] {
+  const seeds = new Map(
+    evidence.units(round, 'traces', TEACHER_ID).map(({ from, payload }) => [from, seedOf(payload)]),
+  );
   const king = new Map(measured(evidence, round, kingId).map((unit) => [unit.from, unit]));
   return measured(evidence, round, id).flatMap((challenger) => {
     const other = king.get(challenger.from);
@@ -109,14 +119,21 @@ function rowsOf({ evidence, round, id }: ExportOptions, kingId: string): Row[] {
     const [kingTokens, challengerTokens] = [other, challenger].map(({ perToken, tokens }) =>
       splitTokens(needed(evidence, round, perToken), tokens),
     ) as [Float32Array[], Float32Array[]];
+    const seed = seeds.get(challenger.from) ?? '';
     return traces.map((trace, i) => ({
       trace,
+      samplingSeed: batchSeed(seed, challenger.from + i - (i % SCORE_BATCH)),
       kingKl: other.perPrompt[i]!,
       challengerKl: challenger.perPrompt[i]!,
       kingPerToken: kingTokens[i]!,
       challengerPerToken: challengerTokens[i]!,
     }));
   });
+}
+
+function seedOf(payload: unknown): string {
+  const unit = readUnit('traces', payload);
+  return unit?.kind === 'traces' ? unit.seed : '';
 }
 
 function measured(evidence: EvidenceFolder, round: number, name: string) {
