@@ -1,8 +1,10 @@
 /** @file What this machine offers to Quasar, and what is missing with what that costs. */
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, statfsSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { type CacheUsage, cacheUsage } from '@quasar/hub';
 import { deviceReport, nativeAvailable } from '@quasar/tensor';
+import { Home } from './home.ts';
 import { DEFAULT_PORTS, isPortFree } from './ports.ts';
 
 export interface DoctorReport {
@@ -16,6 +18,8 @@ export interface DoctorReport {
   platform: string;
   memoryBytes: { total: number; free: number };
   home: { path: string; writable: boolean; freeBytes: number | null };
+  /** Of the hub, by the name of who downloads. */
+  caches: Record<string, CacheUsage>;
   ports: Record<string, { port: number; free: boolean }>;
   chromium: string | null;
   postgres: string | null;
@@ -41,6 +45,7 @@ export async function examine(home: string): Promise<DoctorReport> {
     platform: `${process.platform}-${process.arch}`,
     memoryBytes: { total: totalmem(), free: freemem() },
     home: homeState,
+    caches: cachesOf(new Home(home)),
     ports,
     chromium,
     postgres,
@@ -51,6 +56,13 @@ export async function examine(home: string): Promise<DoctorReport> {
       ...(chromium === null ? ['Chromium: the dashboard test cannot run (Debian: apt-get install chromium)'] : []),
     ],
   };
+}
+
+/** What the caches of a home hold of hubs. */
+function cachesOf(home: Home): Record<string, CacheUsage> {
+  const names = existsSync(home.cacheFolder('')) ? readdirSync(home.cacheFolder('')).sort() : [];
+  const isHubCache = (name: string) => existsSync(join(home.cacheFolder(name), 'blobs'));
+  return Object.fromEntries(names.filter(isHubCache).map((name) => [name, cacheUsage(home.cacheFolder(name))]));
 }
 
 /** The home itself or, when it does not exist yet, whether it can be made. */

@@ -15,9 +15,12 @@ export interface ChainOptions {
   chain?: string;
 }
 
-export interface NetOptions extends ChainOptions {
+export interface HubFlags {
   hub?: string;
+  cacheGb?: number;
 }
+
+export interface NetOptions extends ChainOptions, HubFlags {}
 
 export function withChainOptions(command: Command): Command {
   return command
@@ -26,7 +29,36 @@ export function withChainOptions(command: Command): Command {
 }
 
 export function withNetOptions(command: Command): Command {
-  return withChainOptions(command).option('--hub <url>', 'URL of the hub (default: the net of the home)');
+  return withHubOptions(withChainOptions(command));
+}
+
+export function withHubOptions(command: Command): Command {
+  return command
+    .option('--hub <url>', 'URL of the hub (default: the net of the home)')
+    .option(
+      '--cache-gb <number>',
+      'most of the hub that is kept in the cache of this name (default: 20, or 12 submissions of the rules)',
+      wholeNumber(1, 1_000_000),
+    );
+}
+
+/** Where to download from, where to, and how much of it is kept. @param maxParameters of the largest submission of the rules */
+export function hubOptions(
+  options: HubFlags,
+  home: Home,
+  name: string,
+  maxParameters = 0,
+): { url: string; cacheDirectory: string; quotaBytes: number } {
+  const quotaBytes = options.cacheGb === undefined ? defaultCacheBytes(maxParameters) : options.cacheGb * 1e9;
+  return { url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder(name), quotaBytes };
+}
+
+/** Hundreds of models of a laptop. */
+export const DEFAULT_CACHE_BYTES = 20e9;
+
+/** A round with its king and five challengers, twice: BF16 has two bytes for a parameter. */
+function defaultCacheBytes(maxParameters: number): number {
+  return Math.max(DEFAULT_CACHE_BYTES, 12 * 2 * maxParameters);
 }
 
 export function withNetuid(command: Command): Command {

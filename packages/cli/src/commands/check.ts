@@ -8,7 +8,7 @@ import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { type DuelAtHome, duelAtHome, duelText, kingOrBase } from '../miner/duel-at-home.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import { listenForStop } from '../service.ts';
 
@@ -42,7 +42,7 @@ export function check(): Command {
       const stopping = listenForStop();
       try {
         const chain = connectChain(urls.chain);
-        const hub = createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) });
+        const hub = createHubClient(hubOptions(options, home, options.name));
         const base = fromCaller(options.base);
         const report = await checkModel({
           ...{ model, hub, chain, config: LOCAL, baseDirectory: base, copies: options.copies, signal: stopping.signal },

@@ -3,7 +3,7 @@ import { networkIsolation } from '@quasar/base';
 import { Command } from 'commander';
 import { type ChainReport, type ChainState, examineChain } from '../chain-doctor.ts';
 import type { DoctorReport } from '../doctor.ts';
-import { withChainOptions, withNetuid } from '../net-options.ts';
+import { DEFAULT_CACHE_BYTES, withChainOptions, withNetuid } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import { examineQueue, type QueueReport } from '../queue-doctor.ts';
 import { record } from '../ui/table.ts';
@@ -47,6 +47,7 @@ function describe(report: DoctorReport): string {
     node: `${report.node} on ${report.platform}`,
     memory: `${gigabytes(report.memoryBytes.free)} free of ${gigabytes(report.memoryBytes.total)}`,
     home: `${report.home.path}${report.home.freeBytes === null ? '' : `, ${gigabytes(report.home.freeBytes)} free`}`,
+    cache: cacheText(report.caches),
     ports: Object.entries(report.ports)
       .map(([name, { port, free }]) => `${name} ${port}${free ? '' : ' (in use; the next free one is taken)'}`)
       .join(', '),
@@ -55,6 +56,12 @@ function describe(report: DoctorReport): string {
   });
   const missing = report.missing.map((line) => `missing: ${line}`);
   return [fields, ...(missing.length > 0 ? missing : ['nothing is missing'])].join('\n');
+}
+
+function cacheText(caches: DoctorReport['caches']): string {
+  const each = Object.entries(caches).map(([name, { bytes }]) => `${name} ${(bytes / 1e9).toFixed(2)} GB`);
+  const most = DEFAULT_CACHE_BYTES / 1e9;
+  return `${each.length > 0 ? each.join(', ') : 'nothing of a hub'}; each at most ${most} GB unless --cache-gb or larger rules say more`;
 }
 
 function describeChain({ address, state, error, signer }: ChainReport): string {

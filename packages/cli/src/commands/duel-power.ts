@@ -7,7 +7,7 @@ import { BASE, teacherOption } from '../assets.ts';
 import { type Context, contextOf, fromCaller } from '../context.ts';
 import { Home } from '../home.ts';
 import { duelAtHome, duelText, kingOrBase, type Opponent, powerLines } from '../miner/duel-at-home.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
 
@@ -87,7 +87,7 @@ async function findOpponent(
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const urls = netUrls(net, home);
-  const hub = createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder('duel') });
+  const hub = createHubClient(hubOptions(net, home, 'duel'));
   return kingOrBase(connectChain(urls.chain), hub, BASE, signal);
 }
 

@@ -6,13 +6,12 @@ import { contextOf, fromCaller } from '../context.ts';
 import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { netUrls } from '../net-options.ts';
+import { type HubFlags, hubOptions, withHubOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 
-interface EvaluatorFlags {
+interface EvaluatorFlags extends HubFlags {
   store?: string;
-  hub?: string;
   base: string;
   teacher: string;
   threads?: number;
@@ -21,10 +20,9 @@ interface EvaluatorFlags {
 }
 
 export function evaluator(): Command {
-  const run = new Command('run')
+  const run = withHubOptions(new Command('run'))
     .description("Compute a validator's units in a closed process, until stopped. Any number of them share a queue.")
     .option('--store <url>', 'queue of the validator: an SQLite file, or postgres://... (default: the net of the home)')
-    .option('--hub <url>', 'URL of the hub (default: the net of the home)')
     .addOption(baseOption())
     .addOption(teacherOption())
     .addOption(threadsOption())
@@ -54,7 +52,7 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
       runner,
       leaseMs: options.lease * 1000,
       models: new ModelStore({
-        hub: createHubClient({ url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder(options.name) }),
+        hub: createHubClient(hubOptions(options, home, options.name)),
         baseDirectory: fromCaller(options.base),
         teacherDirectory: fromCaller(options.teacher),
       }),

@@ -6,7 +6,7 @@ import { contextOf, fromCaller } from '../context.ts';
 import { besideWorld, type DataFlags, readSpecs, stageData, withDataOptions } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
@@ -68,7 +68,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   try {
     const submitted = await runMiner({
       chain: connectChain(urls.chain),
-      hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
+      hub: createHubClient(hubOptions(options, home, options.name)),
       wallet,
       repo: `${options.name}/quasar-nano`,
       folder: home.minerFolder(options.name),

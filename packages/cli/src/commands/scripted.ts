@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { Home } from '../home.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import type { Contestant, Submitted } from '../scripted/submit.ts';
 import { listenForStop } from '../service.ts';
@@ -46,7 +46,7 @@ async function enter(
   const urls = netUrls(options, home);
   const contestant: Contestant = {
     chain: connectChain(urls.chain),
-    hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
+    hub: createHubClient(hubOptions(options, home, options.name)),
     wallet: openWallet(home.wallet(options.name)),
     repo: `${options.name}/quasar-nano`,
   };

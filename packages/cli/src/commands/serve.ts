@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { BASE } from '../assets.ts';
 import { contextOf, REPOSITORY } from '../context.ts';
 import { Home } from '../home.ts';
-import { NETUID, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, NETUID, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { port } from '../options.ts';
 import { DEFAULT_PORTS, requireFreePort } from '../ports.ts';
 import { runService } from '../service.ts';
@@ -30,7 +30,7 @@ export function serve(): Command {
             store,
             chainUrl: urls.chain,
             netuid: NETUID,
-            hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder('server') }),
+            hub: createHubClient(hubOptions(options, home, 'server')),
             models: { baseDirectory: BASE },
             webDirectory: existsSync(page) ? page : undefined,
           });

@@ -8,7 +8,7 @@ import { contextOf, fromCaller } from '../context.ts';
 import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
+import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
@@ -67,7 +67,7 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
     tellSupervisor({ type: 'ready', facts: { uid: ownUid } });
     await runValidator({
       chain,
-      hub: createHubClient({ url: urls.hub, cacheDirectory: home.cacheFolder(options.name) }),
+      hub: createHubClient(hubOptions(options, home, options.name, rules.limits.maxParameters)),
       store,
       wallet,
       config,

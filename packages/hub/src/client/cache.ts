@@ -4,18 +4,22 @@
  *     blobs/<sha256>                          a checked content
  *     git/<git id>                            the SHA-256 of a content that was listed by its git id
  *     snapshots/<owner>--<name>/<revision>/   file names, linked to blobs; of data sets below snapshots/datasets/
+ *     uses/  tmp/                             what clients use now, and what they are writing
  *
  * A checked content gets a fixed modification time. Any later write moves it, so a content is trusted again by one
  * `lstat`: size and that time as expected. Otherwise it is hashed again, and dropped if it differs.
- * Several processes may share the directory. Left out: a size limit; the directory can be deleted at any time.
+ * Several processes may share the directory; it can be deleted at any time. With a quota the least recently used revisions make
+ * room (`cache-room.ts`). On a file system without hard links contents lie there twice, and the quota counts them once.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, mkdirSync } from 'node:fs';
+import { createReadStream, mkdirSync, rmSync } from 'node:fs';
 import { chmod, copyFile, link, lstat, mkdir, readFile, rename, rm, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from '@quasar/base';
 import { isDatasetName } from '../names.ts';
+import { CacheLeases, namesIn } from './cache-leases.ts';
+import { CacheRoom } from './cache-room.ts';
 import { checkPinned } from './checks.ts';
 
 /** 2001-09-09 01:46:40 UTC: marks a content whose digest was checked. */
@@ -39,10 +43,48 @@ export function snapshotDirectory(cacheDirectory: string, repo: string, revision
 
 export class Cache {
   readonly #directory: string;
+  readonly #leases: CacheLeases;
+  readonly #room: CacheRoom | null;
 
-  constructor(directory: string) {
+  /** @param quotaBytes undefined: no limit */
+  constructor(directory: string, quotaBytes?: number) {
     this.#directory = directory;
-    for (const part of ['blobs', 'git', 'snapshots', 'tmp']) mkdirSync(join(directory, part), { recursive: true });
+    for (const part of ['blobs', 'git', 'snapshots', 'tmp', 'uses'])
+      mkdirSync(join(directory, part), { recursive: true });
+    this.#leases = new CacheLeases(directory);
+    this.#room = quotaBytes === undefined ? null : new CacheRoom(directory, this.#leases, quotaBytes);
+    this.#removeLeftovers();
+  }
+
+  /** What downloads left behind whose processes were killed. */
+  #removeLeftovers(): void {
+    const { ids } = this.#leases.live();
+    for (const name of namesIn(join(this.#directory, 'tmp')))
+      if (!ids.has(name.split('-')[0]!)) rmSync(join(this.#directory, 'tmp', name), { recursive: true, force: true });
+  }
+
+  /** The revision is not evicted until `release` was called as often. */
+  hold(repo: string, revision: string): void {
+    this.#leases.hold(this.#snapshotName(repo, revision));
+  }
+
+  release(repo: string, revision: string): void {
+    this.#leases.release(this.#snapshotName(repo, revision));
+  }
+
+  /** Room for so many bytes, taken from revisions that nobody uses. @throws QuasarError `hub.cache_full` */
+  reserve(bytes: number, what: string): void {
+    if (bytes > 0) this.#room?.make(bytes, what);
+    this.#leases.reserve(bytes);
+  }
+
+  /** They are stored now, or not needed any more. */
+  unreserve(bytes: number): void {
+    this.#leases.reserve(-bytes);
+  }
+
+  #snapshotName(repo: string, revision: string): string {
+    return relative(join(this.#directory, 'snapshots'), snapshotDirectory(this.#directory, repo, revision));
   }
 
   blobPath(sha256: string): string {
@@ -50,7 +92,7 @@ export class Cache {
   }
 
   newTemporaryPath(): string {
-    return join(this.#directory, 'tmp', randomBytes(12).toString('hex'));
+    return join(this.#directory, 'tmp', `${this.#leases.id}-${randomBytes(12).toString('hex')}`);
   }
 
   /** Whether the content is here and intact; a damaged one is removed. */
@@ -102,6 +144,8 @@ export class Cache {
       await rename(temporary, name);
       await rm(temporary, { force: true }); // rename of two links to one file leaves both names
     }
+    const now = new Date();
+    await utimes(directory, now, now);
     return directory;
   }
 }

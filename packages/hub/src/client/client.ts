@@ -103,7 +103,7 @@ export interface HubClient {
   /**
    * Listed files into the cache, each checked (size, sha256). Do not write into the directory: its files are shared.
    * @returns a directory with these files, and perhaps others of the same revision from earlier calls
-   * @throws QuasarError `hub.too_large` before a byte is read | `hub.digest_mismatch` | `hub.size_mismatch` |
+   * @throws QuasarError `hub.too_large`, `hub.cache_full` before a byte is read | `hub.digest_mismatch` | `hub.size_mismatch` |
    *   `hub.not_found` | `hub.unreachable` | `hub.cancelled`
    */
   download(
@@ -111,12 +111,19 @@ export interface HubClient {
     revision: string,
     options: { files: readonly HubFile[]; maxTotalBytes: number; signal?: AbortSignal | undefined },
   ): Promise<string>;
+  /**
+   * Says that this client does not need a downloaded revision any more: the cache may drop it when it needs the room. To be called as
+   * often as it was downloaded; the end of the process says the same of everything.
+   */
+  release(repo: string, revision: string): void;
 }
 
 export interface HubClientOptions {
   /** `https://huggingface.co`, or a local hub. */
   url: string;
   cacheDirectory: string;
+  /** Most bytes of the cache. Default: no limit. */
+  quotaBytes?: number | undefined;
   /** `hf_...`; sent to the hub's own origin only. */
   token?: string | undefined;
   /** Default `DEFAULT_LIMITS`. */
@@ -132,7 +139,7 @@ export function createHubClient(options: HubClientOptions): HubClient {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const token = options.token === '' ? undefined : options.token;
   const hubUrl = checkAddress(options.url, token);
-  const cache = openCache(options.cacheDirectory);
+  const cache = openCache(options.cacheDirectory, options.quotaBytes);
   const guarded = new GuardedFetch(hubUrl, token, limits, options.resolve);
   const { clock = SYSTEM_CLOCK } = options;
   const again = <T>(what: string, signal: AbortSignal | undefined, step: () => Promise<T>): Promise<T> =>
@@ -298,18 +305,56 @@ export function createHubClient(options: HubClientOptions): HubClient {
       checkDownload(repo, files, maxTotalBytes, limits);
       const deadline = AbortSignal.timeout(limits.downloadTimeoutMs);
       const signal = callerSignal === undefined ? deadline : AbortSignal.any([callerSignal, deadline]);
+      const fetchFile = (file: HubFile) =>
+        downloadToCache(guarded, cache, address(repo, revision, file.path), file, { limits, clock, signal });
       try {
-        for (const file of files) {
-          if (signal.aborted) throw cancelled(`download of ${repo}`, signal);
-          if (await cache.holds(file)) continue;
-          await downloadToCache(guarded, cache, address(repo, revision, file.path), file, { limits, clock, signal });
+        cache.hold(repo, revision);
+        for (let attempt = 1; ; attempt++) {
+          try {
+            await fillCache(cache, `download of ${repo}@${revision.slice(0, 8)}`, files, signal, fetchFile);
+            return await cache.snapshot(repo, revision, files);
+          } catch (error) {
+            // A client that began to evict before this one said what it needs, or somebody who emptied the cache.
+            const isEvicted = (error as NodeJS.ErrnoException).code === 'ENOENT';
+            if (!isEvicted || attempt === MAX_EVICTED) throw error;
+          }
         }
-        return await cache.snapshot(repo, revision, files);
       } catch (error) {
+        cache.release(repo, revision);
         throw diskFailure(error, options.cacheDirectory);
       }
     },
+
+    release(repo, revision) {
+      cache.release(repo, revision);
+    },
   };
+}
+
+const MAX_EVICTED = 3;
+
+/** The files that the cache lacks, in room that is set apart for them. */
+async function fillCache(
+  cache: Cache,
+  what: string,
+  files: readonly HubFile[],
+  signal: AbortSignal,
+  fetchFile: (file: HubFile) => Promise<void>,
+): Promise<void> {
+  const missing: HubFile[] = [];
+  for (const file of files) if (!(await cache.holds(file))) missing.push(file);
+  let reservedBytes = missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  cache.reserve(reservedBytes, what);
+  try {
+    for (const file of missing) {
+      if (signal.aborted) throw cancelled(what, signal);
+      await fetchFile(file);
+      cache.unreserve(file.sizeBytes);
+      reservedBytes -= file.sizeBytes;
+    }
+  } finally {
+    cache.unreserve(reservedBytes);
+  }
 }
 
 function listingOf(repo: string, revision: string): string {
@@ -321,9 +366,9 @@ function pageTooLarge({ maxPageBytes }: HubLimits): Issue {
   return { code: 'hub.too_many_files', message, hint: 'publish fewer files' };
 }
 
-function openCache(directory: string): Cache {
+function openCache(directory: string, quotaBytes: number | undefined): Cache {
   try {
-    return new Cache(directory);
+    return new Cache(directory, quotaBytes);
   } catch (error) {
     throw diskFailure(error, directory);
   }

@@ -17,6 +17,9 @@ export async function checkpointDigest(directory: string): Promise<string> {
   return manifestSha256(files.filter(({ path }) => own.has(path) || path.endsWith('.safetensors')));
 }
 
+/** The king and the challengers of a round, with room to spare. */
+const MAX_KEPT = 12;
+
 export interface ModelStoreOptions {
   hub: HubClient;
   baseDirectory: string;
@@ -27,6 +30,10 @@ export class ModelStore {
   readonly #options: ModelStoreOptions;
   /** By digest or revision; what was checked once is not asked for again while its files are there. */
   readonly #known = new Map<string, Promise<string>>();
+
+  /** Of the hub, least recently used first. */
+  readonly #used = new Map<string, Extract<ModelRef, { from: 'hub' }>>();
+  readonly #heldBy = new Map<string, Promise<string>>();
 
   constructor(options: ModelStoreOptions) {
     this.#options = options;
@@ -44,11 +51,38 @@ export class ModelStore {
   async directory(ref: ModelRef, signal: AbortSignal): Promise<string> {
     const name = ref.from === 'hub' ? `${ref.repo}@${ref.revision} ${ref.manifestSha256}` : `${ref.from} ${ref.sha256}`;
     const known = await this.#known.get(name)?.catch(() => null);
-    if (known && isThere(known)) return known;
+    if (known && isThere(known)) {
+      this.#use(name, ref, this.#known.get(name)!);
+      return known;
+    }
     const found = ref.from === 'hub' ? this.#download(ref, signal) : this.#local(ref);
     this.#known.set(name, found);
-    found.catch(() => this.#known.delete(name));
+    found.then(
+      () => this.#use(name, ref, found),
+      () => this.#known.delete(name),
+    );
     return found;
+  }
+
+  /** Now the most recently used one; what was not used for long may leave the cache of the hub. */
+  #use(name: string, ref: ModelRef, found: Promise<string>): void {
+    if (ref.from !== 'hub') return;
+    const isNew = !this.#used.delete(name);
+    this.#used.set(name, ref);
+    // It was evicted by hand and downloaded again: held twice.
+    if (!isNew && this.#heldBy.get(name) !== found) this.#options.hub.release(ref.repo, ref.revision);
+    this.#heldBy.set(name, found);
+    if (this.#used.size > MAX_KEPT) this.#releaseOldest();
+  }
+
+  /** @returns false: there is none */
+  #releaseOldest(): boolean {
+    const [oldest] = this.#used;
+    if (oldest === undefined) return false;
+    const [name, { repo, revision }] = oldest;
+    for (const map of [this.#used, this.#heldBy, this.#known]) map.delete(name);
+    this.#options.hub.release(repo, revision);
+    return true;
   }
 
   async #local({ from, sha256 }: Extract<ModelRef, { sha256: string }>): Promise<string> {
@@ -78,7 +112,14 @@ export class ModelStore {
       });
     const wanted = dataFiles(files);
     const maxTotalBytes = wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    return hub.download(repo, revision, { files: wanted, maxTotalBytes, signal });
+    for (;;) {
+      try {
+        return await hub.download(repo, revision, { files: wanted, maxTotalBytes, signal });
+      } catch (error) {
+        const isFull = error instanceof QuasarError && error.code === 'hub.cache_full';
+        if (!isFull || !this.#releaseOldest()) throw error;
+      }
+    }
   }
 }
 

@@ -126,6 +126,7 @@ async function readRecords(
     try {
       const outcome = await precheck({ ...shared, submission, source, submissions: earlier, records });
       if (outcome.record) records.push(outcome.record);
+      hub.release(submission.repo, submission.revision);
     } catch (error) {
       if (!(error instanceof QuasarError) || error.code === 'hub.cancelled') throw error;
       notCompared.push({ code: error.code, path: `${submission.repo}@${submission.revision}`, message: error.message });

@@ -30,6 +30,11 @@ export async function checkSubmission(
       context.hubAnsweredIn = round;
       return listing;
     },
+    download: async (...files) => {
+      const directory = await atHub.download(...files);
+      context.models.took(submission);
+      return directory;
+    },
   };
   if (submission.content && submission.content.copyOf === undefined) return recheck(context, submission, source, round);
 

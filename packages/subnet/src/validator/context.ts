@@ -18,6 +18,7 @@ import { Contest } from '../projection.ts';
 import { configHash, type SubnetConfig } from '../rules/config.ts';
 import type { Submission } from '../rules/submission.ts';
 import { throwIfStopped } from './blocks.ts';
+import { HeldModels } from './held-models.ts';
 import { stoppable } from './stoppable.ts';
 import { WeightSetter } from './weight-setter.ts';
 
@@ -59,6 +60,7 @@ export class Context {
   readonly sampleKey: string;
   readonly configHash: string;
   readonly weights = new WeightSetter(this);
+  readonly models: HeldModels;
   /** Last head seen. */
   atBlock = 0;
   /** The last round in which the hub gave a listing. */
@@ -68,6 +70,7 @@ export class Context {
   private constructor(options: ValidatorOptions, evaluation: Evaluation, lock: ModelLock, teacherSha256: string) {
     const { chain, hub, signal } = options;
     this.options = { ...options, chain: stoppable(chain, signal), hub: stoppable(hub, signal) };
+    this.models = new HeldModels(hub);
     this.evaluation = evaluation;
     this.evidence = new EvidenceFolder(join(options.workDirectory, EVIDENCE_FOLDER));
     this.lock = lock;

@@ -106,4 +106,5 @@ function finish(context: Context, round: RoundState, outcome: RoundOutcome): voi
     data: { round: round.round, atBlock: context.atBlock, king: king && entrant(king), outcome },
     key: String(round.round),
   });
+  context.models.keepOnly(king?.id);
 }
