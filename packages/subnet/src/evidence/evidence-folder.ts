@@ -14,7 +14,7 @@ import { dirname, join, relative } from 'node:path';
 import { canonicalJson, QuasarError, sha256Hex, writeFileAtomic } from '@quasar/base';
 import { z } from 'zod';
 import type { UnitKind } from '../evaluation/units.ts';
-import { configHash, parseSubnetConfig, type SubnetConfig } from '../rules/config.ts';
+import { configHash, parseSubnetConfig, type SubnetConfig, UPSTREAM } from '../rules/config.ts';
 
 /** One unit as it went through the queue. */
 export interface KeptUnit {
@@ -61,13 +61,28 @@ export class EvidenceFolder {
     if (!existsSync(path)) write(path, canonicalJson({ payload, result }));
   }
 
-  /** @throws QuasarError `evidence.missing` | `evidence.damaged` */
+  /** @throws QuasarError `evidence.missing` | `evidence.damaged` | `evidence.other_rules` */
   rules(hash: string): SubnetConfig {
-    const path = this.#rules(hash);
-    const text = read(path, 'the rules of this round');
-    const rules = parseSubnetConfig(parseJson(path, text));
+    const kept = this.keptRules(hash);
+    const rules = parseSubnetConfig(kept);
     if (rules.ok && configHash(rules.value) === hash) return rules.value;
-    throw damaged(path, 'these are not the rules it is named after');
+    const path = this.#rules(hash);
+    const version = (kept as { rulesVersion?: unknown } | null)?.rulesVersion;
+    if (typeof version !== 'string' || version === UPSTREAM.rulesVersion)
+      throw damaged(path, 'these are not the rules it is named after');
+    throw new QuasarError(
+      'evidence.other_rules',
+      `${path}: rules of version ${version}, this Quasar judges by version ${UPSTREAM.rulesVersion}`,
+      {
+        hint: 'Replay with the version of Quasar that judged: the last `validator.started` before the round names it.',
+      },
+    );
+  }
+
+  /** Rules of any version, unread. @throws QuasarError `evidence.missing` | `evidence.damaged` */
+  keptRules(hash: string): unknown {
+    const path = this.#rules(hash);
+    return parseJson(path, read(path, 'the rules of this round'));
   }
 
   /** Units of one kind and model in the order of their rows; none when nothing was kept. @throws QuasarError `evidence.damaged` */

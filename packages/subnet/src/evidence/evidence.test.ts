@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { createHubClient } from '@quasar/hub';
+import { createHubClient, serveHub } from '@quasar/hub';
 import { Tokenizer } from '@quasar/model';
 import type { Store, StoredEvent } from '@quasar/store';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
@@ -126,9 +126,10 @@ describe('a judged duel', () => {
   });
 
   it('needs no hub for models that a cache holds, and says what it needs otherwise', async () => {
-    const away = createHubClient({ url: 'http://127.0.0.1:9', cacheDirectory: join(test.root, 'cache-away') });
+    const empty = await serveHub({ directory: join(test.root, 'empty-hub'), port: 0 });
+    const hub = createHubClient({ url: empty.url, cacheDirectory: join(test.root, 'cache-away') });
     const directories = { baseDirectory: join(test.root, 'base'), teacherDirectory: join(test.root, 'teacher') };
-    const models = new ModelStore({ hub: away, ...directories });
+    const models = new ModelStore({ hub, ...directories });
     const runner = new Compute({ threads: 1 });
     const from = (caches: string[]) => ({ again: { models: new PastModels({ caches, store: models }), runner } });
     try {
@@ -139,6 +140,7 @@ describe('a judged duel', () => {
         hint: expect.stringContaining('--stored'),
       });
     } finally {
+      await empty.close();
       await runner.close();
     }
   });
@@ -218,6 +220,11 @@ describe('what was changed afterwards is named:', () => {
       rules,
       (text) => text.replace('"alpha":0.03', '"alpha":0.5'),
       () => expect(stored()).rejects.toMatchObject({ code: 'evidence.damaged' }),
+    );
+    await withFile(
+      rules,
+      (text) => text.replace(/"rulesVersion":"[^"]+"/, '"rulesVersion":"0"'),
+      () => expect(stored()).rejects.toMatchObject({ code: 'evidence.other_rules' }),
     );
     await expect(stored({ round: 99 })).rejects.toMatchObject({ code: 'duel.unknown' });
     await expect(stored({ id: 'nobody:1' })).rejects.toMatchObject({ code: 'duel.unknown' });

@@ -60,7 +60,7 @@ export async function exportDuel(options: ExportOptions): Promise<DuelExport> {
     throw new QuasarError('duel.unknown', `round ${round} has no duel of ${id}`, {
       hint: '`quasar duel list` shows the duels of this log.',
     });
-  const rules = evidence.rules(judged.verdict.configHash);
+  const rules = evidence.keptRules(judged.verdict.configHash);
   const rows = rowsOf(options, judged.incumbent.id);
   const { seedHash, seedBlock, configHash } = judged.round;
   const about = { round, seedBlock, seedHash, configHash, challenger: id, king: judged.incumbent.id };

@@ -2,11 +2,13 @@
  * @file Models of past rounds. What a validator judged it once downloaded, so the caches of its home come first, by the
  * digest of what they hold; the hub may have stopped, or lost a revision, since.
  */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
-import { snapshotDirectory } from '@quasar/hub';
+import { type HubFile, snapshotDirectory } from '@quasar/hub';
 import type { ModelStore } from '../evaluation/model-store.ts';
 import type { ModelRef } from '../evaluation/units.ts';
-import { directoryFiles, manifestSha256 } from '../precheck/source.ts';
+import { directoryFiles, fileDigest, manifestSha256 } from '../precheck/source.ts';
 
 export interface PastModelsOptions {
   /** Cache directories of hub clients. */
@@ -40,11 +42,12 @@ export class PastModels {
     revision,
     manifestSha256: wanted,
   }: Extract<ModelRef, { from: 'hub' }>): Promise<string | null> {
+    const code = await codeFiles(this.#options.store.baseDirectory);
     for (const cache of this.#options.caches) {
       const directory = snapshotDirectory(cache, repo, revision);
       // Not there, or being emptied.
-      const files = await directoryFiles(directory).catch(() => null);
-      if (files !== null && manifestSha256(files) === wanted) return directory;
+      const files = await directoryFiles(directory).catch(() => []);
+      if ([files, [...files, ...code]].some((all) => manifestSha256(all) === wanted)) return directory;
     }
     return null;
   }
@@ -65,4 +68,10 @@ export class PastModels {
       );
     }
   }
+}
+
+/** Code that rules tolerate beside a model is that of the base checkpoint, and was never downloaded. */
+async function codeFiles(directory: string): Promise<HubFile[]> {
+  const names = (await readdir(directory)).filter((path) => path.endsWith('.py'));
+  return Promise.all(names.map(async (path) => ({ path, ...(await fileDigest(join(directory, path))) })));
 }
