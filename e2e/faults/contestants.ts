@@ -53,7 +53,7 @@ export class Contestants {
 
   async register(): Promise<void> {
     const { chain, netuid } = this.#options;
-    for (const { wallet } of this.#miners) await chain.register(wallet, netuid);
+    await Promise.all(this.#miners.map(({ wallet }) => chain.register(wallet, netuid)));
   }
 
   /** The next entry, by a miner of whom nothing waits; none when all wait. */

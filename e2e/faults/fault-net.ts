@@ -5,13 +5,13 @@
  *     evaluators ──▶ postgres ◀──proxy── first  ──proxy──▶ chain ◀──proxy── second, computes beside itself
  *                                          └────proxy───▶  hub  ◀──proxy────┘
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Chain, connectChain, type Head, openWallet, type Wallet } from '@quasar/chain';
-import { childrenOf, skipWithoutPostgres, startPostgres, type ThrowawayPostgres } from '@quasar/store/testing';
-import { roundAt } from '@quasar/subnet';
+import { skipWithoutPostgres, startPostgres, type ThrowawayPostgres } from '@quasar/store/testing';
+import { firstEligibleRound, roundAt } from '@quasar/subnet';
 import { nextFreePort } from '../../packages/cli/src/ports.ts';
 import { writeCheckpoint } from '../../packages/subnet/src/testing/checkpoints.ts';
 import { BASE, TEACHER } from '../../packages/subnet/src/testing/contest.ts';
@@ -20,26 +20,20 @@ import { Disk } from './disk.ts';
 import { Processes } from './processes.ts';
 import { FaultProxy } from './proxy.ts';
 import { quickRules } from './rules.ts';
-import {
-  describeFault,
-  EVALUATORS,
-  type ProcessName,
-  type Scheduled,
-  type Service,
-  VALIDATORS,
-  type ValidatorName,
-} from './schedule.ts';
+import { EVALUATORS, type Scheduled, type Service, VALIDATORS, type ValidatorName } from './schedule.ts';
+import { Striker } from './striker.ts';
 import { WatchedLog } from './watched-log.ts';
 
 const TICK_MS = 100;
 const STAKE = { first: 1000, second: 700 };
+const LOWEST_PORT = 20_000;
+const NETS = 1000;
 /** Blocks. An epoch passes before hidden weights count. */
 const TEMPO = 5;
-/** A process that is struck may have to be started first: a cage with the next unit, a miner with the next round. */
-const APPEARS_MS = 30_000;
+/** Until everybody can read a commitment. */
+const REVEAL_BLOCKS = 2;
 /** The units of an evaluator that was killed are waited for so long. */
 const LEASE_SECONDS = 4;
-const CAGE_PROGRAM = 'cage/child.js';
 
 export interface FaultNetOptions {
   seed: string;
@@ -54,20 +48,15 @@ export class FaultNet {
   readonly processes: Processes;
   readonly logs: Record<ValidatorName, WatchedLog>;
   readonly wallets: Record<ValidatorName, Wallet>;
-  /** Faults that this machine could do. */
-  readonly struck: Scheduled[] = [];
   chain!: Chain;
   contestants!: Contestants;
   readonly #options: FaultNetOptions;
   readonly #disks: Record<ValidatorName, Disk>;
   readonly #clockFiles = new Map<string, string>();
   readonly #proxies = new Map<string, FaultProxy>();
-  readonly #striking = new Set<Promise<void>>();
   #postgres: ThrowawayPostgres | null = null;
-  #postgresIsBack: Promise<void> = Promise.resolve();
+  #striker!: Striker;
   #entering: Promise<void> | null = null;
-  /** What has not come yet will not come any more. */
-  #isOver = false;
   #firstRound = 0;
   #told = Number.NaN;
   readonly #beganMs = performance.now();
@@ -84,13 +73,16 @@ export class FaultNet {
 
   async start(): Promise<void> {
     const { blockTimeMs, rounds } = this.#options;
-    const ports = { chain: await nextFreePort(27_100), hub: await nextFreePort(27_300) };
+    // Not from where ports of outgoing connections come from, and not where another net looks at this moment.
+    const place = LOWEST_PORT + (process.pid % NETS) * 10;
+    const ports = { chain: await nextFreePort(place), hub: await nextFreePort(place + 5) };
     const grounds = join(this.home, 'grounds');
     this.#program('chain', grounds, [
       ...['chain', 'run', '--port', `${ports.chain}`, '--block-time-ms', `${blockTimeMs}`],
       ...['--weights-rate-blocks', '1', '--tempo', `${TEMPO}`, '--commit-reveal', 'timelocked'],
     ]);
     this.#program('hub', grounds, ['hub', 'run', '--port', `${ports.hub}`]);
+    const queue = await this.#openQueue();
     const chainUrl = `ws://127.0.0.1:${ports.chain}`;
     const hubUrl = `http://127.0.0.1:${ports.hub}`;
     this.chain = connectChain(chainUrl);
@@ -106,12 +98,12 @@ export class FaultNet {
       run: (program) => this.processes.run({ ...program, clockFile: this.#clockOf(program.name) }),
     });
     await this.contestants.register();
+    const entered = this.contestants.enter(() => false);
 
     const rulesFile = join(this.home, 'rules.json');
     writeFileSync(rulesFile, JSON.stringify(this.rules));
     const models = ['--base', writeCheckpoint(join(this.home, 'base'), BASE)];
     models.push('--teacher', writeCheckpoint(join(this.home, 'teacher'), TEACHER));
-    const queue = await this.#openQueue();
     for (const name of VALIDATORS) {
       for (const to of ['chain', 'hub'] as const) this.#proxies.set(`${name}/${to}`, await FaultProxy.open(ports[to]));
       this.#program(name, join(this.home, name), [
@@ -126,6 +118,20 @@ export class FaultNet {
         ...['evaluator', 'run', '--store', queue.ofEvaluators, '--name', name, '--lease', `${LEASE_SECONDS}`],
         ...['--hub', hubUrl, '--threads', '1', ...models],
       ]);
+    await entered;
+    this.#striker = new Striker({
+      processes: this.processes,
+      postgres: this.#postgres,
+      disk: (name) => this.#disks[name],
+      wire: (name, to) => this.#wire(name, to),
+      clockFile: (name) => this.#clockOf(name),
+      isMeasuring: (name) => this.logs[name].contest.openRound?.verdict === null,
+    });
+  }
+
+  /** Faults that this machine could do. */
+  get struck(): readonly Scheduled[] {
+    return this.#striker.struck;
   }
 
   /** On a server of its own, which the validator reaches through a wire; a file where there is none. */
@@ -147,7 +153,9 @@ export class FaultNet {
     const { round: timing } = this.rules;
     const left = [...schedule];
     const deadlineMs = performance.now() + limitMs;
-    this.#firstRound = roundAt((await patiently(() => this.chain.head())).number, timing) + 1;
+    // The round that the first entry takes part in.
+    const { number: startBlock } = await patiently(() => this.chain.head());
+    this.#firstRound = firstEligibleRound(startBlock + REVEAL_BLOCKS, timing);
     let entered = Number.NaN;
     while (VALIDATORS.some((name) => this.logs[name].finishedRounds < rounds) || left.length > 0) {
       if (performance.now() > deadlineMs) throw new Error(`not through after ${limitMs / 1000} s: ${this.#progress()}`);
@@ -155,10 +163,10 @@ export class FaultNet {
       if (head) {
         this.#tell(head.number);
         const since = head.number - this.#firstRound * timing.blocks;
-        while (left[0] && left[0].round * timing.blocks + left[0].offset <= since) this.#strike(left.shift()!);
-        // Early in a round, so that publishing and committing are through before the cutoff of the next one; the first at once.
+        while (left[0] && left[0].round * timing.blocks + left[0].offset <= since) this.#striker.strike(left.shift()!);
+        // Early in a round, so that publishing and committing are through before the cutoff of the next one.
         const round = roundAt(head.number, timing);
-        const isEarly = since < 0 || head.number % timing.blocks < timing.blocks / 2;
+        const isEarly = since >= 0 && head.number % timing.blocks < timing.blocks / 2;
         if (round !== entered && isEarly && !this.#entering && this.#needsEntries()) {
           entered = round;
           this.#entering = this.contestants
@@ -170,9 +178,8 @@ export class FaultNet {
       }
       await sleep(TICK_MS);
     }
-    this.#isOver = true;
     await this.#entering;
-    await Promise.all(this.#striking);
+    await this.#striker.end();
   }
 
   /** All faults over: until both have the same king, nothing open, and the chain pays it. */
@@ -222,75 +229,6 @@ export class FaultNet {
     return this.#proxies.get(`${name}/${to}`)!;
   }
 
-  #strike(fault: Scheduled): void {
-    const striking = this.#suffer(fault).catch((error) => {
-      this.processes.endings.push(`${describeFault(fault)}: ${error}`);
-    });
-    this.#striking.add(striking);
-    void striking.then(() => this.#striking.delete(striking));
-  }
-
-  async #suffer(fault: Scheduled): Promise<void> {
-    const { processes } = this;
-    const { forMs } = fault;
-    if (fault.kind === 'kill' && fault.target === 'postgres') {
-      await this.#restartPostgres(forMs);
-    } else if (fault.kind === 'kill' || fault.kind === 'freeze') {
-      const { kind, target } = fault;
-      let pid = await this.#appears(target);
-      if (target === 'miner') {
-        await sleep(forMs / 2); // somewhere on its way from its start to its commitment
-        pid = processes.pid(target);
-      }
-      if (pid === undefined) return;
-      if (kind === 'freeze') {
-        signal(pid, 'SIGSTOP');
-        await sleep(forMs);
-        signal(pid, 'SIGCONT');
-      } else if (pid === processes.pid(target)) {
-        await processes.kill(target, forMs);
-      } else {
-        signal(pid, 'SIGKILL');
-      }
-    } else if (fault.kind === 'wire') {
-      const wire = this.#wire(fault.target, fault.to);
-      wire.set(fault.fault);
-      await sleep(forMs);
-      wire.set(null);
-    } else if (fault.kind === 'disk') {
-      const disk = this.#disks[fault.target];
-      if (!disk.fill(processes.pid(fault.target))) return;
-      await sleep(forMs);
-      disk.empty(processes.pid(fault.target));
-    } else {
-      writeFileSync(this.#clockOf(fault.target), String(fault.shiftMs));
-    }
-    this.struck.push(fault);
-  }
-
-  /** One outage after the other. */
-  async #restartPostgres(forMs: number): Promise<void> {
-    const before = this.#postgresIsBack;
-    this.#postgresIsBack = before.then(async () => {
-      await this.#postgres?.kill();
-      await sleep(forMs);
-      await this.#postgres?.start();
-    });
-    await this.#postgresIsBack;
-  }
-
-  /** Its process, as soon as there is one. */
-  async #appears(target: ProcessName | 'postgres'): Promise<number | undefined> {
-    for (const deadlineMs = performance.now() + APPEARS_MS; performance.now() < deadlineMs; await sleep(TICK_MS)) {
-      if (this.#isOver) return undefined;
-      const parent = this.processes.pid(target.replace(/^cage of /, ''));
-      if (parent === undefined) continue;
-      const pid = target.startsWith('cage of ') ? cageOf(parent) : parent;
-      if (pid !== undefined) return pid;
-    }
-    return undefined;
-  }
-
   /** Until what waits is enough for the rounds that are left. */
   #needsEntries(): boolean {
     const waiting = this.contestants.entries.filter(({ revision }) => !this.#isDecided(revision));
@@ -333,24 +271,6 @@ export class FaultNet {
       const waiting = [...contest.submissions.values()].filter(({ status }) => status === 'pending');
       return `${name}: ${finishedRounds} rounds, open ${contest.openRound?.round ?? 'none'}, king ${contest.king?.repo}, ${waiting.length} wait`;
     }).join('; ');
-  }
-}
-
-/** The process in which the models of `pid` run, if there is one now. */
-function cageOf(pid: number): number | undefined {
-  try {
-    return childrenOf(pid).find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(CAGE_PROGRAM));
-  } catch {
-    return undefined; // gone while it was looked at
-  }
-}
-
-/** To a process that may be gone by now. */
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -79,17 +79,20 @@ export class Processes {
     running.again();
   }
 
-  /** In good order. @returns exit code by name; null for one that did not end within STOP_MS and had to be killed */
-  async stop(names: readonly string[]): Promise<Map<string, number | null>> {
+  /**
+   * In good order. @returns exit code or signal by name: `SIGTERM` for one that was only just starting, `SIGKILL` for one that did not
+   * end within STOP_MS
+   */
+  async stop(names: readonly string[]): Promise<Map<string, number | string | null>> {
     this.#isClosing = true;
-    const codes = new Map<string, number | null>();
+    const codes = new Map<string, number | string | null>();
     for (const name of names) {
       const child = this.#running.get(name)?.child;
       if (!child) continue;
       const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await end(child, 'SIGTERM');
       clearTimeout(late);
-      codes.set(name, child.exitCode);
+      codes.set(name, child.signalCode ?? child.exitCode);
     }
     return codes;
   }

@@ -16,7 +16,7 @@ export function quickRules(): SubnetConfig {
     candidates: { ...LOCAL.candidates, maxPerRound: 3, rateWindowBlocks: 400, maxPerHotkey: 50, maxPerOwner: 50 },
     duel: {
       ...LOCAL.duel,
-      ...{ prompts: 16, minPrompts: 10, maxPromptTokens: 64, continuationTokens: 8, topK: 16, bootstrapResamples: 50 },
+      ...{ prompts: 48, minPrompts: 10, maxPromptTokens: 64, continuationTokens: 8, topK: 16, bootstrapResamples: 50 },
     },
     axes: {
       ...LOCAL.axes,

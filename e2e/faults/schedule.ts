@@ -26,13 +26,17 @@ export type Scheduled = Fault & {
   /** Blocks after the start of the round. */
   offset: number;
   forMs: number;
+  /** After that it waits until a round of this validator is being measured. */
+  atWorkOf: ValidatorName | null;
 };
 
 const SHORTEST_MS = 300;
 const LONGEST_MS = 2500;
 const HOUR_MS = 3_600_000;
-/** Of a round: in that part of it miners enter and evaluators compute. */
+/** Of a round: in that part of it miners enter and rounds are measured. */
 const BUSY_SHARE = 0.3;
+/** Of the kills of validators: they strike where there is most to lose. */
+const AT_WORK_SHARE = 0.5;
 
 /** Every kind of fault for every target, in a seeded order, again and again. */
 export function drawSchedule(options: {
@@ -49,16 +53,15 @@ export function drawSchedule(options: {
   return Array.from({ length: Math.floor(rounds * perRound) }, (_, i) => {
     if (deck.length === 0) deck = shuffled(allFaults(rng, hasPostgres), rng);
     const fault = deck.pop()!;
-    return {
-      ...fault,
-      round: Math.floor(i / perRound),
-      offset: between(0, isOfWorkers(fault) ? BUSY_SHARE * roundBlocks : roundBlocks),
-      forMs: between(SHORTEST_MS, LONGEST_MS),
-    };
+    const round = Math.floor(i / perRound);
+    const atWorkOf = workOf(fault, rng);
+    const isEarly = atWorkOf !== null || fault.target === 'miner';
+    const offset = between(0, isEarly ? BUSY_SHARE * roundBlocks : roundBlocks);
+    return { ...fault, round, offset, forMs: between(SHORTEST_MS, LONGEST_MS), atWorkOf };
   }).sort((a, b) => a.round - b.round || a.offset - b.offset);
 }
 
-export function allFaults(rng: Rng, hasPostgres: boolean): Fault[] {
+function allFaults(rng: Rng, hasPostgres: boolean): Fault[] {
   const cages = (['second', ...EVALUATORS] as const).map((name): CageName => `cage of ${name}`);
   const processes: ProcessName[] = ['chain', 'hub', ...VALIDATORS, ...EVALUATORS, ...cages, 'miner'];
   const faults = processes.flatMap((target): Fault[] => [
@@ -79,8 +82,13 @@ export function allFaults(rng: Rng, hasPostgres: boolean): Fault[] {
   return faults;
 }
 
-function isOfWorkers({ target, ...fault }: Fault): boolean {
-  return (fault.kind === 'wire' && fault.to === 'queue') || /^(evaluator|cage|miner|postgres)/.test(target);
+/** Whose work a fault is to disturb; null where any time is as good. */
+function workOf(fault: Fault, rng: Rng): ValidatorName | null {
+  const { kind, target } = fault;
+  if (target === 'cage of second') return 'second';
+  if (kind === 'wire' && fault.to === 'queue') return 'first';
+  if (kind === 'kill' && (target === 'first' || target === 'second')) return rng.next() < AT_WORK_SHARE ? target : null;
+  return /^(evaluator|cage|postgres)/.test(target) ? 'first' : null;
 }
 
 function shuffled<T>(items: readonly T[], rng: Rng): T[] {
@@ -91,5 +99,6 @@ function shuffled<T>(items: readonly T[], rng: Rng): T[] {
 export function describeFault(fault: Scheduled): string {
   const what = fault.kind === 'wire' ? `${fault.fault} to the ${fault.to}` : fault.kind;
   const shift = fault.kind === 'clock' ? ` by ${(fault.shiftMs / HOUR_MS).toFixed(1)} h` : '';
-  return `round +${fault.round}, block +${fault.offset}: ${fault.target}: ${what}${shift} for ${fault.forMs} ms`;
+  const work = fault.atWorkOf === null ? '' : `, when ${fault.atWorkOf} measures`;
+  return `round +${fault.round}, block +${fault.offset}${work}: ${fault.target}: ${what}${shift} for ${fault.forMs} ms`;
 }
