@@ -8,7 +8,7 @@
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bootstrapOrExit, root } from '../scripts/bootstrap.js';
 
@@ -234,8 +234,7 @@ function recorder(lock, secret, config, cost) {
     }
   };
   const record = async (at) => {
-    const path = join(at, 'model.safetensors');
-    const scan = await scanWeights(path, samplePlan(secret, RULES.upstream));
+    const scan = await scanWeights(at, samplePlan(secret, RULES.upstream));
     return { ...contentRecord(submission, scan, lock), fingerprint: await run(at) };
   };
   return Object.assign(record, { run });
@@ -259,7 +258,7 @@ async function scanCost() {
       'model.safetensors',
     );
     const fromMs = performance.now();
-    await scanWeights(path, samplePlan(SECRETS[0], RULES.upstream));
+    await scanWeights(dirname(path), samplePlan(SECRETS[0], RULES.upstream));
     return (performance.now() - fromMs) / 1000 / (statSync(path).size / 1e9);
   } finally {
     rmSync(directory, { recursive: true });

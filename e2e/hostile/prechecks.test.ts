@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createModelLock, hubSource, precheck } from '../../packages/subnet/src/index.ts';
 import { TEST_CONFIG } from '../../packages/subnet/src/testing/contest.ts';
-import { Arena, ENTRANTS, MAX_DISK_BYTES, MAX_MEMORY_GROWTH_BYTES, summary } from './arena.ts';
-import { NEEDS_CONTEST } from './groups.ts';
+import { Arena, ENTRANTS, summary } from './arena.ts';
+import { capsOf, expectWithinCaps } from './caps.ts';
+import { needsContest } from './groups.ts';
 
 let arena: Arena;
 let lock: Awaited<ReturnType<typeof createModelLock>>;
-const entrants = ENTRANTS.filter(({ group }) => !NEEDS_CONTEST.includes(group));
+const entrants = ENTRANTS.filter((one) => !needsContest(one));
 
 beforeAll(async () => {
   arena = await Arena.open();
@@ -44,7 +45,4 @@ describe.each([...new Set(entrants.map(({ group }) => group))])('%s', (group) =>
   });
 });
 
-it('memory and disk stay within their bounds', () => {
-  expect(arena.memoryGrowthBytes).toBeLessThan(MAX_MEMORY_GROWTH_BYTES);
-  expect(arena.diskBytes).toBeLessThan(MAX_DISK_BYTES);
-});
+it('memory and disk stay under their caps', async () => expectWithinCaps(await capsOf(arena, entrants.length)));

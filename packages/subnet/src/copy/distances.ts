@@ -111,8 +111,8 @@ export function activationCosine(a: Fingerprint, b: Fingerprint): number {
 }
 
 /**
- * Jensen-Shannon divergence of next-token distributions, nats, at its 95th percentile over positions. Ids that one of
- * the two does not list are one outcome together, so it is never above the divergence of the whole distributions.
+ * Jensen-Shannon divergence of next-token distributions, nats, at its 95th percentile over positions. Of what the lists
+ * leave open the likeliest case is taken, so it is never above the divergence of the whole distributions.
  */
 export function behaviourDivergence(a: Fingerprint, b: Fingerprint): number {
   const [views, others] = [a, b].map(({ behaviour }) => distributions(behaviour)) as [Distribution[], Distribution[]];
@@ -132,15 +132,23 @@ function distributions({ ids, probabilities }: Fingerprint['behaviour']): Distri
 }
 
 function jensenShannon(a: Distribution, b: Distribution): number {
-  let [sum, restA, restB] = [0, 1, 1];
+  let [shared, restA, restB] = [0, 1, 1];
   for (const [id, p] of a) {
     const q = b.get(id);
     if (q === undefined) continue;
-    sum += jensenShannonTerm(p, q);
+    shared += jensenShannonTerm(p, q);
     restA -= p;
     restB -= q;
   }
-  return sum + jensenShannonTerm(Math.max(0, restA), Math.max(0, restB));
+  // Two lower bounds of the rest: all of it as one outcome; and each id that one lists at the most the other can give it.
+  const together = jensenShannonTerm(Math.max(0, restA), Math.max(0, restB));
+  return shared + Math.max(together, unlisted(a, b) + unlisted(b, a));
+}
+
+/** Of the ids that only `a` lists: `b` gives none of them more than the least that it lists. */
+function unlisted(a: Distribution, b: Distribution): number {
+  const most = Math.min(...b.values());
+  return [...a].reduce((sum, [id, p]) => sum + (b.has(id) ? 0 : jensenShannonTerm(p, Math.min(p, most))), 0);
 }
 
 function jensenShannonTerm(p: number, q: number): number {

@@ -61,7 +61,7 @@ class Validator {
   }
 
   async record(directory: string): Promise<ContentRecord> {
-    const scan = await scanWeights(join(directory, 'model.safetensors'), samplePlan(this.#secret, UPSTREAM.copies));
+    const scan = await scanWeights(directory, samplePlan(this.#secret, UPSTREAM.copies));
     const submission = {
       id: directory,
       uid: 1,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Chain, DevChain, type DevChainOptions, openWallet, type Wallet, type WeightRow } from '@quasar/chain';
 import { createHubClient, type HubClient, type LocalHub, serveHub } from '@quasar/hub';
+import type { ModelConfig } from '@quasar/model';
 import { openStore, type Store } from '@quasar/store';
 import { Compute } from '../evaluation/compute.ts';
 import { type Contest, rebuildContest } from '../projection.ts';
@@ -11,7 +12,7 @@ import { formatCommitment } from '../rules/commitment.ts';
 import { LOCAL, type SubnetConfig } from '../rules/config.ts';
 import type { ValidatorOptions } from '../validator/context.ts';
 import { runValidator } from '../validator/validator.ts';
-import { blend, microWeights, type Weights, writeCheckpoint } from './checkpoints.ts';
+import { blend, MICRO, microWeights, type Weights, writeCheckpoint } from './checkpoints.ts';
 
 /** Local rules, scaled down. Only axes that say something about random models have weight. */
 export const TEST_CONFIG: SubnetConfig = {
@@ -43,6 +44,15 @@ export const TEST_CONFIG: SubnetConfig = {
 export const TEACHER = microWeights('teacher', 6);
 export const BASE = microWeights('base');
 
+/** What every validator of a contest has. */
+export interface ContestModels {
+  config: ModelConfig;
+  base: Weights;
+  teacher: Weights;
+}
+
+const MODELS: ContestModels = { config: MICRO, base: BASE, teacher: TEACHER };
+
 /** A student that has learned `share` of the way to the teacher. */
 export const student = (share: number): Weights => blend(BASE, TEACHER, share);
 
@@ -55,22 +65,22 @@ export class TestContest {
   readonly #stores: Store[] = [];
   #directories = 0;
 
-  private constructor(root: string, chain: DevChain, server: LocalHub) {
+  private constructor(root: string, chain: DevChain, server: LocalHub, models: ContestModels) {
     this.root = root;
     this.#devChain = chain;
     this.chain = blockPerLook(chain);
     this.#server = server;
     this.hub = createHubClient({ url: server.url, cacheDirectory: join(root, 'cache') });
-    writeCheckpoint(join(root, 'base'), BASE);
-    writeCheckpoint(join(root, 'teacher'), TEACHER);
+    writeCheckpoint(join(root, 'base'), models.base, models.config);
+    writeCheckpoint(join(root, 'teacher'), models.teacher, models.config);
   }
 
-  static async start(rules: Partial<DevChainOptions> = {}): Promise<TestContest> {
+  static async start(rules: Partial<DevChainOptions> = {}, models: ContestModels = MODELS): Promise<TestContest> {
     const root = mkdtempSync(join(tmpdir(), 'contest-'));
     const server = await serveHub({ directory: join(root, 'hub'), port: 0 });
     const path = join(root, 'chain.db');
     const chain = DevChain.open({ blockTimeMs: 0, weightsRateLimitBlocks: 1, tempo: 3, ...rules, path });
-    return new TestContest(root, chain, server);
+    return new TestContest(root, chain, server, models);
   }
 
   get hubUrl(): string {

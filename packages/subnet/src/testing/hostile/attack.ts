@@ -6,8 +6,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { emitTokenizerJson, writeSafetensors } from '@quasar/model';
-import { blend, MICRO, MICRO_TOKENIZER, microWeights, type Weights } from '../checkpoints.ts';
-import { BASE, student, TEACHER } from '../contest.ts';
+import { blend, drawWeights, MICRO, MICRO_TOKENIZER, type Weights } from '../checkpoints.ts';
+import { BASE, TEACHER } from '../contest.ts';
+import { type Ground, SMALLEST } from './ground.ts';
 
 /**
  * What a submission ends as. `judged`: it is a valid model and meets the king, whom it does not beat by the attack.
@@ -32,6 +33,12 @@ export interface Entry {
   lfs?: { oid: string; size: number };
 }
 
+/** `does` as soon as a unit of this kind is computed. */
+export interface Hole {
+  does: 'abort' | 'exit' | 'loop' | 'memory' | 'heap' | 'nonsense';
+  at: 'fingerprint' | 'kl' | 'answers' | 'rollouts';
+}
+
 export interface Attack {
   name: string;
   /** In one line, for the table. */
@@ -49,8 +56,14 @@ export interface Attack {
   answer?(path: string | null, request: IncomingMessage, response: ServerResponse): boolean;
   /** What happens to the repository after the commitment. */
   later?: 'deleted' | 'private' | 'moved on';
+  /** What the engine does with this model, through a hole in it that nobody knows of: in the process that computes it. */
+  hole?: Hole;
+  /** Committed so many times, in as many blocks, before anybody looks. */
+  times?: number;
   /** Judged once, then published as a new revision and committed again by the same hotkey: the label is that of the second. */
-  again?: boolean;
+  again?: 'new revision' | 'same revision';
+  /** Committed before anybody else. */
+  early?: boolean;
 }
 
 /** An attack by its files that a precheck names. */
@@ -65,15 +78,14 @@ export const refused = (name: string, tries: string, code: string, files: (hones
 export interface AttackGroup {
   title: string;
   attacks: Attack[];
+  /** Default: the smallest model, and the rules as they are. */
+  ground?: Ground;
 }
 
-/** Who everybody copies from: revealed first, and honest. */
-export const VICTIM: Weights = student(0.6);
-
 /** Another model for every seed, so that honest ones are no copies of one another. */
-export function honest(seed: string): Honest {
-  const weights = blend(student(0.3), microWeights(`honest/${seed}`), 0.2);
-  return { weights, files: checkpointFiles(weights) };
+export function honest(seed: string, { config, base, teacher }: Ground = SMALLEST): Honest {
+  const weights = blend(blend(base, teacher, 0.3), drawWeights(config, `honest/${seed}`), 0.2);
+  return { weights, files: checkpointFiles(weights, config) };
 }
 
 export function checkpointFiles(weights: Weights, config: unknown = MICRO): Map<string, Uint8Array> {
@@ -127,7 +139,7 @@ export const withTensor = (name: string, change: (value: number, index: number) 
 
 /** The weights of somebody else, changed or not, in place of own ones. */
 export const stolen =
-  (change: (weights: Weights) => Weights = (weights) => weights, from: Weights = VICTIM): Change =>
+  (change: (weights: Weights) => Weights = (weights) => weights, from: Weights = SMALLEST.victim): Change =>
   ({ files }) =>
     new Map(files).set('model.safetensors', writeSafetensors(change(from)));
 

@@ -187,6 +187,29 @@ export const REPOSITORIES: Attack[] = [
     tries: 'the weights that just lost in a new revision, for an evaluation with new luck (a real incident)',
     label: 'COPY',
     code: 'copy.same_content',
-    again: true,
+    again: 'new revision',
+  },
+  {
+    name: 'the same revision again',
+    tries: 'another evaluation of what has just lost, for nothing but a commitment (a real incident)',
+    label: 'COPY',
+    code: 'copy.same_content',
+    again: 'same revision',
+  },
+  {
+    name: 'committed eight times',
+    tries: 're-commit spam, up to what the chain has room for: only the newest has a place in the queue',
+    label: 'judged',
+    code: null,
+    times: 8,
+  },
+  {
+    name: 'earlier slot, filled later',
+    tries:
+      'commits before the victim, then puts its files into that repository, to make the victim look like the copy (a real incident)',
+    label: 'judged',
+    code: null,
+    early: true,
+    later: 'moved on',
   },
 ];

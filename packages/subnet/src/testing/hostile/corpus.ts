@@ -2,9 +2,12 @@
 import type { AttackGroup } from './attack.ts';
 import { COMMITMENTS, REPOSITORIES } from './commitment-attacks.ts';
 import { CONFIGS, TOKENIZERS } from './config-attacks.ts';
-import { CODE_AND_FORMATS, DISGUISES, NAMES, SIZES } from './file-attacks.ts';
+import { SYMMETRIES } from './disguise-attacks.ts';
+import { CODE_AND_FORMATS, DISGUISES, NAMES, RESHARDS, SIZES } from './file-attacks.ts';
+import { TWO_HEADS, UNBOUNDED } from './ground.ts';
 import { HEADERS, TENSORS } from './header-attacks.ts';
 import { HUB_ANSWERS } from './hub-attacks.ts';
+import { HOLES, OVERFLOWS, RUNNING } from './running-attacks.ts';
 import { COPIES, NUMBERS } from './weight-attacks.ts';
 
 export const CORPUS: readonly AttackGroup[] = [
@@ -12,6 +15,7 @@ export const CORPUS: readonly AttackGroup[] = [
   { title: 'The repository', attacks: REPOSITORIES },
   { title: 'Code, other formats, missing files', attacks: CODE_AND_FORMATS },
   { title: 'Other contents under accepted names', attacks: DISGUISES },
+  { title: 'Weights in pieces', attacks: RESHARDS },
   { title: 'Names', attacks: NAMES },
   { title: 'Sizes', attacks: SIZES },
   { title: 'config.json', attacks: CONFIGS },
@@ -20,5 +24,9 @@ export const CORPUS: readonly AttackGroup[] = [
   { title: 'The tensor table', attacks: TENSORS },
   { title: 'Numbers', attacks: NUMBERS },
   { title: 'Copies', attacks: COPIES },
+  { title: 'Copies in disguise', attacks: SYMMETRIES, ground: TWO_HEADS },
+  { title: 'Models that misbehave when they run', attacks: RUNNING },
+  { title: 'Overflow, were the numbers not bounded', attacks: OVERFLOWS, ground: UNBOUNDED },
+  { title: 'Holes, were there any in the engine', attacks: HOLES },
   { title: 'The hub, and whoever sits before it', attacks: HUB_ANSWERS },
 ];

@@ -1,5 +1,17 @@
 /** @file Attacks by what is in the repository: code, other formats, missing files, names, sizes. */
-import { type Attack, bytes, type Entry, text, withFile, withoutFile } from './attack.ts';
+import { writeSafetensors } from '@quasar/model';
+import {
+  type Attack,
+  bytes,
+  type Entry,
+  type Files,
+  type Honest,
+  refused,
+  text,
+  withFile,
+  withoutFile,
+} from './attack.ts';
+import { SMALLEST } from './ground.ts';
 
 const PICKLE = bytes(0x80, 0x04, 0x95, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x8c, 0x02, 0x6f, 0x73, 0x2e);
 const ZIP = bytes(0x50, 0x4b, 0x03, 0x04, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -241,4 +253,71 @@ export const SIZES: Attack[] = [
     code: 'hub.git_files_too_large',
     listing: (entries) => entries.map(({ lfs: _, ...one }) => ({ ...one, size: 64 * 2 ** 20 })),
   },
+];
+
+/** Somebody else's weights cut into files; `indexName` null: no index. The pieces are accepted, so it is asked whose they are. */
+function resharded(parts: number, indexName: string | null, nameOf = canonicalName) {
+  return ({ files }: Honest): Files => {
+    const tensors = [...SMALLEST.victim];
+    const shardOf = (i: number) => Math.floor((i * parts) / tensors.length);
+    const cut = new Map(files);
+    cut.delete('model.safetensors');
+    for (let part = 0; part < parts; part++) {
+      const shard = new Map(tensors.filter((_, i) => shardOf(i) === part));
+      cut.set(nameOf(part + 1, parts), writeSafetensors(shard));
+    }
+    const weight_map = Object.fromEntries(tensors.map(([name], i) => [name, nameOf(shardOf(i) + 1, parts)]));
+    const total_size = tensors.reduce(
+      (sum, [, { dtype, values }]) => sum + values.length * (dtype === 'F32' ? 4 : 2),
+      0,
+    );
+    const index = JSON.stringify({ metadata: { total_size }, weight_map });
+    if (indexName !== null) cut.set(indexName, text(index));
+    return cut;
+  };
+}
+
+const canonicalName = (part: number, parts: number) =>
+  `model-${String(part).padStart(5, '0')}-of-${String(parts).padStart(5, '0')}.safetensors`;
+
+const INDEX = 'model.safetensors.index.json';
+
+const copied = (name: string, tries: string, files: (honest: Honest) => Files): Attack => ({
+  name,
+  tries,
+  label: 'COPY',
+  code: 'copy.same_content',
+  files,
+});
+
+export const RESHARDS: Attack[] = [
+  copied('two shards', 'the weights of somebody else in two files', resharded(2, INDEX)),
+  copied('four shards', 'and in four, as many as these rules take', resharded(4, INDEX)),
+  refused('seven shards', 'more than these rules take', 'shards', resharded(7, INDEX)),
+  copied(
+    'shards counted backwards',
+    'the last tensors in the first file',
+    resharded(3, INDEX, (part, parts) => canonicalName(parts + 1 - part, parts)),
+  ),
+  refused(
+    'shards of other names',
+    'files that no pattern of names knows',
+    'file_refused',
+    resharded(2, INDEX, (part) => `part${part}.safetensors`),
+  ),
+  refused(
+    'index of another name',
+    'an index that only some readers look for',
+    'file_refused',
+    resharded(2, 'weights.index.json'),
+  ),
+  refused(
+    'shards without an index',
+    'an order that every reader guesses for itself',
+    'missing_file',
+    resharded(2, null),
+  ),
+  refused('whole and in shards', 'two sets of weights: which one is measured?', 'file_refused', (honest) =>
+    new Map(resharded(2, INDEX)(honest)).set('model.safetensors', honest.files.get('model.safetensors')!),
+  ),
 ];

@@ -1,4 +1,5 @@
 /** @file Attacks by the numbers: poison, extremes, and copies of other people's work under every disguise. */
+import { writeSafetensors } from '@quasar/model';
 import { blend, microWeights, noisy, type Weights } from '../checkpoints.ts';
 import {
   type Attack,
@@ -12,6 +13,7 @@ import {
   withTensor,
   withWeights,
 } from './attack.ts';
+import { SMALLEST } from './ground.ts';
 
 const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -145,6 +147,26 @@ const copy = (name: string, tries: string, code: string, files: (honest: Honest)
 
 const noise = (size: number) => stolen((weights) => noisy(weights, `noise ${size}`, size));
 
+/** The nearest number of 11 bits, with the exponents of F16. */
+function throughF16(value: number): number {
+  const exponent = value === 0 ? 0 : Math.max(-14, Math.floor(Math.log2(Math.abs(value))));
+  const step = 2 ** (exponent - 10);
+  return Math.round(value / step) * step;
+}
+
+/** Matrices in equal steps up to their largest value. */
+const inSteps =
+  (steps: number) =>
+  (weights: Weights): Weights =>
+    new Map(
+      [...weights].map(([name, tensor]) => {
+        const largest = tensor.values.reduce((most: number, v) => Math.max(most, Math.abs(v)), 0);
+        if (tensor.shape.length < 2 || largest === 0) return [name, tensor];
+        const step = largest / steps;
+        return [name, { ...tensor, values: Float32Array.from(tensor.values, (v) => Math.round(v / step) * step) }];
+      }),
+    );
+
 /** A share of the tensors of somebody else, the rest own ones. */
 const mixed = (share: number) =>
   stolen((weights) => {
@@ -161,7 +183,12 @@ export const COPIES: Attack[] = [
     'same_content',
     stolen((weights) => new Map([...weights].reverse())),
   ),
-  copy('other metadata', 'another header of the same tensors', 'same_content', stolen()),
+  copy('other metadata', 'another header of the same tensors', 'same_content', ({ files }) =>
+    new Map(files).set(
+      'model.safetensors',
+      writeSafetensors(SMALLEST.victim, { format: 'pt', author: 'somebody else' }),
+    ),
+  ),
   copy(
     'written again',
     'read, rounded to the same type, and written',
@@ -179,6 +206,38 @@ export const COPIES: Attack[] = [
   copy('noise of 1e-5', 'below one step of BF16', 'same_noise', noise(1e-5)),
   copy('noise of 1e-4', 'a few values move by one step', 'same_noise', noise(1e-4)),
   copy('noise of 3e-4', 'some values move by one step', 'same_noise', noise(3e-4)),
+  copy('through F16 and back', 'rounded to the other 16-bit type on the way', 'same_noise', stolen(every(throughF16))),
+  {
+    name: 'noise of 4e-3',
+    tries: 'at the line between noise and training: nobody is called a copy in doubt',
+    label: 'DEFERRED',
+    code: 'copy.near',
+    files: noise(3.6e-3),
+  },
+  copy(
+    'tensors that nothing reads',
+    'own values in tensors that are part of the file and not of the computation',
+    'same_activations',
+    stolen((weights) =>
+      [...weights.keys()]
+        .filter((name) => /f_proj|A_log|dt_bias|injection_gate|momentum|max_vio/.test(name))
+        .reduce((sofar, name) => editTensor(sofar, name, (v, i) => 0.1 * ((i % 7) - 3) - v), weights),
+    ),
+  ),
+  {
+    name: '8 bits and back',
+    tries: 'every tensor in 256 steps: moved as far as training moves it, so the duel decides',
+    label: 'judged',
+    code: null,
+    files: stolen(inSteps(127)),
+  },
+  {
+    name: '4 bits and back',
+    tries: 'every tensor in 16 steps: a worse model',
+    label: 'judged',
+    code: null,
+    files: stolen(inSteps(7)),
+  },
   {
     name: 'noise of 1e-2',
     tries: 'noise above the steps of BF16, in the hope of luck',
