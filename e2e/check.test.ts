@@ -35,3 +35,33 @@ it('exit code 4 when the chain does not answer', async () => {
   const { code, stderr } = await quasar('check', model, '--home', home, '--chain', 'ws://127.0.0.1:9');
   expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringMatching(/^quasar: .* \[chain\.unreachable\]\n$/) });
 });
+
+it('a name that is nowhere, a revision that is not there: what is wrong, and what to do', async () => {
+  const { code, stderr } = await quasar('check', 'ann/modle', '--home', home);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringMatching(/the hub has no ann\/modle.*\[usage\.unknown_model\]/),
+  });
+  const missing = await quasar('check', `ann/model@${'ab'.repeat(20)}`, '--home', home);
+  expect(missing.code).toBe(3);
+  expect(missing.stdout.split('\n')[0]).toBe('REMOVED: a validator would refuse it');
+  expect(missing.stdout).toMatch(/^next: see that the name is right/m);
+});
+
+it('a model that would be accepted: the verdict first, then what was looked at, and what to do', async () => {
+  const trained = mkdtempSync(join(tmpdir(), 'quasar-trained-'));
+  for (const name of FILES) cpSync(join(REPOSITORY, 'assets/base', name), join(trained, name));
+  const path = join(trained, 'model.safetensors');
+  // As if it had learned something: the lowest bits of every other weight that is not zero.
+  const bytes = readFileSync(path);
+  for (let at = 8 + Number(bytes.readBigUInt64LE(0)); at < bytes.length; at += 4)
+    if ((bytes.readUInt16LE(at) & 0x7f00) !== 0) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x07, at);
+  writeFileSync(path, bytes);
+  const { code, stdout } = await quasar('check', trained, '--home', home, '--no-duel', '--no-copies');
+  rmSync(trained, { recursive: true });
+  expect({ code, stdout }).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/^OK: a validator would accept it\n\nmodel .*3 files, 4\.7 MB\n/),
+  });
+  expect(stdout).toMatch(/^next: publish the files/m);
+});

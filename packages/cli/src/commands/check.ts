@@ -1,13 +1,14 @@
 /** @file `quasar check`: what a validator would say about a model, before anybody else sees it. */
 import { existsSync } from 'node:fs';
-import { formatIssues, QuasarError } from '@quasar/base';
-import type { CheckReport } from '@quasar/subnet';
+import { QuasarError } from '@quasar/base';
+import type { HubClient } from '@quasar/hub';
 import { Command } from 'commander';
 import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
-import { type DuelAtHome, duelAtHome, duelText, kingOrBase } from '../miner/duel-at-home.ts';
+import { type CheckedModel, type CheckResult, checkText } from '../miner/check-text.ts';
+import { duelAtHome, kingOrBase } from '../miner/duel-at-home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
 import { listenForStop } from '../service.ts';
@@ -25,7 +26,7 @@ export function check(): Command {
     .description(
       'What a validator would say of a model: every check, copies, and the duel against the king of today. Exit code 3 when it would be refused.',
     )
-    .argument('<model>', 'folder of a checkpoint, or owner/name@revision on the hub')
+    .argument('<model>', 'folder of a checkpoint; or owner/name, owner/name@branch, owner/name@revision on the hub')
     .option('--name <name>', 'wallet whose submission it would be', walletName, 'me')
     .addOption(baseOption())
     .addOption(teacherOption())
@@ -34,23 +35,24 @@ export function check(): Command {
     .action(async (name: string, options: CheckFlags, command: Command) => {
       const context = contextOf(command);
       const home = new Home(context.home);
-      const model = parseModel(name);
       const { connectChain, openWallet } = await import('@quasar/chain');
       const { createHubClient } = await import('@quasar/hub');
       const { checkModel, LOCAL } = await import('@quasar/subnet');
-      const urls = netUrls(options, home);
       const stopping = listenForStop();
+      const { signal } = stopping;
       try {
-        const chain = connectChain(urls.chain);
+        const chain = connectChain(netUrls(options, home).chain);
         const hub = createHubClient(hubOptions(options, home, options.name));
         const base = fromCaller(options.base);
+        const model = await findModel(name, hub, signal);
         const report = await checkModel({
-          ...{ model, hub, chain, config: LOCAL, baseDirectory: base, copies: options.copies, signal: stopping.signal },
+          ...{ hub, chain, config: LOCAL, baseDirectory: base, copies: options.copies, signal },
+          model: model.revision ?? { directory: model.name },
           hotkey: openWallet(home.wallet(options.name)).hotkey,
           onProgress: (message) => context.note(message),
         });
+        if (report.status === 'REMOVED') await addNewest(report.issues, model, hub, signal);
         const { directory, ...shown } = report;
-        const { signal } = stopping;
         const duel =
           directory !== null && options.duel
             ? await duelAtHome(context, {
@@ -58,7 +60,9 @@ export function check(): Command {
                 opponent: await kingOrBase(chain, hub, base, signal),
               })
             : null;
-        context.result({ ...shown, duel }, () => describe(report, duel));
+        const standing = await standingOf(home, model);
+        const result: CheckResult = { model, report, duel, standing };
+        context.result({ ...shown, model, duel, standing }, () => checkText(result));
         if (!report.ok) process.exitCode = EXIT.rejected;
       } finally {
         stopping.dispose();
@@ -66,34 +70,55 @@ export function check(): Command {
     });
 }
 
-function parseModel(name: string): { directory: string } | { repo: string; revision: string } {
+/** @throws usage.unknown_model */
+async function findModel(name: string, hub: HubClient, signal: AbortSignal): Promise<CheckedModel> {
   const directory = fromCaller(name);
-  if (existsSync(directory)) return { directory };
-  const [, repo, revision] = /^([^/@]+\/[^/@]+)@([0-9a-f]{40})$/.exec(name) ?? [];
-  if (repo !== undefined && revision !== undefined) return { repo, revision };
-  throw new QuasarError('usage.unknown_model', `"${name}" is no folder and no owner/name@revision`, {
-    hint: 'a revision has 40 hex digits',
-  });
+  if (existsSync(directory)) return { name: directory, revision: null };
+  const { isPinnedRevision, isRepoName } = await import('@quasar/hub');
+  const [, repo = '', branch = 'main'] = /^([^@]+)(?:@(.+))?$/.exec(name) ?? [];
+  if (!isRepoName(repo))
+    throw new QuasarError('usage.unknown_model', `"${name}" is no folder, and no repository of a hub`, {
+      hint: 'give the folder of a checkpoint, or owner/name, owner/name@branch or owner/name@<40 hex digits>',
+    });
+  const revision = isPinnedRevision(branch) ? branch : await hub.resolveRevision(repo, branch, { signal });
+  if (revision === null)
+    throw new QuasarError(
+      'usage.unknown_model',
+      `"${name}" is no folder, and the hub has no ${repo}, or no "${branch}" in it, for everybody to read`,
+      { hint: 'check the spelling; a private or gated repository is REMOVED for a validator, so make it public' },
+    );
+  return { name: `${repo}@${revision}`, revision: { repo, revision } };
 }
 
-/** A wrong size gives one issue per tensor: nobody reads two hundred lines. */
-const SHOWN_ISSUES = 20;
-
-function describe(report: CheckReport, duel: DuelAtHome | null): string {
-  const lines = [report.ok ? 'OK: a validator would accept it' : `${report.status}: a validator would refuse it`];
-  const hidden = report.issues.length - SHOWN_ISSUES;
-  if (report.issues.length > 0) lines.push(formatIssues(report.issues.slice(0, SHOWN_ISSUES)));
-  if (hidden > 0) lines.push(`... and ${hidden} more; --json lists them all`);
-  lines.push(copiesText(report));
-  for (const { path, message } of report.notCompared) lines.push(`  not compared: ${path}: ${message}`);
-  if (duel) lines.push(duelText(duel));
-  else lines.push(report.ok ? 'duel: left out (--no-duel)' : 'duel: left out, a refused model fights none');
-  return lines.join('\n');
+/** What the owner of a revision that is not there may have meant. */
+async function addNewest(
+  issues: { code: string; hint?: string }[],
+  { revision }: CheckedModel,
+  hub: HubClient,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = issues.find(({ code }) => code === 'precheck.revision_missing');
+  if (!missing || !revision) return;
+  const newest = await hub.resolveRevision(revision.repo, 'main', { signal });
+  missing.hint =
+    newest === null
+      ? `There is no ${revision.repo} for everybody to read: check the spelling, or make it public.`
+      : `The repository is there, this revision is not; the newest of main is ${newest}.`;
 }
 
-function copiesText({ copies, comparedWith, notCompared }: CheckReport): string {
-  if (copies === 'switched off') return 'copies: not looked for (--no-copies); a validator does';
-  if (copies === 'not needed') return 'copies: not looked for, as it would be refused anyway';
-  const unread = notCompared.length > 0 ? `, ${notCompared.length} could not be read` : '';
-  return `copies: compared with the base model and ${comparedWith} earlier submissions${unread}`;
+/** What the validator of this home made of a revision, if one is there and has seen it. */
+async function standingOf(home: Home, { revision }: CheckedModel): Promise<CheckResult['standing']> {
+  if (revision === null || !existsSync(home.contestFile)) return null;
+  const { openStore } = await import('@quasar/store');
+  const { rebuildContest } = await import('@quasar/subnet');
+  const store = openStore({ path: home.contestFile });
+  try {
+    const { submissions } = rebuildContest(store.events());
+    const found = [...submissions.values()].findLast(
+      (one) => one.repo === revision.repo && one.revision === revision.revision,
+    );
+    return found ? { status: found.status, issues: found.issues } : null;
+  } finally {
+    store.close();
+  }
 }

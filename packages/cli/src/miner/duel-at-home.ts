@@ -61,11 +61,11 @@ export async function duelAtHome(context: Context, options: DuelAtHomeOptions): 
 
 export function duelText({ opponent, test, verdict, kl, opponentKl, power }: DuelAtHome): string {
   const outcome = verdict.decided === 'win' ? 'would win' : 'would not win';
-  const early = verdict.reason === 'last_look' ? '' : ` (decided after ${verdict.atN})`;
-  const gain = `${test.meanDelta.toFixed(5)} ± ${(1.96 * test.se).toFixed(5)} nats, ${percentText(test.meanDelta / opponentKl, 1)}`;
+  const early = verdict.reason === 'last_look' ? '' : ` (a validator would stop after ${verdict.atN})`;
+  const gain = `${test.meanDelta.toFixed(5)} ± ${(1.96 * test.se).toFixed(5)} nats (95 %), ${percentText(test.meanDelta / opponentKl, 1)} of it`;
   return [
-    `duel: ${outcome} against ${opponent} on ${test.n} questions of our own${early}`,
-    `  KL ${kl.toFixed(4)}, to beat ${opponentKl.toFixed(4)}; gain ${gain}; p ${test.p < 1e-4 ? '< 0.0001' : test.p.toFixed(4)}`,
+    `duel: ${outcome} against ${opponent} on ${test.n} prompts of this machine's own${early}`,
+    `  KL to the teacher ${kl.toFixed(4)} nats per token, to beat ${opponentKl.toFixed(4)}; less by ${gain}; p ${test.p < 1e-4 ? '< 0.0001' : test.p.toFixed(4)}`,
     ...powerLines(power).map((line) => `  ${line}`),
   ].join('\n');
 }

@@ -32,6 +32,8 @@ export class KingFollower {
   #fetching: { abort: AbortController; done: Promise<void> } | null = null;
   /** Submission that reigns. */
   #kingId: string | null = null;
+  /** In the cache of the hub. */
+  #held: KingIdentity | null = null;
   /** Why the newest king does not answer yet; null when it does. */
   lastError: { code: string; message: string } | null = null;
 
@@ -112,6 +114,10 @@ export class KingFollower {
         retry: 'later',
       });
     const files = listed.filter(({ path }) => isModelFile(path));
-    return load(await hub.download(king.repo, king.revision, { files, maxTotalBytes, signal }));
+    const engine = await load(await hub.download(king.repo, king.revision, { files, maxTotalBytes, signal }));
+    // What reigned before may leave the cache.
+    if (this.#held) hub.release(this.#held.repo, this.#held.revision);
+    this.#held = king;
+    return engine;
   }
 }

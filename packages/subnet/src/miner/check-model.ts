@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Issue, QuasarError } from '@quasar/base';
 import type { Chain } from '@quasar/chain';
-import type { HubClient } from '@quasar/hub';
+import type { HubClient, HubFile } from '@quasar/hub';
 import { Engine } from '@quasar/infer';
 import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from '../copy/fingerprint.ts';
 import type { ContentRecord } from '../copy/record.ts';
@@ -45,8 +45,9 @@ export interface CheckReport {
   /** Earlier submissions it was compared with, and those that could not be read. */
   comparedWith: number;
   notCompared: Issue[];
-  /** The files that were checked; null when it was refused. */
+  /** Where they lie, and which; null when it was refused. */
   directory: string | null;
+  files: HubFile[] | null;
 }
 
 /** @throws QuasarError `hub.unreachable`, `chain.unreachable`, `subnet.bad_base` */
@@ -143,7 +144,15 @@ function report(
 ): CheckReport {
   const compared = { copies, comparedWith, notCompared };
   if (outcome.passed)
-    return { ok: true, status: 'OK', issues: [], original: null, ...compared, directory: outcome.directory };
+    return {
+      ok: true,
+      status: 'OK',
+      issues: [],
+      original: null,
+      ...compared,
+      directory: outcome.directory,
+      files: outcome.files,
+    };
   const { status, issues, original } = outcome;
-  return { ok: false, status, issues, original: original ?? null, ...compared, directory: null };
+  return { ok: false, status, issues, original: original ?? null, ...compared, directory: null, files: null };
 }

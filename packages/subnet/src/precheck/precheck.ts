@@ -203,6 +203,8 @@ function copyOutcome(finding: CopyFinding): PrecheckOutcome & { passed: false } 
 export function copyIssue({ kind, certainty, original, evidence }: CopyFinding): Issue {
   const { uid, repo, revision, revealedAtBlock } = original;
   const numbers = Object.entries(evidence).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
+  if (kind === 'base')
+    return { code: 'copy.same_base', message: COPY_TEXT.base, hint: 'Train the model, and publish what came of it.' };
   const [code, doubt] = certainty === 'copy' ? [`copy.same_${kind}`, ''] : ['copy.near', 'too near to tell whether '];
   return {
     code,
