@@ -49,7 +49,7 @@ export class Arena {
   /**
    * Judge the round with a validator that remembers nothing of the times before, but looks for copies in the same places.
    * @param options of the validator: its queue, its evaluators
-   * @param during called while it is judged
+   * @param during called while it is judged; its `signal` aborts with the verdict
    * @returns the events up to the verdict, the folder with the evidence, and the units of evaluators in its own care
    */
   async judge(name, options, during = async () => {}) {
@@ -71,9 +71,11 @@ export class Arena {
       isOver = true;
     });
     const events = () => store.events();
+    const judged = new AbortController();
     try {
-      const judged = until(() => events().some(({ type }) => type === 'round.judged') || isOver);
-      await Promise.race([running, Promise.all([judged, during({ events })])]);
+      const watching = until(() => events().some(({ type }) => type === 'round.judged') || isOver);
+      watching.then(() => judged.abort());
+      await Promise.race([running, Promise.all([watching, during({ events, signal: judged.signal })])]);
       stop.abort();
       await running;
       if (!events().some(({ type }) => type === 'round.judged'))

@@ -24,19 +24,14 @@ export class Evaluators {
     }
   }
 
-  get count() {
-    return this.#all.length;
-  }
-
-  /** Until each of the first `count` has done `units` more units of challengers. @throws Error when one ends instead */
-  async work(units, count = this.count) {
+  /** Until each has done one more unit of a challenger, or the round is over. @throws Error when one of them ends instead */
+  async work(signal) {
     const before = this.#all.map(doneUnits);
-    await until(() =>
-      this.#all.slice(0, count).every((one, i) => {
-        if (one.child.exitCode !== null) throw new Error(`an evaluator ended: ${one.text}`);
-        return doneUnits(one) >= before[i] + units;
-      }),
-    );
+    const hasWorked = (one, i) => {
+      if (one.child.exitCode !== null) throw new Error(`an evaluator ended: ${one.text}`);
+      return doneUnits(one) > before[i];
+    };
+    await until(() => signal.aborted || this.#all.every(hasWorked));
   }
 
   /** SIGKILL to the first `count`. */

@@ -19,7 +19,7 @@ export async function playScaledOut(arena, { evaluators: count, threads }) {
   const rounds = [];
   const postgres = await startPostgres();
 
-  /** @param disturb gets the processes once every one of them is at work on challengers; returns facts for the report */
+  /** @param disturb gets the processes when every one of them is at work on challengers; returns facts for the report */
   const play = async (name, disturb) => {
     const queueUrl = `${postgres.url}?schema=${name.replaceAll(' ', '_')}`;
     const evaluators = new Evaluators(count, {
@@ -28,9 +28,10 @@ export async function playScaledOut(arena, { evaluators: count, threads }) {
     });
     try {
       let disturbed = {};
-      const round = await arena.judge(name, { queueUrl, evaluators: 0 }, async ({ events }) => {
-        await evaluators.work(1);
-        disturbed = await disturb(evaluators, () => (events().at(-1).atMs - startOf(events())) / 1000);
+      const round = await arena.judge(name, { queueUrl, evaluators: 0 }, async ({ events, signal }) => {
+        await evaluators.work(signal);
+        const atSeconds = (Date.now() - startOf(events())) / 1000;
+        disturbed = { ...(await disturb(evaluators, signal)), atSeconds };
       });
       const result = { takenOver: await takenOver(queueUrl, jobs), failedUnits: await evaluators.stop() };
       const differ = differences(expected, factsOf(round));
@@ -42,19 +43,17 @@ export async function playScaledOut(arena, { evaluators: count, threads }) {
 
   try {
     await play('whole', async () => ({}));
-    await play('half of them killed', async (evaluators, seconds) => {
-      const atSeconds = seconds();
+    await play('half of them killed', async (evaluators) => {
       evaluators.kill(count >> 1);
-      return { killedEvaluators: count >> 1, atSeconds };
+      return { killedEvaluators: count >> 1 };
     });
-    await play('cages killed', async (evaluators, seconds) => {
-      const atSeconds = seconds();
+    await play('cages killed', async (evaluators, signal) => {
       let killedCages = 0;
       for (let kills = 0; kills < CAGE_KILLS; kills++) {
-        if (kills > 0) await evaluators.work(1);
+        if (kills > 0) await evaluators.work(signal);
         killedCages += evaluators.killCages();
       }
-      return { killedCages, atSeconds };
+      return { killedCages };
     });
   } finally {
     await postgres.stop();

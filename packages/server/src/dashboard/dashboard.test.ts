@@ -195,6 +195,39 @@ describe('the curve of a running duel', () => {
   });
 });
 
+it('shows how the king did when nobody challenged it, until there is another king', () => {
+  const contest = new SampleContest();
+  const [ann, bob] = [contest.entrant(1, 'ann/m', 0.1), contest.entrant(2, 'bob/m', 0.2)];
+  const { id, uid, repo, revision } = ann;
+  const measured = {
+    round: 9,
+    atBlock: 99,
+    id,
+    uid,
+    repo,
+    revision,
+    prompts: 60,
+    kl: 0.5,
+    baseKl: 0.75,
+    quality: 0.625,
+  };
+  const quiet = (issue: object | null) => ({ type: 'king.revalidated', data: { ...measured, issue } });
+  const reader = new DashboardReader(store, null);
+  store.appendAll([contest.seen(ann), contest.seen(bob), ...contest.crown(ann)]);
+  expect(reader.read().king?.last_measured).toBeNull();
+  store.appendAll([quiet(null)]);
+  const { king, events } = reader.read();
+  expect(king?.last_measured).toEqual({ round: 9, prompts: 60, kl: 0.5, base_kl: 0.75, quality: 0.625 });
+  expect(events[0]).toMatchObject({
+    tone: 'good',
+    text: expect.stringContaining('King uid 1 measured again and stands'),
+  });
+  store.appendAll([quiet({ code: 'eval.below_floor', message: 'quality 0.0000 is below the floor' })]);
+  expect(reader.read().events[0]).toMatchObject({ tone: 'bad', text: expect.stringContaining('below the floor') });
+  store.appendAll(contest.crown(bob));
+  expect(reader.read().king).toMatchObject({ uid: 2, last_measured: null });
+});
+
 it('removes control characters from what strangers wrote', () => {
   const contest = new SampleContest();
   const { submissions, events } = show([contest.seen(contest.entrant(1, 'a/\u001b[2Jevil\u202e', 0))]);
