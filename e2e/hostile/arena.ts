@@ -241,7 +241,11 @@ export class Arena {
       const value = { path, content: Buffer.from(content).toString('base64'), encoding: 'base64' };
       return JSON.stringify({ key: 'file', value });
     });
-    const post = (path: string, body: string) => fetch(`${this.test.hubUrl}${path}`, { method: 'POST', body });
+    const post = async (path: string, body: string) => {
+      const send = () => fetch(`${this.test.hubUrl}${path}`, { method: 'POST', body });
+      // After a pause of this process the hub may have closed what was kept open.
+      return send().catch(send);
+    };
     await post('/api/repos/create', JSON.stringify({ organization, name, type: 'model' }));
     const header = JSON.stringify({ key: 'header', value: { summary: 'Submission' } });
     const answer = await post(`/api/models/${repo}/commit/main`, [header, ...lines].join('\n'));
