@@ -48,15 +48,20 @@ it('a name that is nowhere, a revision that is not there: what is wrong, and wha
   expect(missing.stdout).toMatch(/^next: see that the name is right/m);
 });
 
-it('a model that would be accepted: the verdict first, then what was looked at, and what to do', async () => {
+/** The base model, as if it had learned something: the lowest bits of every other weight that is not zero. */
+function trainedModel(): string {
   const trained = mkdtempSync(join(tmpdir(), 'quasar-trained-'));
   for (const name of FILES) cpSync(join(REPOSITORY, 'assets/base', name), join(trained, name));
   const path = join(trained, 'model.safetensors');
-  // As if it had learned something: the lowest bits of every other weight that is not zero.
   const bytes = readFileSync(path);
   for (let at = 8 + Number(bytes.readBigUInt64LE(0)); at < bytes.length; at += 4)
     if ((bytes.readUInt16LE(at) & 0x7f00) !== 0) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x07, at);
   writeFileSync(path, bytes);
+  return trained;
+}
+
+it('a model that would be accepted: the verdict first, then what was looked at, and what to do', async () => {
+  const trained = trainedModel();
   const { code, stdout } = await quasar('check', trained, '--home', home, '--no-duel', '--no-copies');
   rmSync(trained, { recursive: true });
   expect({ code, stdout }).toEqual({
@@ -64,4 +69,25 @@ it('a model that would be accepted: the verdict first, then what was looked at, 
     stdout: expect.stringMatching(/^OK: a validator would accept it\n\nmodel .*3 files, 4\.7 MB\n/),
   });
   expect(stdout).toMatch(/^next: publish the files/m);
+});
+
+it('miner submit: refused with exit code 3; shown, not sent; then on chain, and not a second time', async () => {
+  const refused = await quasar('miner', 'submit', model, '--home', home, '--name', 'eve');
+  expect({ code: refused.code, stdout: refused.stdout }).toEqual({
+    code: 3,
+    stdout: expect.stringMatching(/^not submitted, nothing is on chain\nprecheck\.tensor_shape /),
+  });
+  const trained = trainedModel();
+  const submit = (...flags: string[]) =>
+    quasar('miner', 'submit', trained, '--home', home, '--name', 'eve', '--no-copies', '--json', ...flags);
+  const shown = await submit('--dry-run');
+  expect(JSON.parse(shown.stdout)).toMatchObject({ ok: true, revision: null });
+  const sent = await submit();
+  const { revision, payload } = JSON.parse(sent.stdout);
+  expect(revision).toMatch(/^[0-9a-f]{40}$/);
+  const listed = await quasar('commitments', '--home', home, '--json');
+  expect(listed.stdout).toContain(JSON.stringify(payload).slice(1, -1));
+  const again = await submit();
+  rmSync(trained, { recursive: true });
+  expect(JSON.parse(again.stdout)).toMatchObject({ ok: true, revision, steps: [{ name: 'commit', state: 'skipped' }] });
 });

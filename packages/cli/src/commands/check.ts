@@ -11,6 +11,7 @@ import { type CheckedModel, type CheckResult, checkText } from '../miner/check-t
 import { duelAtHome, kingOrBase } from '../miner/duel-at-home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
+import { readRules, rulesOption } from '../rules-option.ts';
 import { listenForStop } from '../service.ts';
 
 interface CheckFlags extends NetOptions {
@@ -19,6 +20,7 @@ interface CheckFlags extends NetOptions {
   teacher: string;
   copies: boolean;
   duel: boolean;
+  rules: string;
 }
 
 export function check(): Command {
@@ -30,6 +32,7 @@ export function check(): Command {
     .option('--name <name>', 'wallet whose submission it would be', walletName, 'me')
     .addOption(baseOption())
     .addOption(teacherOption())
+    .addOption(rulesOption())
     .option('--no-copies', 'do not compare with the submissions on chain')
     .option('--no-duel', 'do not fight the king')
     .action(async (name: string, options: CheckFlags, command: Command) => {
@@ -37,16 +40,17 @@ export function check(): Command {
       const home = new Home(context.home);
       const { connectChain, openWallet } = await import('@quasar/chain');
       const { createHubClient } = await import('@quasar/hub');
-      const { checkModel, LOCAL } = await import('@quasar/subnet');
+      const { checkModel } = await import('@quasar/subnet');
       const stopping = listenForStop();
       const { signal } = stopping;
       try {
         const chain = connectChain(netUrls(options, home).chain);
         const hub = createHubClient(hubOptions(options, home, options.name));
+        const config = await readRules(options.rules);
         const base = fromCaller(options.base);
         const model = await findModel(name, hub, signal);
         const report = await checkModel({
-          ...{ hub, chain, config: LOCAL, baseDirectory: base, copies: options.copies, signal },
+          ...{ hub, chain, config, baseDirectory: base, copies: options.copies, signal },
           model: model.revision ?? { directory: model.name },
           hotkey: openWallet(home.wallet(options.name)).hotkey,
           onProgress: (message) => context.note(message),
@@ -56,7 +60,7 @@ export function check(): Command {
         const duel =
           directory !== null && options.duel
             ? await duelAtHome(context, {
-                ...{ directory, teacher: fromCaller(options.teacher), seed: 'check', signal },
+                ...{ directory, config, teacher: fromCaller(options.teacher), seed: 'check', signal },
                 opponent: await kingOrBase(chain, hub, base, signal),
               })
             : null;

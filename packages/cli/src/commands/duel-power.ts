@@ -9,6 +9,7 @@ import { Home } from '../home.ts';
 import { duelAtHome, duelText, kingOrBase, type Opponent, powerLines } from '../miner/duel-at-home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { wholeNumber } from '../options.ts';
+import { readRules, rulesOption } from '../rules-option.ts';
 import { listenForStop } from '../service.ts';
 
 const DEFAULT_PERCENT = 2;
@@ -18,13 +19,15 @@ export function power(): Command {
     .description('How likely a duel finds a true improvement, with the spread of the duel that crowned the king.')
     .option('--improvement <percent>', "of the king's KL", percent, DEFAULT_PERCENT)
     .option('--prompts <number>', 'length of the duel (default: that of the rules)', wholeNumber(100, 100_000))
-    .action(async (options: { improvement: number; prompts?: number }, command: Command) => {
+    .addOption(rulesOption())
+    .action(async (options: { improvement: number; prompts?: number; rules: string }, command: Command) => {
       const context = contextOf(command);
-      const { duelPower, LOCAL } = await import('@quasar/subnet');
+      const { duelPower } = await import('@quasar/subnet');
+      const { duel } = await readRules(options.rules);
       const measured = await readKingsDuel(context);
       const { improvement, prompts } = options;
       const { deltas, kingKl } = measured;
-      const found = duelPower({ deltas, kingKl, duel: LOCAL.duel, improvement: improvement / 100, prompts });
+      const found = duelPower({ deltas, kingKl, duel, improvement: improvement / 100, prompts });
       const { round, king, challenger } = measured;
       const value = { ...found, measured: { round, king, challenger, prompts: deltas.length } };
       context.result(value, () => `${sourceText(measured)}\n\n${powerLines(found).join('\n')}`);
@@ -52,6 +55,7 @@ interface PreviewFlags extends NetOptions {
   against: string;
   teacher: string;
   seed: string;
+  rules: string;
 }
 
 export function preview(): Command {
@@ -60,6 +64,7 @@ export function preview(): Command {
     .argument('<model>', 'folder of a checkpoint')
     .option('--against <model>', 'folder of a checkpoint, or `king`: who reigns on the net', 'king')
     .addOption(teacherOption())
+    .addOption(rulesOption())
     .option('--seed <text>', 'of the questions; the real one is a block hash that nobody knows yet', 'preview')
     .action(async (model: string, options: PreviewFlags, command: Command) => {
       const context = contextOf(command);
@@ -69,7 +74,9 @@ export function preview(): Command {
         const opponent = await findOpponent(options, context, signal);
         const teacher = fromCaller(options.teacher);
         const { seed } = options;
-        const fought = await duelAtHome(context, { directory: fromCaller(model), opponent, teacher, seed, signal });
+        const config = await readRules(options.rules);
+        const directory = fromCaller(model);
+        const fought = await duelAtHome(context, { directory, opponent, teacher, config, seed, signal });
         context.result(fought, () => duelText(fought));
       } finally {
         stopping.dispose();

@@ -12,6 +12,7 @@ import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
+import { submit } from './miner-submit.ts';
 import { broken, copycat } from './scripted.ts';
 
 const DEFAULT_STEPS = 80;
@@ -30,6 +31,7 @@ export function miner(): Command {
   return new Command('miner')
     .description('Train students and enter the contest.')
     .addCommand(run())
+    .addCommand(submit())
     .addCommand(copycat(), { hidden: true })
     .addCommand(broken(), { hidden: true });
 }

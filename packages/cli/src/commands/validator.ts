@@ -1,7 +1,6 @@
 /** @file `quasar validator run`: check and compare what miners submit, crown a king, set weights. */
-import { readFileSync } from 'node:fs';
-import { formatIssues, QuasarError } from '@quasar/base';
-import type { SubnetConfig, Webhook } from '@quasar/subnet';
+import { QuasarError } from '@quasar/base';
+import type { Webhook } from '@quasar/subnet';
 import { Command } from 'commander';
 import { baseOption, teacherOption } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
@@ -10,11 +9,12 @@ import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
+import { readRules, rulesOption } from '../rules-option.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
 
 interface ValidatorFlags extends NetOptions, WalletOptions {
-  rules?: string;
+  rules: string;
   queue?: string;
   evaluators: number;
   threads?: number;
@@ -26,7 +26,7 @@ export function validator(): Command {
   const run = withKeyOptions(withNetOptions(new Command('run')))
     .description('Judge submissions round by round and set weights on chain, until stopped.')
     .option('--name <name>', 'name of the wallet; its hotkey needs stake and a permit', walletName, 'validator')
-    .option('--rules <file>', 'JSON file with every number of the contest (default: the local profile)')
+    .addOption(rulesOption())
     .option('--queue <url>', 'where work is handed out: an SQLite file, or postgres://... (default: in the home)')
     .option('--evaluators <n>', 'evaluators in its own care; 0: only those started elsewhere', wholeNumber(0, 64), 1)
     .addOption(threadsOption())
@@ -42,10 +42,10 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { openStore } = await import('@quasar/store');
-  const { LOCAL, runAnnouncer, runValidator } = await import('@quasar/subnet');
+  const { runAnnouncer, runValidator } = await import('@quasar/subnet');
   const webhook = await readWebhook();
   const urls = netUrls(options, home);
-  const rules = options.rules === undefined ? LOCAL : await readRules(options.rules);
+  const rules = await readRules(options.rules);
   const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();
@@ -100,17 +100,4 @@ async function readWebhook(): Promise<Webhook | null> {
     });
   const { webhookForm } = await import('@quasar/subnet');
   return { url, form: webhookForm(url) };
-}
-
-async function readRules(path: string): Promise<SubnetConfig> {
-  const { parseSubnetConfig } = await import('@quasar/subnet');
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(fromCaller(path), 'utf8'));
-  } catch (cause) {
-    throw new QuasarError('usage.rules_unreadable', `--rules ${path}: ${(cause as Error).message}`, { cause });
-  }
-  const rules = parseSubnetConfig(json);
-  if (rules.ok) return rules.value;
-  throw new QuasarError('usage.rules_invalid', `--rules ${path}: ${formatIssues(rules.issues)}`);
 }

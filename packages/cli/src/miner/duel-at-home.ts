@@ -1,7 +1,7 @@
 /** @file The duel that a model would fight, fought at home: the rules of the contest, the king of today, questions of our own. */
 import type { Chain } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
-import type { DuelPower, PreviewDuel } from '@quasar/subnet';
+import type { DuelPower, PreviewDuel, SubnetConfig } from '@quasar/subnet';
 import type { Context } from '../context.ts';
 import { startProgress } from '../ui/progress.ts';
 import { findKing } from './find-king.ts';
@@ -17,6 +17,7 @@ export interface DuelAtHomeOptions {
   directory: string;
   opponent: Opponent;
   teacher: string;
+  config: SubnetConfig;
   /** Of the questions. */
   seed: string;
   signal: AbortSignal;
@@ -39,12 +40,12 @@ export async function kingOrBase(chain: Chain, hub: HubClient, base: string, sig
 }
 
 export async function duelAtHome(context: Context, options: DuelAtHomeOptions): Promise<DuelAtHome> {
-  const { duelPower, LOCAL, previewDuel } = await import('@quasar/subnet');
-  const { directory, opponent, teacher, seed, signal } = options;
+  const { duelPower, previewDuel } = await import('@quasar/subnet');
+  const { directory, opponent, teacher, config, seed, signal } = options;
   const bars = new Map<string, ReturnType<typeof startProgress>>();
   try {
     const { deltas, ...fought } = await previewDuel({
-      ...{ directory, opponentDirectory: opponent.directory, teacherDirectory: teacher, config: LOCAL, seed, signal },
+      ...{ directory, opponentDirectory: opponent.directory, teacherDirectory: teacher, config, seed, signal },
       onProgress(phase, done, total) {
         const bar = bars.get(phase) ?? startProgress(context, `duel: ${phase}`);
         bars.set(phase, bar);
@@ -52,7 +53,7 @@ export async function duelAtHome(context: Context, options: DuelAtHomeOptions): 
         if (done === total) bar.end();
       },
     });
-    const power = duelPower({ deltas, kingKl: fought.opponentKl, duel: LOCAL.duel, improvement: IMPROVEMENT });
+    const power = duelPower({ deltas, kingKl: fought.opponentKl, duel: config.duel, improvement: IMPROVEMENT });
     return { opponent: opponent.name, ...fought, power };
   } finally {
     for (const bar of bars.values()) bar.end();
