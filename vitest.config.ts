@@ -28,6 +28,7 @@ export default defineConfig({
           include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts'],
           exclude: ['**/*.slow.test.ts'],
           pool: 'threads',
+          maxWorkers: 2,
         },
       },
       {

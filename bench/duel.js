@@ -131,9 +131,9 @@ function equalRounds() {
 
 /** Copies of the king, as recorded: a random change is better as often as it is worse, by very little. */
 function noiseCopies() {
-  const marginOnly = { ...UPSTREAM, duel: { ...UPSTREAM.duel, minDelta: LOCAL.duel.minDelta } };
+  const noMargin = { ...UPSTREAM, duel: { ...UPSTREAM.duel, minDelta: 0 } };
   result.noise = [];
-  for (const [profile, config] of Object.entries({ ...PROFILES, 'upstream with the local margin': marginOnly })) {
+  for (const [profile, config] of Object.entries({ ...PROFILES, 'upstream without the margin': noMargin })) {
     for (const [level, names] of noiseLevels()) {
       const single = names.map((name) => noiseRounds(config, [name], `${profile}/${name}`));
       const swarm = noiseRounds(config, names, `${profile}/${level}`);

@@ -150,7 +150,9 @@ export const UPSTREAM: SubnetConfig = {
     minPrompts: 100,
     alpha: 0.03,
     confidenceZ: 1.96,
-    minDelta: 0,
+    // Published: 0, and 0.0015 in the sibling contest of Quasar pairs. With 0 noise on a king's weights, which gains up to 0.0004
+    // nats, wins one duel in ten; with 0.0015 none (`node bench/duel.js`).
+    minDelta: 0.0015,
     // 0.025 of the last look and 0.005 of all looks before it: an equal challenger wins with at most the 3 % of `alpha`.
     sequential: {
       lookEvery: 8,
@@ -226,8 +228,6 @@ export const LOCAL: SubnetConfig = {
   duel: {
     ...UPSTREAM.duel,
     prompts: 120,
-    // Noise on a king's weights can make it better by some 0.0005 nats, and a duel would see that (`node bench/duel.js`).
-    minDelta: 0.0015,
     sequential: {
       lookEvery: 8,
       win: { alpha: 0.005, minPrompts: 100 },
@@ -242,7 +242,7 @@ export const LOCAL: SubnetConfig = {
   axes: LOCAL_AXES,
   // Some seconds of work every half hour: a laptop where nobody submits stays quiet.
   revalidation: { everyRounds: 90, prompts: 24 },
-  // Of challengers as good as the king 10 % refuses one in 30, and 3 % would refuse one in three (`node bench/duel.js`).
+  // Of challengers as good as the king 10 % refuses one in 23, and 3 % would refuse one in three (`node bench/duel.js`).
   crown: { ...UPSTREAM.crown, qualityTolerance: 0.1 },
   weights: { ...UPSTREAM.weights, fallbackToOwnUid: true, refreshBlocks: 200 },
   // Noise far below one BF16 step still flips a few values by a whole step: 0.4 % of the weights' size in all.

@@ -197,8 +197,8 @@ describe('tieCluster', () => {
   });
 
   it('is connected through pairwise ties, not only with the first', () => {
-    // a-b and b-c differ by half of what can be told apart, a-c by all of it.
-    const [a, b, c] = [0.1, 0.099, 0.098].map((gain, i) => entry('abc'[i]!, i, gain, { noise: 0.006 }));
+    // Beyond the margin, a-b and b-c differ by less than can be told apart, a-c by more.
+    const [a, b, c] = [0.1, 0.0975, 0.095].map((gain, i) => entry('abc'[i]!, i, gain, { noise: 0.006 }));
     const near = tieCluster([a!, b!, c!], paired).map((e) => e.submission.id);
     expect(near).toEqual(['a', 'b', 'c']);
     expect(tieCluster([a!, c!], paired)).toHaveLength(1);
