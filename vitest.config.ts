@@ -28,7 +28,6 @@ export default defineConfig({
           include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts'],
           exclude: ['**/*.slow.test.ts'],
           pool: 'threads',
-          maxWorkers: 2,
         },
       },
       {
