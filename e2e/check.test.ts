@@ -71,6 +71,14 @@ it('a model that would be accepted: the verdict first, then what was looked at, 
   expect(stdout).toMatch(/^next: publish the files/m);
 });
 
+it('miner submit says at once that there is no checkpoint', async () => {
+  const { code, stderr } = await quasar('miner', 'submit', join(model, 'nowhere'), '--home', home, '--name', 'eve');
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringMatching(/^quasar: .*\[usage\.unknown_model\]\n$/),
+  });
+});
+
 it('miner submit: refused with exit code 3; shown, not sent; then on chain, and not a second time', async () => {
   const refused = await quasar('miner', 'submit', model, '--home', home, '--name', 'eve');
   expect({ code: refused.code, stdout: refused.stdout }).toEqual({

@@ -1,5 +1,7 @@
 /** @file `quasar miner submit FOLDER`: enter the contest with a checkpoint that is there already. */
-import { formatIssues } from '@quasar/base';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatIssues, QuasarError } from '@quasar/base';
 import type { SubmitReport } from '@quasar/subnet';
 import { Command } from 'commander';
 import { baseOption } from '../assets.ts';
@@ -40,6 +42,11 @@ export function submit(): Command {
 async function enter(folder: string, options: SubmitFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
+  const directory = fromCaller(folder);
+  if (!existsSync(join(directory, 'config.json')))
+    throw new QuasarError('usage.unknown_model', `"${folder}" is no folder of a checkpoint: it has no config.json`, {
+      hint: 'give the folder that `quasar distill --out` wrote',
+    });
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { submitModel } = await import('@quasar/subnet');
@@ -64,7 +71,7 @@ async function enter(folder: string, options: SubmitFlags, command: Command): Pr
         dryRun: options.dryRun,
         replace: options.replace,
       },
-      directory: fromCaller(folder),
+      directory,
       baseDirectory: fromCaller(options.base),
       repo: options.repo ?? `${options.name}/quasar-nano`,
       onStep: ({ name, state, detail }) => context.note(`${name} ${state}: ${detail}`),
