@@ -1,5 +1,6 @@
 /** @file Parsers for option values. Each refuses with one line that says what it got and what it wants. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { fromCaller } from './context.ts';
 
 /** A whole number in [low, high]. */
 export function wholeNumber(low: number, high = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -24,4 +25,14 @@ export function depth(text: string): number {
   const value = wholeNumber(2, 48)(text);
   if (value % 2 === 0) return value;
   throw new InvalidArgumentError('Expected an even number: a layer adds 32 channels, and heads have 64.');
+}
+
+/** For verbs that load a checkpoint which may be the branches of a graft. */
+export function graftBaseOption(): Option {
+  return new Option('--base <folder>', 'of branches that `quasar graft` wrote: the model under them, if it was moved');
+}
+
+/** The `base` of `loadCheckpoint`. */
+export function graftBase({ base }: { base?: string }): { base?: string } {
+  return base === undefined ? {} : { base: fromCaller(base) };
 }

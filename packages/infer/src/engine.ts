@@ -5,10 +5,10 @@
  */
 import { QuasarError, Rng } from '@quasar/base';
 import {
+  type CheckpointOptions,
   disposeParameters,
   type ForwardInput,
   forward,
-  type LoadOptions,
   loadCheckpoint,
   type ModelConfig,
   type ModelState,
@@ -50,7 +50,7 @@ export class Engine {
   /** Keeps 16-bit weights in 16 bits. @throws QuasarError as `loadCheckpoint`; tensor.no_native */
   static async load(
     directory: string,
-    options: { device?: DeviceName; threads?: number } & Omit<LoadOptions, 'dtype'> = {},
+    options: { device?: DeviceName; threads?: number } & Omit<CheckpointOptions, 'dtype'> = {},
   ): Promise<Engine> {
     const device = openDevice(options.device ?? 'auto', options);
     const { config, parameters, tokenizer } = loadCheckpoint(directory, device, { ...options, dtype: 'stored' });

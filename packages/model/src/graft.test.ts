@@ -1,11 +1,14 @@
 /** @file Grafts: a fresh one is its base, a closed one too; branches as a checkpoint of their own; configs. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Rng } from '@quasar/base';
 import { openDevice, sizeOf } from '@quasar/tensor';
-import { afterAll, describe, expect, it } from 'vitest';
-import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './checkpoint/checkpoint.ts';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Checkpoint, loadCheckpoint, loadParameters, saveCheckpoint } from './checkpoint/checkpoint.ts';
+import { checkpointDigest } from './checkpoint/digest.ts';
+import { WeightFiles } from './checkpoint/weight-files.ts';
+import { weightsDigest } from './checkpoint/weights-digest.ts';
 import { parseConfig, SIZES, tensorTable } from './families/index.ts';
 import { type GraftCheckpoint, graftOnto, loadBranches, saveBranches } from './graft.ts';
 import { modelInfo } from './model-info.ts';
@@ -39,6 +42,11 @@ function disturb(graft: GraftCheckpoint): GraftCheckpoint {
     if (/^graft.*o_proj/.test(name)) tensor.write(Float32Array.from({ length: tensor.size }, () => rng.normal()));
   return graft;
 }
+const dataBytes = (folder: string) => {
+  const files = WeightFiles.open(folder);
+  files.close();
+  return files.sizeBytes;
+};
 const setGates = ({ parameters }: GraftCheckpoint, value: number) => {
   for (const [name, tensor] of parameters) if (/^graft.*\.gate$/.test(name)) tensor.write([value]);
 };
@@ -71,6 +79,33 @@ describe.each(Object.entries(BASES))('upon %s', (name, config) => {
     expect(() => loadBranches(folder, other)).toThrow(expect.objectContaining({ code: 'checkpoint.other_base' }));
   });
 
+  it('the folder of the branches loads as the graft, upon a base in shards and unfused as well', async () => {
+    const base = await baseOf(config);
+    const graft = disturb(graftOnto(base, { ...OPTIONS, conv_size: 4 }, new Rng('branches')));
+    const [baseFolder, folder] = [join(temporary, `${name}-base`), join(temporary, `${name}-upon`)];
+    await saveCheckpoint(baseFolder, base, 'F32');
+    const sha256 = weightsDigest(baseFolder);
+    await saveBranches(folder, graft, 'F32', { base: { folder: baseFolder, sha256 } });
+    expect(JSON.parse(readFileSync(join(folder, 'base.json'), 'utf8'))).toEqual({ folder: `../${name}-base`, sha256 });
+    const expected = await logits(graft);
+    const loaded = loadCheckpoint(folder, device);
+    expect(loaded.config).toEqual(graft.config);
+    expect(loaded.tokenizer.toJson()).toBe(tokenizer.toJson());
+    expect(maxDifference(await logits(loaded), expected)).toBe(0);
+    const progress: [number, number][] = [];
+    loadParameters(folder, graft.config, device, { onProgress: (done, total) => progress.push([done, total]) });
+    const total = [baseFolder, folder].reduce((sum, each) => sum + dataBytes(each), 0);
+    expect(progress.every(([done, of], i) => of === total && done > (progress[i - 1]?.[0] ?? 0))).toBe(true);
+    expect(progress.at(-1)).toEqual([total, total]);
+
+    await saveCheckpoint(baseFolder, base, 'F32', {}, { shardBytes: 20_000 });
+    expect(weightsDigest(baseFolder)).toBe(sha256);
+    expect(maxDifference(await logits(loadCheckpoint(folder, device)), expected)).toBe(0);
+    await saveCheckpoint(baseFolder, base, 'F32', {}, { unfused: true });
+    await saveBranches(folder, graft, 'F32', { base: { folder: baseFolder, sha256: weightsDigest(baseFolder) } });
+    expect(maxDifference(await logits(loadCheckpoint(folder, device)), expected)).toBe(0);
+  });
+
   it('saved whole it is a checkpoint like any other', async () => {
     const graft = disturb(graftOnto(await baseOf(config), OPTIONS, new Rng('branches')));
     const folder = join(temporary, `${name}-whole`);
@@ -81,6 +116,95 @@ describe.each(Object.entries(BASES))('upon %s', (name, config) => {
     expect(() => graftOnto(loaded, OPTIONS, new Rng('twice'))).toThrow(
       expect.objectContaining({ code: 'model.unsupported' }),
     );
+  });
+});
+
+describe('branches find their base', () => {
+  const at = (name: string) => join(temporary, name);
+  const failure = (load: () => unknown) => {
+    try {
+      load();
+    } catch (error) {
+      const { code, message, hint, data } = error as { code: string; message: string; hint?: string; data?: unknown };
+      return { code, message, hint, data };
+    }
+    return null;
+  };
+  const load = (base?: string) => loadCheckpoint(at('branches'), device, { base });
+  let graft: GraftCheckpoint;
+  beforeEach(async () => {
+    const base = await baseOf(BASES.quasar);
+    await saveCheckpoint(at('base'), base, 'F32');
+    graft = disturb(graftOnto(base, OPTIONS, new Rng('branches')));
+    await saveBranches(at('branches'), graft, 'F32', {
+      base: { folder: at('base'), sha256: weightsDigest(at('base')) },
+    });
+  });
+  afterEach(() => {
+    for (const name of ['base', 'branches', 'moved']) rmSync(at(name), { recursive: true, force: true });
+  });
+
+  it('where both were moved together, or where they are told', async () => {
+    renameSync(at('base'), at('moved'));
+    expect(failure(load)).toMatchObject({
+      code: 'checkpoint.no_base',
+      message: expect.stringContaining(at('base')),
+      hint: expect.stringMatching(/--base FOLDER.*base\.json/),
+    });
+    expect(maxDifference(await logits(load(at('moved'))), await logits(graft))).toBe(0);
+    expect(failure(() => load(at('nowhere')))).toMatchObject({ code: 'checkpoint.no_base' });
+    renameSync(at('moved'), at('base'));
+    renameSync(temporary, `${temporary}-moved`);
+    try {
+      const loaded = loadCheckpoint(join(`${temporary}-moved`, 'branches'), device);
+      expect(maxDifference(await logits(loaded), await logits(graft))).toBe(0);
+    } finally {
+      renameSync(`${temporary}-moved`, temporary);
+    }
+  });
+
+  it('and no other: neither other weights nor another config', async () => {
+    await saveCheckpoint(at('moved'), await baseOf(BASES.quasar, 'other'), 'F32');
+    const found = failure(() => load(at('moved')));
+    expect(found).toMatchObject({ code: 'checkpoint.other_base' });
+    expect(found?.message).toContain(weightsDigest(at('moved')));
+    expect(found?.message).toContain(weightsDigest(at('base')));
+    const other = loadCheckpoint(at('moved'), device);
+    expect(failure(() => loadBranches(at('branches'), other, { base: at('moved') }))).toEqual(found);
+    await saveCheckpoint(at('moved'), await baseOf({ ...BASES.quasar, rms_norm_eps: 1e-5 }), 'F32');
+    expect(failure(() => load(at('moved')))).toMatchObject({
+      code: 'checkpoint.other_base',
+      message: expect.stringMatching(/differs in rms_norm_eps$/),
+    });
+    expect(failure(() => load(at('branches')))).toMatchObject({ code: 'checkpoint.other_base' });
+    expect(failure(() => loadCheckpoint(at('moved'), device, { base: at('base') }))).toMatchObject({
+      code: 'checkpoint.other_base',
+      hint: 'leave the base out',
+    });
+  });
+
+  it('branches of before it was recorded are told theirs', async () => {
+    rmSync(join(at('branches'), 'base.json'));
+    expect(failure(load)).toMatchObject({ code: 'checkpoint.no_base', hint: expect.stringContaining('--base FOLDER') });
+    expect(maxDifference(await logits(load(at('base'))), await logits(graft))).toBe(0);
+  });
+
+  it.each(['{', 'null', '{"folder": "../base"}', '{"folder": 1, "sha256": "0"}'])(
+    'a base.json of %s is refused',
+    (text) => {
+      writeFileSync(join(at('branches'), 'base.json'), text);
+      expect(failure(load)).toMatchObject({
+        code: 'checkpoint.invalid',
+        data: [expect.objectContaining({ code: 'checkpoint.base_record' })],
+      });
+    },
+  );
+
+  it('the digest of the folder is that of both', async () => {
+    const before = await checkpointDigest(at('branches'));
+    const base = { folder: at('base'), sha256: '0'.repeat(64) };
+    await saveBranches(at('branches'), graft, 'F32', { base });
+    expect(await checkpointDigest(at('branches'))).not.toBe(before);
   });
 });
 

@@ -3,10 +3,11 @@
  * own, a small part of the size of the base.
  */
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { QuasarError, type Rng, writeFileAtomic } from '@quasar/base';
-import { type Checkpoint, readConfig, streamedTensors } from './checkpoint/checkpoint.ts';
-import { type LoadOptions, loadTensors } from './checkpoint/load-tensors.ts';
+import { type Checkpoint, type CheckpointOptions, streamedTensors } from './checkpoint/checkpoint.ts';
+import { checkConfig, findBase, type RecordedBase, recordBase } from './checkpoint/graft-base.ts';
+import { loadTensors } from './checkpoint/load-tensors.ts';
+import { readConfig } from './checkpoint/read-config.ts';
 import { CHECKPOINT_FILES, orThrow, WeightFiles } from './checkpoint/weight-files.ts';
 import { type WriteOptions, writeWeights } from './checkpoint/write-weights.ts';
 import type { BaseConfig, GraftConfig } from './families/graft/config.ts';
@@ -44,29 +45,35 @@ function baseConfig({ config }: Checkpoint): BaseConfig {
   throw new QuasarError('model.unsupported', 'graft: the base is a graft', { hint: 'graft upon the base of it' });
 }
 
+export interface SaveBranchesOptions extends Omit<WriteOptions, 'resume'> {
+  /** Where the base is, and its `weightsDigest`: recorded, so that `loadCheckpoint` of the folder gives the whole graft. */
+  base?: RecordedBase | undefined;
+}
+
 /** Config and branches of a graft, without its base. `dtype` F32 keeps training exact. */
 export async function saveBranches(
   directory: string,
   { config, parameters }: GraftCheckpoint,
   dtype: 'F32' | 'BF16',
-  options: Omit<WriteOptions, 'resume'> = {},
+  { base, ...options }: SaveBranchesOptions = {},
 ): Promise<void> {
   writeFileAtomic(join(directory, CHECKPOINT_FILES.config), `${JSON.stringify(config, null, 2)}\n`);
+  if (base) recordBase(directory, base);
   await writeWeights(directory, streamedTensors(branchTensors(config), parameters, dtype), options);
 }
 
 /**
- * A graft from its branches and its base, whose tensors it shares.
- * @throws QuasarError checkpoint.other_base; as `readConfig` and `loadTensors`
+ * A graft from its branches and its base, whose tensors it shares. With `options.base`, the folder of that base, its weights
+ * must be those that the branches were trained upon.
+ * @throws QuasarError as `findBase`, `readConfig` and `loadTensors`
  */
-export function loadBranches(directory: string, base: Checkpoint, options: LoadOptions = {}): GraftCheckpoint {
+export function loadBranches(directory: string, base: Checkpoint, options: CheckpointOptions = {}): GraftCheckpoint {
   const config = orThrow(directory, readConfig(directory));
-  const given = baseConfig(base);
-  if (config.model_type !== 'quasar_graft' || !isDeepStrictEqual(config.base, given)) {
-    throw new QuasarError('checkpoint.other_base', `${directory} is no graft upon this ${given.model_type} model`, {
-      hint: 'give the base that the branches were trained with',
-    });
+  if (config.model_type !== 'quasar_graft') {
+    throw new QuasarError('checkpoint.other_base', `${directory} is no graft`, { hint: 'give a folder of branches' });
   }
+  if (options.base === undefined) checkConfig(directory, config, base.config);
+  else findBase(directory, config, options.base);
   const [any] = base.parameters.values();
   if (!any) throw new QuasarError('checkpoint.missing_tensor', 'graft: the base has no parameters');
   const files = WeightFiles.open(directory);

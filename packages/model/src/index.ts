@@ -2,20 +2,21 @@
 export { Block, type ForwardInput, type ForwardOutput, type MimicPair } from './block.ts';
 export {
   type Checkpoint,
+  type CheckpointOptions,
   type ExpectedTensor,
   expectedTensors,
   loadCheckpoint,
   loadParameters,
   piecesOf,
-  readConfig,
-  readConfigFile,
   saveCheckpoint,
 } from './checkpoint/checkpoint.ts';
 export { checkpointDigest } from './checkpoint/digest.ts';
+export { type RecordedBase, readRecordedBase } from './checkpoint/graft-base.ts';
 export { duplicateKey } from './checkpoint/header-json.ts';
 export { type InitOptions, initCheckpoint } from './checkpoint/init-checkpoint.ts';
 export type { LoadOptions } from './checkpoint/load-tensors.ts';
 export type { NameMap } from './checkpoint/names.ts';
+export { readConfig, readConfigFile } from './checkpoint/read-config.ts';
 export {
   headerLength,
   MAX_HEADER_BYTES,
@@ -28,6 +29,7 @@ export {
 export { ALL_DTYPE_BYTES, DTYPE_BYTES, decodeTensor, toBf16 } from './checkpoint/tensor-bytes.ts';
 export { CHECKPOINT_FILES, indexIssues, placeIssues } from './checkpoint/weight-files.ts';
 export { INDEX_FILE, parseWeightIndex, shardName, type WeightIndex } from './checkpoint/weight-index.ts';
+export { weightsDigest } from './checkpoint/weights-digest.ts';
 export {
   DEFAULT_SHARD_BYTES,
   type StreamedTensor,

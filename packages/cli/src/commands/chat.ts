@@ -4,10 +4,11 @@ import type { Engine } from '@quasar/infer';
 import type { ChatMessage } from '@quasar/model';
 import { Command, InvalidArgumentError } from 'commander';
 import { type Context, contextOf, fromCaller } from '../context.ts';
-import { wholeNumber } from '../options.ts';
+import { graftBase, graftBaseOption, wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
 
 interface ChatFlags {
+  base?: string;
   plain?: true;
   maxTokens: number;
   temperature: number;
@@ -18,7 +19,8 @@ interface ChatFlags {
 export function chat(): Command {
   return new Command('chat')
     .description('Talk to a checkpoint: a line is a message. Reads standard input to its end; Ctrl-C stops an answer.')
-    .argument('<folder>', 'a checkpoint, such as what `quasar pretrain` or `quasar speedrun` wrote')
+    .argument('<folder>', 'a checkpoint, such as what `quasar pretrain`, `speedrun` or `graft` wrote')
+    .addOption(graftBaseOption())
     .option('--plain', 'no chat template: go on with the line as text, for models of plain text')
     .option('--max-tokens <number>', 'of an answer', wholeNumber(1), 200)
     .option('--temperature <number>', '0 takes the most likely token', range(0, 10), 0.8)
@@ -26,7 +28,7 @@ export function chat(): Command {
     .option('--seed <text>', 'equal seeds give equal answers', '0')
     .action(async (folder: string, options: ChatFlags, command: Command) => {
       const { Engine } = await import('@quasar/infer');
-      const engine = await Engine.load(fromCaller(folder));
+      const engine = await Engine.load(fromCaller(folder), graftBase(options));
       try {
         await converse(engine, options, contextOf(command));
       } finally {

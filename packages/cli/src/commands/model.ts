@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf, fromCaller, REPOSITORY } from '../context.ts';
 import { describe, gb } from '../model/describe.ts';
 import { findConfig } from '../model/find-config.ts';
-import { wholeNumber } from '../options.ts';
+import { graftBase, graftBaseOption, wholeNumber } from '../options.ts';
 import { startProgress } from '../ui/progress.ts';
 import { record } from '../ui/table.ts';
 
@@ -19,10 +19,14 @@ function info(): Command {
     .description('Show layers, parameters by part, state, operations and memory of a model.')
     .argument('<name>', NAME)
     .action(async (name: string, _options, command: Command) => {
-      const { modelInfo } = await import('@quasar/model');
+      const { modelInfo, readRecordedBase } = await import('@quasar/model');
       const config = await findConfig(name);
       const info = modelInfo(config);
-      contextOf(command).result({ name, ...info, config }, () => describe(name, info, config.vocab_size));
+      const base = config.model_type === 'quasar_graft' ? readRecordedBase(fromCaller(name)) : null;
+      contextOf(command).result({ name, ...info, base, config }, () => {
+        const text = describe(name, info, config.vocab_size);
+        return base ? `${text}\nbranches upon ${base.folder}, whose weights have sha256 ${base.sha256}` : text;
+      });
     });
 }
 
@@ -77,14 +81,16 @@ function bench(): Command {
   return new Command('bench')
     .description('Load a checkpoint and measure memory, prefill and decoding beside the limit that memory sets.')
     .argument('<folder>', 'a checkpoint')
+    .addOption(graftBaseOption())
     .option('--prefill <tokens>', 'tokens of the prompt', wholeNumber(1), 512)
     .option('--decode <tokens>', 'tokens to decode', wholeNumber(1), 64)
-    .action(async (folder: string, options: { prefill: number; decode: number }, command: Command) => {
+    .action(async (folder: string, options: { base?: string; prefill: number; decode: number }, command: Command) => {
       const context = contextOf(command);
       const { benchModel } = await import('../model/bench.ts');
       const progress = startProgress(context, 'load');
       const result = await benchModel(fromCaller(folder), {
         ...options,
+        ...graftBase(options),
         onLoad: (done, total) => progress.update(done, total, gb(done)),
         onStep: (what) => {
           progress.end();

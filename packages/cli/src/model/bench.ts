@@ -36,6 +36,8 @@ export interface ModelBench {
 }
 
 interface BenchOptions {
+  /** Of a graft: as for `loadCheckpoint`. */
+  base?: string;
   prefill: number;
   decode: number;
   onLoad?: (doneBytes: number, totalBytes: number) => void;
@@ -57,6 +59,7 @@ export async function benchModel(folder: string, options: BenchOptions): Promise
   const startedAtMs = performance.now();
   const parameters = loadParameters(folder, config, device, {
     dtype: 'stored',
+    base: options.base,
     onProgress(done, total) {
       load.bytes = total;
       onLoad?.(done, total);

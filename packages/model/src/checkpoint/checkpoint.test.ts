@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SIZES, tensorTable } from '../families/index.ts';
 import { logitsOf, randomTokens, TINY, tinyParameters } from '../testing/tiny.ts';
 import { trainBpe } from '../tokenizer/index.ts';
-import { type Checkpoint, expectedTensors, loadCheckpoint, readConfig, saveCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, expectedTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { readConfig } from './read-config.ts';
 import { readSafetensorsHeader, type TensorToWrite, writeSafetensors } from './safetensors.ts';
 
 const device = openDevice('auto');

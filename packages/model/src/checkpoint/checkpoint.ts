@@ -2,19 +2,21 @@
  * @file A checkpoint directory: config.json, weights in one file or in shards, tokenizer.json. Loading reports every
  * missing, extra and misshapen tensor at once; saving is atomic per file, weights last, so that a directory never lies.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { QuasarError, type Result, writeFileAtomic } from '@quasar/base';
+import { QuasarError, writeFileAtomic } from '@quasar/base';
 import { type Device, sizeOf, type Tensor } from '@quasar/tensor';
-import { type ModelConfig, namesOf, parseConfig, tensorTable } from '../families/index.ts';
-import type { Parameters } from '../parameters.ts';
+import { branchTensors } from '../families/graft/tensors.ts';
+import { type ModelConfig, namesOf, tensorTable } from '../families/index.ts';
+import { disposeParameters, type Parameters } from '../parameters.ts';
 import type { TensorSpec } from '../tensor-table.ts';
 import { Tokenizer } from '../tokenizer/index.ts';
+import { findBase } from './graft-base.ts';
 import { type LoadOptions, loadTensors } from './load-tensors.ts';
 import type { NameMap } from './names.ts';
 import { unfusedShape } from './names.ts';
+import { readConfig } from './read-config.ts';
 import { encodeTensor, type WrittenDtype } from './tensor-bytes.ts';
-import { CHECKPOINT_FILES, fileError, orThrow, WeightFiles } from './weight-files.ts';
+import { CHECKPOINT_FILES, orThrow, WeightFiles } from './weight-files.ts';
 import { type StreamedTensor, type WriteOptions, writeWeights } from './write-weights.ts';
 
 export interface ExpectedTensor {
@@ -35,57 +37,77 @@ export function writtenDtype({ role, dtype }: TensorSpec, weights: 'F32' | 'BF16
   return role === 'buffer' ? 'F32' : weights;
 }
 
-/** The config of a checkpoint directory, or every issue of its config.json. */
-export function readConfig(directory: string): Result<ModelConfig> {
-  return readConfigFile(join(directory, CHECKPOINT_FILES.config));
-}
-
-/** As `readConfig`, of a file with any name. */
-export function readConfigFile(path: string): Result<ModelConfig> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    const { code, message } = fileError(path, cause);
-    return { ok: false, issues: [{ code, path, message }] };
-  }
-  try {
-    return parseConfig(JSON.parse(text));
-  } catch {
-    return { ok: false, issues: [{ code: 'config.not_json', path, message: 'config.json is not JSON' }] };
-  }
-}
-
 export interface Checkpoint {
   config: ModelConfig;
   parameters: Parameters;
   tokenizer: Tokenizer;
 }
 
-/** @throws QuasarError as `readConfig`, `Tokenizer.load` and `loadParameters`; `checkpoint.invalid` has all issues in `data` */
-export function loadCheckpoint(directory: string, device: Device, options: LoadOptions = {}): Checkpoint {
+export interface CheckpointOptions extends LoadOptions {
+  /** Where the base of a graft is, of whose branches alone the folder consists; default: where its base.json says. */
+  base?: string | undefined;
+}
+
+/**
+ * A whole model; of a folder with the branches of a graft, the graft upon its base.
+ * @throws QuasarError as `readConfig`, `findBase`, `Tokenizer.load` and `loadParameters`; `checkpoint.invalid` has all issues in `data`
+ */
+export function loadCheckpoint(directory: string, device: Device, options: CheckpointOptions = {}): Checkpoint {
   const config = orThrow(directory, readConfig(directory));
-  const tokenizer = Tokenizer.load(join(directory, CHECKPOINT_FILES.tokenizer));
+  const base = findBase(directory, config, options.base);
+  const tokenizer = Tokenizer.load(join(base ?? directory, CHECKPOINT_FILES.tokenizer));
   if (tokenizer.vocabSize > config.vocab_size) {
     const message = `tokenizer.json has ${tokenizer.vocabSize} tokens, the model ${config.vocab_size}`;
     orThrow(directory, { ok: false, issues: [{ code: 'checkpoint.tokenizer_too_large', message }] });
   }
-  return { config, parameters: loadParameters(directory, config, device, options), tokenizer };
+  return { config, parameters: loadFrom(directory, base, config, device, options), tokenizer };
 }
 
 /**
  * Every tensor of the config from a checkpoint folder, or from one safetensors file.
- * @throws QuasarError as `WeightFiles.open` and `loadTensors`; nothing stays allocated then
+ * @throws QuasarError as `WeightFiles.open`, `findBase` and `loadTensors`; nothing stays allocated then
  */
 export function loadParameters(
   path: string,
   config: ModelConfig,
   device: Device,
-  options: LoadOptions = {},
+  options: CheckpointOptions = {},
+): Parameters {
+  return loadFrom(path, findBase(path, config, options.base), config, device, options);
+}
+
+/** @param base folder of the base when `path` holds the branches of a graft alone */
+function loadFrom(
+  path: string,
+  base: string | null,
+  config: ModelConfig,
+  device: Device,
+  options: LoadOptions,
 ): Parameters {
   const files = WeightFiles.open(path);
   try {
-    return loadTensors(files, tensorTable(config), namesOf(config), device, options);
+    if (base === null || config.model_type !== 'quasar_graft')
+      return loadTensors(files, tensorTable(config), namesOf(config), device, options);
+    const { onProgress } = options;
+    const branchBytes = files.sizeBytes;
+    let baseBytes = 0;
+    const frozen = loadFrom(base, null, config.base, device, {
+      ...options,
+      onProgress(done, total) {
+        baseBytes = total;
+        onProgress?.(done, total + branchBytes);
+      },
+    });
+    try {
+      const branches = loadTensors(files, branchTensors(config), null, device, {
+        ...options,
+        onProgress: (done, total) => onProgress?.(baseBytes + done, baseBytes + total),
+      });
+      return new Map([...frozen, ...branches]);
+    } catch (error) {
+      disposeParameters(frozen);
+      throw error;
+    }
   } finally {
     files.close();
   }

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '@quasar/base';
+import { readRecordedBase } from './graft-base.ts';
 import { CHECKPOINT_FILES } from './weight-files.ts';
 
-/** SHA-256 over config and weights, whatever their order in the folder; files are streamed. */
+/** SHA-256 over config and weights, whatever their order in the folder, of branches that of their base too; files are streamed. */
 export async function checkpointDigest(directory: string): Promise<string> {
   const names = readdirSync(directory).filter(
     (name) => name === CHECKPOINT_FILES.config || /^model.*\.safetensors$/.test(name),
@@ -16,5 +17,7 @@ export async function checkpointDigest(directory: string): Promise<string> {
     for await (const bytes of createReadStream(join(directory, name))) hash.update(bytes as Buffer);
     digests[name] = hash.digest('hex');
   }
+  const base = readRecordedBase(directory);
+  if (base) digests.base = base.sha256;
   return sha256Hex(canonicalJson(digests));
 }

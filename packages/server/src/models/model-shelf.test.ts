@@ -59,3 +59,15 @@ it('frees everything at the end', () => {
   shelf.close();
   expect([king.isDisposed, base.isDisposed]).toEqual([true, true]);
 });
+
+it('lends models of the server by their names', () => {
+  const shelf = new ModelShelf();
+  const [mine, newer] = [scripted('mine'), scripted('newer')];
+  shelf.putOwn('mine', mine);
+  expect(shelf.list().map((card) => card.id)).toEqual(['mine']);
+  expect(shelf.borrow('mine')).toMatchObject({ engine: mine, id: 'mine', king: null, fingerprint: 'quasar-mine' });
+  expect(() => shelf.borrow('base')).toThrow(/Loaded: `mine`/);
+  shelf.putOwn('mine', newer);
+  shelf.close();
+  expect([mine.isDisposed, newer.isDisposed]).toEqual([false, true]);
+});

@@ -1,5 +1,5 @@
 /**
- * @file The models that answer: `base`, and the reigning `king` (also as `king@<revision>`).
+ * @file The models that answer: `base`, those of whoever serves, and the reigning `king` (also as `king@<revision>`).
  *
  * A king is swapped in whole: requests that run keep the engine they started on, and an engine is freed when it
  * was replaced and its last request has ended.
@@ -41,7 +41,8 @@ interface Shelved {
 }
 
 export class ModelShelf {
-  #base: Shelved | null = null;
+  /** `base` and what was put beside it, by id. */
+  readonly #own = new Map<string, Shelved>();
   #king: Shelved | null = null;
   /** Set while a first king is on its way: the answer to `king` is then "loading", not "none". */
   kingIsLoading = false;
@@ -52,12 +53,17 @@ export class ModelShelf {
   }
 
   get hasBase(): boolean {
-    return this.#base !== null;
+    return this.#own.has('base');
   }
 
   putBase(engine: TextEngine): void {
-    retire(this.#base);
-    this.#base = shelved(engine, null);
+    this.putOwn('base', engine);
+  }
+
+  /** @param id neither `king` nor one that begins with `king@` */
+  putOwn(id: string, engine: TextEngine): void {
+    retire(this.#own.get(id) ?? null);
+    this.#own.set(id, shelved(engine, null));
   }
 
   putKing(engine: TextEngine, king: KingIdentity): void {
@@ -76,7 +82,7 @@ export class ModelShelf {
       const { king, createdUnix } = this.#king;
       cards.push({ id: 'king', createdUnix, king }, { id: `king@${king.revision}`, createdUnix, king });
     }
-    if (this.#base) cards.push({ id: 'base', createdUnix: this.#base.createdUnix, king: null });
+    for (const [id, { createdUnix }] of this.#own) cards.push({ id, createdUnix, king: null });
     return cards;
   }
 
@@ -91,7 +97,7 @@ export class ModelShelf {
       engine: one.engine,
       id,
       king: one.king,
-      fingerprint: one.king ? `quasar-${one.king.revision.slice(0, 12)}` : 'quasar-base',
+      fingerprint: one.king ? `quasar-${one.king.revision.slice(0, 12)}` : `quasar-${id}`,
       release: () => {
         if (!isOut) return;
         isOut = false;
@@ -103,8 +109,8 @@ export class ModelShelf {
 
   /** Empties the shelf; engines on loan are freed when they come back. */
   close(): void {
-    retire(this.#base);
-    this.#base = null;
+    for (const one of this.#own.values()) retire(one);
+    this.#own.clear();
     this.removeKing();
   }
 
@@ -113,7 +119,7 @@ export class ModelShelf {
     if (id === 'king') {
       if (king) return king;
       if (this.kingIsLoading) throw loading('The king is being loaded.');
-      const other = this.#base ? ' Until one is crowned, the model `base` answers.' : '';
+      const other = this.hasBase ? ' Until one is crowned, the model `base` answers.' : '';
       throw new ApiError(503, {
         code: 'no_king_yet',
         type: 'server_error',
@@ -123,10 +129,9 @@ export class ModelShelf {
       });
     }
     if (king?.king && id === `king@${king.king.revision}`) return king;
-    if (id === 'base') {
-      if (this.#base) return this.#base;
-      if (this.baseIsLoading) throw loading('The base model is being loaded.');
-    }
+    const own = this.#own.get(id);
+    if (own) return own;
+    if (id === 'base' && this.baseIsLoading) throw loading('The base model is being loaded.');
     const known = this.list().map((card) => `\`${card.id}\``);
     const hint = known.length === 0 ? 'No model is loaded.' : `Loaded: ${known.join(', ')}.`;
     throw new ApiError(404, {

@@ -9,6 +9,7 @@ import { type Issue, QuasarError } from '@quasar/base';
 import type { Chain } from '@quasar/chain';
 import type { HubClient, HubFile } from '@quasar/hub';
 import { Engine } from '@quasar/infer';
+import { readConfig } from '@quasar/model';
 import { type Fingerprint, type FingerprintProbes, fingerprint, fingerprintProbes } from '../copy/fingerprint.ts';
 import type { ContentRecord } from '../copy/record.ts';
 import { createModelLock, type ModelLock } from '../precheck/model-lock.ts';
@@ -63,6 +64,8 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
     ...('repo' in model ? model : { repo: 'local/model', revision: '' }),
     revealedAtBlock: number + 1,
   };
+  if ('directory' in model && isGraft(model.directory) && lock.config.model_type !== 'quasar_graft')
+    return report({ passed: false, status: 'INVALID', issues: [GRAFT_ISSUE] }, 'not needed');
   const earlier = options.copies === false ? [] : onChain.slice(0, indexOrAll(onChain, submission));
   const source =
     'repo' in model ? hubSource(hub, model.repo, model.revision, options.signal) : directorySource(model.directory);
@@ -80,6 +83,19 @@ export async function checkModel(options: CheckModelOptions): Promise<CheckRepor
   options.onProgress?.('comparing');
   const outcome = await precheck({ ...running, submission, source, submissions: earlier, records });
   return report(outcome, 'compared', records.length, notCompared);
+}
+
+const GRAFT_ISSUE: Issue = {
+  code: 'precheck.graft',
+  path: 'config.json/model_type',
+  message: 'a graft: the contest takes whole models with the config of its base model, not branches upon one',
+  hint: 'use it with `quasar chat` or `quasar serve`; to enter, train a model of that config: `quasar distill`',
+};
+
+/** Each of its files would be refused for a reason of its own, and none of them would say why. */
+function isGraft(directory: string): boolean {
+  const config = readConfig(directory);
+  return config.ok && config.value.model_type === 'quasar_graft';
 }
 
 async function fingerprintOf(directory: string, probes: FingerprintProbes): Promise<Fingerprint> {

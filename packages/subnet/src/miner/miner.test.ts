@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Wallet } from '@quasar/chain';
 import { openWallet } from '@quasar/chain';
@@ -104,6 +104,18 @@ describe('checkModel', () => {
     const { model, revision } = JSON.parse(newest.data);
     expect(await check(ann.hotkey, { repo: model, revision })).toMatchObject({ status: 'OK' });
     expect(await check(eve.hotkey, { repo: model, revision })).toMatchObject({ status: 'COPY' });
+  });
+
+  it('says of a graft that it is one, and nothing of its many files', async () => {
+    const directory = test.checkpoint(BASE);
+    const base = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8'));
+    const { vocab_size } = base;
+    const branches = { layers: [0], heads: 1, head_dim: 16, conv_size: 0, gate_init: 0 };
+    const config = { model_type: 'quasar_graft', vocab_size, base, ...branches };
+    writeFileSync(join(directory, 'config.json'), JSON.stringify(config));
+    writeFileSync(join(directory, 'base.json'), '{}');
+    const { status, issues } = await check(eve.hotkey, { directory });
+    expect({ status, codes: issues.map(({ code }) => code) }).toEqual({ status: 'INVALID', codes: ['precheck.graft'] });
   });
 
   it('says REMOVED for a revision that is not there', async () => {

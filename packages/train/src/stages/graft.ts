@@ -2,7 +2,8 @@
  * @file Grafting: Quasar branches beside the attention of a model that stays as it is bit for bit, trained on long documents.
  * What is written are the branches alone.
  */
-import { Rng } from '@quasar/base';
+import { resolve } from 'node:path';
+import { QuasarError, Rng } from '@quasar/base';
 import {
   type GraftOptions as Branches,
   disposeParameters,
@@ -11,6 +12,7 @@ import {
   loadBranches,
   loadCheckpoint,
   saveBranches,
+  weightsDigest,
 } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { type ObjectiveSpec, openObjective } from '../objectives/spec.ts';
@@ -29,7 +31,7 @@ export interface GraftStageOptions extends StageOptions, LongOptions {
 }
 
 export interface GraftResult extends LongResult {
-  /** SHA-256 of the base's weights, the same before and after. */
+  /** `weightsDigest` of the base, whose weights are the same before and after. */
   baseDigest: string;
 }
 
@@ -37,28 +39,33 @@ export interface GraftResult extends LongResult {
 const SETTINGS = { ...LONG_SETTINGS, learningRate: 2e-3, warmupSteps: 20 };
 
 /**
- * Writes config and branches (BF16) without the base, to be loaded with `loadBranches`.
- * @throws QuasarError train.lengths; checkpoint.other_base; model.unsupported where a layer takes no branch; as `train`, `loadCheckpoint`
+ * Writes config and branches (BF16) without the base, which `loadCheckpoint` finds by what is recorded beside them.
+ * @throws QuasarError train.lengths; checkpoint.not_empty; checkpoint.other_base; model.unsupported where a layer takes no branch; as `train`, `loadCheckpoint`
  */
 export async function graft(options: GraftStageOptions): Promise<GraftResult> {
+  if (resolve(options.directory) === resolve(options.base))
+    throw new QuasarError('checkpoint.not_empty', `${options.base} is the base: branches would overwrite it`, {
+      hint: 'write them to another folder',
+    });
   const device = openDevice();
   const base = loadCheckpoint(options.base, device);
   let checkpoint: GraftCheckpoint | null = null;
   try {
     const data = await longData(base.tokenizer, settingsOf(options, SETTINGS), options);
     const { source, beside, heldOut, skipped, specs, settings } = data;
-    const baseDigest = await digestOfWeights(base);
+    const baseDigest = weightsDigest(options.base);
+    const before = await digestOfWeights(base);
     const recallBefore = await recallByDistance(base, data, options);
     const { branches } = options;
     const grafted =
       typeof branches === 'string'
-        ? loadBranches(branches, base)
+        ? loadBranches(branches, base, { base: options.base })
         : graftOnto(base, branches, new Rng(`${options.seed}/branches`));
     checkpoint = grafted;
     const objectiveSpec: ObjectiveSpec = { kind: options.objective ?? 'cross_entropy' };
     const objective = await openObjective(objectiveSpec, grafted, device);
     const save = (directory: string, _: unknown, metadata: Record<string, string>) =>
-      saveBranches(directory, grafted, 'BF16', { metadata: { ...metadata, base: baseDigest } });
+      saveBranches(directory, grafted, 'BF16', { metadata, base: { folder: options.base, sha256: baseDigest } });
     const from = await digestOfWeights(grafted);
     const result = await runStage(
       {
@@ -67,7 +74,7 @@ export async function graft(options: GraftStageOptions): Promise<GraftResult> {
       },
       options,
     );
-    if ((await digestOfWeights(base)) !== baseDigest) throw new Error('graft: training moved weights of the base');
+    if ((await digestOfWeights(base)) !== before) throw new Error('graft: training moved weights of the base');
     const after = await recallByDistance(grafted, data, options);
     return { ...result, recall: { before: recallBefore, after }, baseDigest };
   } finally {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadBranches, loadCheckpoint, readConfig, saveCheckpoint } from '@quasar/model';
+import { loadBranches, loadCheckpoint, readConfig, saveCheckpoint, weightsDigest } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseData } from '../data/spec.ts';
@@ -10,7 +10,6 @@ import { heldOutLosses } from '../held-out.ts';
 import { crossEntropyObjective } from '../objectives/objective.ts';
 import { TINY, tinyCheckpoint, valuesOf } from '../testing/tiny.ts';
 import { corpusSources } from './corpus.ts';
-import { digestOfWeights } from './digest.ts';
 import { drope } from './drope.ts';
 import { extend } from './extend.ts';
 import { graft } from './graft.ts';
@@ -147,13 +146,21 @@ describe('graft', () => {
     };
     const before = weights(given());
     const { baseDigest, evaluations } = await graft(options);
-    expect(baseDigest).toBe(await digestOfWeights(loadCheckpoint(given(), openDevice())));
+    expect(baseDigest).toBe(weightsDigest(given()));
     expect(weights(given()).equals(before)).toBe(true);
-    expect(readdirSync(options.directory).sort()).toEqual(['config.json', 'model.safetensors', 'run']);
+    expect(readdirSync(options.directory).sort()).toEqual(['base.json', 'config.json', 'model.safetensors', 'run']);
     const base = loadCheckpoint(given(), openDevice());
     const grafted = loadBranches(options.directory, base);
     const values = await valuesOf(grafted);
+    expect(await valuesOf(loadCheckpoint(options.directory, openDevice()))).toEqual(values);
     expect(values['graft.layers.1.attn.o_proj.weight']?.some((x) => x !== 0)).toBe(true);
+    // Neither the base as --out, nor branches upon another one.
+    const onto = { ...options, directory: given() };
+    await expect(graft(onto)).rejects.toMatchObject({ code: 'checkpoint.not_empty' });
+    const other = join(root, 'other');
+    await saveCheckpoint(other, tinyCheckpoint('other', undefined, { ...TINY, num_loops: 1 }), 'F32');
+    const goOn = { ...options, base: other, branches: options.directory, directory: join(root, 'on') };
+    await expect(graft(goOn)).rejects.toMatchObject({ code: 'checkpoint.other_base' });
     // A fresh graft is its base.
     const sets = (await corpusSources(base.tokenizer, {}, SMALL.T)).heldOut;
     const objective = crossEntropyObjective();
