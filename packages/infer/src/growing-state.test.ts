@@ -8,58 +8,16 @@ import {
   forward,
   initialParameters,
   type ModelConfig,
-  parseConfig,
-  SIZES,
   saveCheckpoint,
   vocabularyLogits,
 } from '@quasar/model';
 import { openDevice, scope } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
 import { Engine } from './engine.ts';
+import { GROWING } from './testing/growing-models.ts';
 import { randomPrompt, TOKENIZER } from './testing/tiny-engine.ts';
 import { makeTraces } from './traces.ts';
 
-const read = parseConfig({
-  model_type: 'qwen3_5_text',
-  vocab_size: TOKENIZER.vocabSize,
-  hidden_size: 32,
-  intermediate_size: 48,
-  num_hidden_layers: 2,
-  full_attention_interval: 2,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  head_dim: 16,
-  linear_num_key_heads: 1,
-  linear_num_value_heads: 2,
-  linear_key_head_dim: 16,
-  linear_value_head_dim: 16,
-  linear_conv_kernel_dim: 4,
-  hidden_act: 'silu',
-  rms_norm_eps: 1e-6,
-  initializer_range: 0.3,
-  max_position_embeddings: 512,
-  rope_theta: 1e4,
-});
-if (!read.ok) throw new Error(JSON.stringify(read.issues));
-/** Layers: softmax dense; quasar, raven and gla beside softmax, with experts. */
-const long: ModelConfig = {
-  ...SIZES['preview-nano'],
-  vocab_size: TOKENIZER.vocabSize,
-  hidden_size: 32,
-  intermediate_size: 48,
-  num_hidden_layers: 4,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  head_dim: 16,
-  initializer_range: 0.2,
-  num_experts: 8,
-  moe_intermediate_size: 16,
-  moe_shared_expert_intermediate_size: 16,
-  hybrid_attention_layers: [1, 2, 3],
-  hybrid_raven_slots: 16,
-  hybrid_raven_topk: 4,
-  nope_after_position: 8,
-};
 const device = openDevice('auto');
 
 /** The most likely token after each prompt, by reading the whole text again for every token. */
@@ -79,8 +37,8 @@ async function greedy({ config, parameters }: Engine, prompt: Int32Array, count:
 }
 
 describe.each<[string, ModelConfig]>([
-  ['qwen3_5', read.value],
-  ['quasar_long', long],
+  ['qwen3_5', GROWING.qwen3_5],
+  ['quasar_long', GROWING.quasar_long],
 ])('an engine of a %s model', (_, config) => {
   const engine = new Engine(config, initialParameters(config, device, new Rng('growing')), TOKENIZER, device);
   const prompts = [5, 1, 40, 17].map((length) => randomPrompt(length, `prompt ${length}`));

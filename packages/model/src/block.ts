@@ -37,6 +37,11 @@ export type BlockOptions = Pick<
   'positional' | 'chunk' | 'auxLosses' | 'recompute' | 'hiddenStates' | 'mimic'
 > & {
   state?: ReadonlyMap<string, Tensor> | undefined;
+  /**
+   * Tokens in the caches of `state`, which have room for more (`roomyCaches`). This block's are written there in place, and
+   * when a command list runs it again, after those of the run before. Default: every cache holds as many as it is long.
+   */
+  cached?: number | undefined;
   /** What a graft makes of the output y of a layer's attention, whose normalised input is u. */
   branch?: ((y: Tensor, u: Tensor, c: LayerContext<unknown>, layer: number) => Tensor) | undefined;
 };

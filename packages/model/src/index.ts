@@ -48,7 +48,6 @@ export {
   parseConfig,
   SIZES,
   type SizeName,
-  stateGrows,
   tensorTable,
   withTokens,
 } from './families/index.ts';
@@ -63,6 +62,7 @@ export {
   loadBranches,
   saveBranches,
 } from './graft.ts';
+export { isCache, roomyCaches } from './layers/cache.ts';
 export { canonicalTokenMap } from './layers/engram-tensors.ts';
 export { type ModelInfo, modelInfo } from './model-info.ts';
 export { disposeParameters, initialParameters, type Parameters } from './parameters.ts';

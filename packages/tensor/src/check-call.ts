@@ -28,6 +28,9 @@ const strided = (count: number, step: number, size: number) => (count > 0 && siz
 /** The same need `times` times. */
 const all = (times: number, need: Need): Need[] => new Array(times).fill(need);
 
+/** Rows of a cache with room, of which S count and the last T are new; below 0 where they do not fit. */
+const cacheLength = (B: number, T: number, S: number, room: number) => (T <= S && S <= room ? B * room : -1);
+
 /** What the recurrence kernels share: operands q to gate by the rule and the kind of decay. */
 function recurrence([B, T, H, dk, dv, , chunks, rule, decay]: readonly number[]) {
   const [rows, state] = [B * T * H, B * H * dk * dv];
@@ -131,12 +134,12 @@ export const SIGNATURES: Record<KernelName, Signature> = {
     const { value, operands, made, state, saved, position } = recurrence(n);
     return [...made, saved, ...operands, position, value, maybe(state)];
   },
-  attention: ([B, T, , room, H, Hk, D]) => {
-    const [query, key] = [f(B * T * H * D), f(B * room * Hk * D)];
+  attention: ([B, T, S, room, H, Hk, D]) => {
+    const [query, key] = [f(B * T * H * D), f(cacheLength(B, T, S, room) * Hk * D)];
     return [query, maybe(f(B * T * H)), query, key, key, maybe(i(B * T))];
   },
-  attention_backward: ([B, T, , room, H, Hk, D]) => {
-    const [query, key] = [f(B * T * H * D), f(B * room * Hk * D)];
+  attention_backward: ([B, T, S, room, H, Hk, D]) => {
+    const [query, key] = [f(B * T * H * D), f(cacheLength(B, T, S, room) * Hk * D)];
     return [query, key, key, query, key, key, maybe(i(B * T)), query, f(B * T * H), query];
   },
   slot_gates: ([rows, H, M]) => {

@@ -4,7 +4,22 @@ import { gradients } from './autograd.ts';
 import { type Recorded, recordCommands } from './commands.ts';
 import { nativeAvailable, nativeDevice } from './devices/native.ts';
 import { referenceDevice } from './devices/reference/device.ts';
-import { add, deltaRule, l2Norm, linear, multiply, reshape, scale, silu, weightedSum } from './ops/index.ts';
+import {
+  add,
+  attention,
+  concat,
+  deltaRule,
+  l2Norm,
+  linear,
+  multiply,
+  reshape,
+  scale,
+  silu,
+  slice,
+  weightedSum,
+  withRoom,
+  writeRows,
+} from './ops/index.ts';
 import { scope } from './scope.ts';
 import { ShapeError, Tensor } from './tensor.ts';
 import { Draw } from './testing/case.ts';
@@ -94,6 +109,35 @@ describe.each(Object.entries(DEVICES))('%s', (_, open) => {
       expect(await list.value[0].read()).toEqual(await loss.read());
       expect(await list.value[1].read()).toEqual(await gradient.read());
     }
+    list.dispose();
+  });
+
+  it('lets numbers grow with every run, with the bits of the ordinary path, as far as their buffers go', async () => {
+    const draw = new Draw('grow');
+    const [B, H, Hk, D] = [2, 4, 2, 16];
+    const block = (S: number, heads: number) => Tensor.from(device, [B, S, heads, D], draw.normal(B * S * heads * D));
+    const [q, k, v] = [block(1, H), block(1, Hk), block(1, Hk)];
+    // Three tokens, of which two are kept, in room for five.
+    let [keys, values] = [block(3, Hk), block(3, Hk)];
+    const [roomK, roomV] = [withRoom(keys, 1, 3, 5), withRoom(values, 1, 3, 5)];
+    [keys, values] = [slice(keys, 1, 1, 3), slice(values, 1, 1, 3)];
+    const list = recordCommands(device, () => {
+      writeRows(roomK, k, 2, 1);
+      writeRows(roomV, v, 2, 1);
+      return { value: attention(q, roomK, roomV, null, { length: 3, growth: 1 }) };
+    });
+    for (let n = 0; n < 3; n++) {
+      if (n > 0) {
+        for (const x of [q, k, v]) x.write(draw.normal(x.size));
+        list.run();
+      }
+      [keys, values] = [concat([keys, k], 1), concat([values, v], 1)];
+      expect(await list.value.read()).toEqual(await attention(q, keys, values, null).read());
+    }
+    const last = [await list.value.read(), await roomK.read()];
+    q.write(draw.normal(q.size));
+    expect(() => list.run()).toThrow(expect.objectContaining({ code: 'tensor.bad_kernel_call' }));
+    expect([await list.value.read(), await roomK.read()]).toEqual(last);
     list.dispose();
   });
 

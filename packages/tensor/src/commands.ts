@@ -3,6 +3,7 @@
  * the work in JavaScript that made them; for decoding, where that work costs more than the kernels of a small model.
  */
 import { QuasarError } from '@quasar/base';
+import { checkCall } from './check-call.ts';
 import type { Command, Device, DeviceBuffer } from './device.ts';
 import { type KernelName, typeCode } from './kernels.ts';
 import { scope } from './scope.ts';
@@ -24,8 +25,9 @@ export interface CommandList<T> {
   /** Kernels per run. */
   readonly length: number;
   /**
-   * The recorded kernels once more, with what the buffers hold now.
-   * @throws QuasarError tensor.freed when a tensor that the body used was freed, or the list disposed
+   * The recorded kernels once more, with what the buffers hold now, and numbers that have grown by one step.
+   * @throws QuasarError tensor.freed when a tensor that the body used was freed, or the list disposed;
+   * tensor.bad_kernel_call when a number has grown out of its buffers, and nothing was run
    */
   run(): void;
   /** Frees every tensor that the body made. */
@@ -35,8 +37,9 @@ export interface CommandList<T> {
 /**
  * Runs `body` and records the kernels it runs on `device`. What it computes must follow from tensors alone: numbers that
  * it writes itself (`Tensor.from`) are written once, now, and so are those that go to a kernel, like the number of
- * chunks that `Positions` cut: where segments differ from run to run, record anew. It may not free tensors made before it, nor write to a tensor that
- * it has computed with. Replay gives the bits that running the body again would give.
+ * chunks that `Positions` cut: where segments differ from run to run, record anew. Only numbers with a `growth` change, like
+ * the length of a cache with room: by the same step with every run. It may not free tensors made before it, nor write to a
+ * tensor that it has computed with. Replay gives the bits that running the body again would give.
  */
 export function recordCommands<T>(device: Device, body: () => Recorded<T>): CommandList<T> {
   const commands: Command[] = [];
@@ -62,9 +65,14 @@ export function recordCommands<T>(device: Device, body: () => Recorded<T>): Comm
       if (used.has(buffer)) throw new Error('recordCommands: the body wrote to a tensor that it had computed with');
       write.call(device, buffer, data, start);
     },
-    run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void {
+    run(
+      kernel: KernelName,
+      buffers: readonly (DeviceBuffer | null)[],
+      numbers: readonly number[],
+      growth?: readonly number[],
+    ): void {
       run.call(device, kernel, buffers, numbers);
-      commands.push({ kernel, buffers: [...buffers], numbers: [...numbers] });
+      commands.push({ kernel, buffers: [...buffers], numbers: [...numbers], growth: growth ? [...growth] : null });
       for (const buffer of buffers) if (buffer) used.add(buffer);
     },
   });
@@ -83,11 +91,13 @@ export function recordCommands<T>(device: Device, body: () => Recorded<T>): Comm
   }
   const { value, carried = [] } = recorded as Recorded<T>;
   const again = compile(device, commands, carried);
+  const growing = commands.filter(({ growth }) => growth !== null);
   return {
     value,
     length: commands.length,
     run() {
       if (isDisposed) throw new QuasarError('tensor.freed', 'a command list ran after it was disposed');
+      grow(growing);
       again();
     },
     dispose() {
@@ -109,6 +119,18 @@ function checkCarried(carried: readonly (readonly [Tensor, Tensor])[], made: Rea
     if (seen.has(from.buffer) || seen.has(to.buffer)) throw new Error('recordCommands: a tensor is carried twice');
     seen.add(from.buffer).add(to.buffer);
   }
+}
+
+/** All numbers one step on, or none. @throws QuasarError tensor.bad_kernel_call */
+function grow(commands: readonly Command[]): void {
+  const grown = commands.map(({ kernel, buffers, numbers, growth }) => {
+    const next = numbers.map((number, i) => number + (growth?.[i] ?? 0));
+    checkCall(kernel, buffers, next);
+    return next;
+  });
+  commands.forEach((command, i) => {
+    command.numbers = grown[i] as number[];
+  });
 }
 
 /** Devices that cannot do better run the commands one by one and copy what is carried. */

@@ -28,9 +28,12 @@ export function checkRange(what: string, buffer: DeviceBuffer, start: number, co
 
 /** One kernel with its operands. */
 export interface Command {
-  kernel: KernelName;
-  buffers: readonly (DeviceBuffer | null)[];
+  readonly kernel: KernelName;
+  readonly buffers: readonly (DeviceBuffer | null)[];
+  /** Of the next run; as many as before, others where `growth` says so. */
   numbers: readonly number[];
+  /** What each number gains from run to run; null: they stay. */
+  readonly growth: readonly number[] | null;
 }
 
 export interface MemoryUse {
@@ -62,11 +65,19 @@ export interface Device {
    * @param start first element, default 0. @param count default: to the end. @throws QuasarError tensor.bad_range
    */
   read(buffer: DeviceBuffer, start?: number, count?: number): Promise<Float32Array | Float64Array | Int32Array>;
-  /** Enqueues one kernel. Numbers left out at the end are 0. */
-  run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], numbers: readonly number[]): void;
+  /**
+   * Enqueues one kernel. Numbers left out at the end are 0.
+   * @param growth what each number gains with every run of a command list that records this call; absent: nothing
+   */
+  run(
+    kernel: KernelName,
+    buffers: readonly (DeviceBuffer | null)[],
+    numbers: readonly number[],
+    growth?: readonly number[],
+  ): void;
   /**
    * All commands in one call, for `recordCommands`. The buffers of each pair in `exchanged`, equal in size, change places now and
-   * after each run. The call throws tensor.freed when a buffer was freed.
+   * after each run. Numbers of commands with `growth` are read at each call, which throws tensor.freed when a buffer was freed.
    */
   compile?(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void;
   memory?(): MemoryUse;

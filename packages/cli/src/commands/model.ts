@@ -97,7 +97,8 @@ function bench(): Command {
           context.note(what);
         },
       });
-      const { load, prefill, decode, state, peakBytes } = result;
+      const { load, prefill, decode, state, roomBytes, peakBytes } = result;
+      const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
       context.result(result, () =>
         record({
           load: `${gb(load.bytes)} in ${load.seconds.toFixed(1)} s`,
@@ -105,7 +106,8 @@ function bench(): Command {
           decode: `${decode.tokensPerS.toFixed(2)} tokens/s (${decode.tokens} tokens)`,
           'decode reads': `${gb(decode.bytesPerToken)} of weights per token: ${decode.readGBs.toFixed(1)} GB/s`,
           limit: `${decode.limitGBs.toFixed(1)} GB/s read: ${(100 * decode.share).toFixed(0)} % of it`,
-          state: state.map(({ tokens, bytes }) => `${(bytes / 2 ** 20).toFixed(1)} MiB at token ${tokens}`).join(', '),
+          state: state.map(({ tokens, bytes }) => `${mib(bytes)} at token ${tokens}`).join(', '),
+          ...(roomBytes > 0 && { 'room in caches': mib(roomBytes) }),
           'peak memory': `${(peakBytes / 2 ** 30).toFixed(2)} GiB`,
         }),
       );

@@ -31,6 +31,8 @@ export interface ModelBench {
     share: number;
   };
   state: { tokens: number; bytes: number }[];
+  /** What caches hold at the end for tokens to come. */
+  roomBytes: number;
   /** Most memory that the process has had. */
   peakBytes: number;
 }
@@ -116,6 +118,7 @@ export async function benchModel(folder: string, options: BenchOptions): Promise
         prefill: { tokens: options.prefill, tokensPerS: options.prefill / prefillS },
         decode: { tokens: options.decode, tokensPerS, bytesPerToken, readGBs, limitGBs, share: readGBs / limitGBs },
         state,
+        roomBytes: decoder.roomBytes,
         peakBytes,
       };
     } finally {

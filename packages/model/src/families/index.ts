@@ -68,11 +68,6 @@ export function freshTable(config: ModelConfig, tokenizer: Tokenizer): Map<strin
   return familyOf(config).freshTable?.(config, tokenizer) ?? tensorTable(config);
 }
 
-/** Whether what a sequence carries grows with it, as caches of softmax attention do. */
-export function stateGrows(config: ModelConfig): boolean {
-  return familyOf(config).sequenceCost(config).cacheBytesPerToken > 0;
-}
-
 /** The config for a tokenizer whose documents begin and end with these tokens. */
 export function withTokens<C extends ModelConfig>(config: C, tokens: { begin: number; end: number }): C {
   return familyOf(config).withTokens(config, tokens);

@@ -26,7 +26,7 @@ export function runLayers<C, O extends { h: Tensor }>(
   h: Tensor,
   run: (h: Tensor, layer: number, c: LayerContext<C>) => O,
 ): { h: Tensor; outputs: O[]; layerOutputs: LayerOutputs; tensors: Map<string, Tensor> } {
-  const { state, chunk, recompute = false, hiddenStates = false, mimic = false } = options;
+  const { state, cached, chunk, recompute = false, hiddenStates = false, mimic = false } = options;
   const isRecording = recording([...parameters.values()]);
   const { auxLosses = isRecording } = options;
   // Without a backward pass to come, the temporaries of a layer are freed with it.
@@ -45,6 +45,7 @@ export function runLayers<C, O extends { h: Tensor }>(
           config,
           positions: block.positions,
           rotation,
+          cached,
           chunk,
           auxLosses,
           mimic: mimic ? (attention, branch) => found.push({ layer, attention, branch }) : undefined,

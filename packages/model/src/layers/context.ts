@@ -7,6 +7,8 @@ export interface LayerContext<C> {
   positions: Positions | null;
   /** Rotation by position; null after positions were dropped. */
   rotation: Rotation | null;
+  /** Tokens in the caches that `load` gives, where these have room for the block; absent: they are as long as they say. */
+  cached?: number | undefined;
   /** Tokens that recurrences compute at a time; absent: what is fastest. */
   chunk?: number | undefined;
   /** Losses that only training needs are wanted. */

@@ -2,9 +2,9 @@
  * @file Softmax attention as in Qwen3.5: grouped heads, zero-centred norms on queries and keys, partial rotation, and a
  * sigmoid gate on the output: y = W_o (attention(q, k, v) ⊙ σ(g)), where W_q gives q and g of each head.
  */
-import { attention, gatedHeadNorm, headNorm, linear, reshape, sigmoidGate, type Tensor } from '@quasar/tensor';
+import { gatedHeadNorm, headNorm, linear, reshape, sigmoidGate, type Tensor } from '@quasar/tensor';
 import type { Qwen35Config } from '../families/qwen3-5/config.ts';
-import { extendCache } from './cache.ts';
+import { cachedAttention } from './cache.ts';
 import type { LayerContext } from './context.ts';
 
 /** u [B, T, D] -> [B, T, D]. @param stream what the result is added to; null: nothing */
@@ -24,7 +24,6 @@ export function gatedAttention(u: Tensor, c: LayerContext<Qwen35Config>, stream:
   const keys = reshape(project(u, 'k_proj'), [B, T, Hk, E]);
   const k = headNorm(keys, c.weight('self_attn.k_norm.weight'), turned);
   const v = reshape(project(u, 'v_proj'), [B, T, Hk, E]);
-  const cache = extendCache(k, v, c);
-  const o = attention(q, cache.keys, cache.values, c.positions);
+  const o = cachedAttention(q, k, v, c);
   return project(reshape(sigmoidGate(o, gate), [B, T, H * E]), 'o_proj', stream);
 }

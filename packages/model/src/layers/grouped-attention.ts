@@ -2,8 +2,8 @@
  * @file Softmax attention as in Ling and Quasar-Preview: grouped heads from one fused projection, norms on queries and keys,
  * partial rotation. Architecture §3.3.
  */
-import { attention, linear, reshape, rmsNorm, rope, split, type Tensor } from '@quasar/tensor';
-import { extendCache } from './cache.ts';
+import { linear, reshape, rmsNorm, rope, split, type Tensor } from '@quasar/tensor';
+import { cachedAttention } from './cache.ts';
 import type { LayerContext } from './context.ts';
 
 export interface GroupedHeads {
@@ -35,7 +35,6 @@ export function groupedHeads(
 export function groupedAttention(u: Tensor, c: LayerContext<unknown>, shape: GroupedHeads): Tensor {
   const [B, T] = u.shape as [number, number, number];
   const { q, k, v } = groupedHeads(u, c, shape);
-  const { keys, values } = extendCache(k, v, c);
-  const o = attention(q, keys, values, c.positions);
+  const o = cachedAttention(q, k, v, c);
   return linear(reshape(o, [B, T, shape.heads * shape.headDim]), c.weight(`${shape.at}.dense.weight`));
 }

@@ -9,7 +9,6 @@
  * o = Sᵀq/√E. Public gated layers have projections of full rank for nothing but their gates; here those are low-rank.
  */
 import {
-  attention,
   decayGate,
   deltaRule,
   gla,
@@ -22,7 +21,7 @@ import {
   type Tensor,
 } from '@quasar/tensor';
 import { bias, type Entries, entry } from '../tensor-table.ts';
-import { extendCache } from './cache.ts';
+import { cachedAttention } from './cache.ts';
 import type { LayerContext } from './context.ts';
 import { gatedOutput, type HeadInits, type HeadOptions, headTensors, projectHeads, turn } from './heads.ts';
 
@@ -53,10 +52,7 @@ function core(
   { at, headDim: E }: HeadOptions,
 ): Tensor {
   const weight = (name: string) => c.weight(`${at}.${name}`);
-  if (sibling === 'softmax') {
-    const { keys, values } = extendCache(k, v, c);
-    return attention(q, keys, values, c.positions);
-  }
+  if (sibling === 'softmax') return cachedAttention(q, k, v, c);
   const options = { state: c.load('S'), positions: c.positions, chunk: c.chunk };
   const lowRank = (name: string, offset: Tensor | null = null) =>
     reshape(linear(linear(u, weight(`${name}.0.weight`)), weight(`${name}.1.weight`), offset), k.shape);

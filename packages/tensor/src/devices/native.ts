@@ -144,6 +144,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
           b.handle.pointer = pointer;
         }
       };
+      const growing = growingNumbers(commands);
       const used = commands.flatMap(({ buffers }) => buffers.filter((b) => b !== null)) as NativeBuffer[];
       const handles = [...new Set(used.map(({ handle }) => handle))];
       // Two programs, because after each run the exchanged buffers have changed places.
@@ -161,6 +162,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
           if (handles[i]?.pointer === pointers[i]) continue;
           throw new QuasarError('tensor.freed', 'native device: a buffer that a command list uses was freed');
         }
+        for (const { command, at } of growing) code.set(command.numbers, at);
         api.replay(code);
         exchange();
         turn = turn === 0 ? 1 : 0;
@@ -171,6 +173,16 @@ export function nativeDevice(options: NativeOptions = {}): Device {
     trim: () => memory.trim(),
   };
   return process.env.QUASAR_PROFILE ? profiled(device) : device;
+}
+
+/** Commands whose numbers change, and where these lie in the code of all. */
+function growingNumbers(commands: readonly Command[]): { command: Command; at: number }[] {
+  let end = 0;
+  const places = commands.map((command) => {
+    end += 3 + command.buffers.length + command.numbers.length;
+    return { command, at: end - command.numbers.length };
+  });
+  return places.filter(({ command }) => command.growth !== null);
 }
 
 /** Commands as the addon reads them: see `Addon.run`. */

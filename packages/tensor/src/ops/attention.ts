@@ -8,6 +8,8 @@ export interface AttentionOptions {
   scale?: number;
   /** Rows of k and v that count, where they hold room for more (a cache that grows). Default: all. */
   length?: number;
+  /** By how much `length` grows with every run of a command list that records this. Default 0. */
+  growth?: number;
 }
 
 /**
@@ -25,7 +27,7 @@ export function attention(
 ): Tensor {
   const [B, T, H, D] = q.shape as [number, number, number, number];
   const [batch, room, Hk, width] = k.shape as [number, number, number, number];
-  const { scale = D ** -0.5, length: S = room } = options;
+  const { scale = D ** -0.5, length: S = room, growth = 0 } = options;
   if (batch !== B || width !== D || H % Hk !== 0 || v.size !== k.size || S < T || S > room)
     throw new ShapeError(`attention: q [${q.shape}] · k [${k.shape}] · v [${v.shape}], ${S} keys, do not fit`);
   if (D % 16 !== 0) throw new ShapeError(`attention: head width must be a multiple of 16, got ${D}`);
@@ -42,6 +44,7 @@ export function attention(
       kernel,
       tensors.map((t) => t?.buffer ?? null),
       numbers,
+      growth > 0 ? [0, 0, growth] : undefined,
     );
   run('attention', [out, lse, q, k, v, at]);
   if (save) {

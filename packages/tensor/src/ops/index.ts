@@ -31,6 +31,7 @@ export { type NgramHash, ngramRows } from './ngrams.ts';
 export { gatedNorm, l2Norm, rmsNorm } from './norm.ts';
 export { orthogonalize, type SmebuSettings, type SparseAdamSettings, smebu, sparseAdam } from './optim.ts';
 export { deltaRule, gla, type Recurrence, type RecurrenceOptions, simpleGla } from './recurrence.ts';
+export { withRoom, writeRows } from './room.ts';
 export { type Rotation, rope } from './rope.ts';
 export { Positions, shortConv } from './sequence.ts';
 export { type Slots, slotAttention, slotGates } from './slots.ts';

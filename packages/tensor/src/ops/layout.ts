@@ -3,19 +3,25 @@ import { record, recording } from '../autograd.ts';
 import { ShapeError, sizeOf, Tensor } from '../tensor.ts';
 
 /** Rows of floats inside a tensor: row r lies at r·step + at. */
-interface Place {
+export interface Place {
   tensor: Tensor;
   step: number;
   at: number;
 }
 
-function copyBlocks(to: Place, from: Place, rows: number, width: number, adds = false): void {
+/** @param growth of `to.at`, with every run of a command list that records this */
+export function copyBlocks(to: Place, from: Place, rows: number, width: number, adds = false, growth = 0): void {
   const buffers = [to.tensor.buffer, from.tensor.buffer];
-  to.tensor.device.run('copy_blocks', buffers, [rows, width, to.step, to.at, from.step, from.at, Number(adds)]);
+  const numbers = [rows, width, to.step, to.at, from.step, from.at, Number(adds)];
+  to.tensor.device.run('copy_blocks', buffers, numbers, growth > 0 ? [0, 0, 0, growth] : undefined);
 }
 
 /** How a tensor lies in memory around one axis: `rows` times as many floats as the axis is long times `inner`. */
-function around(op: string, x: Tensor, axis: number): { axis: number; rows: number; length: number; inner: number } {
+export function around(
+  op: string,
+  x: Tensor,
+  axis: number,
+): { axis: number; rows: number; length: number; inner: number } {
   const at = axis < 0 ? axis + x.shape.length : axis;
   if (!(at >= 0 && at < x.shape.length)) throw new ShapeError(`${op}: [${x.shape}] has no axis ${axis}`);
   const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
