@@ -15,3 +15,4 @@ export { endAll, identify, isAlive, type ProcessIdentity } from './process-ident
 export { Rng } from './rng.ts';
 export { runParallel } from './run-parallel.ts';
 export { sleep } from './sleep.ts';
+export { pauseMs, untilThere, type WaitOptions } from './until-there.ts';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import { Option } from 'commander';
-import { REPOSITORY } from './context.ts';
+import { fromCaller, REPOSITORY } from './context.ts';
 
 /** What every local contest measures against. */
 export const TEACHER = join(REPOSITORY, 'assets/teacher');
@@ -18,6 +18,15 @@ export function baseOption(): Option {
 /** `--teacher`, likewise. */
 export function teacherOption(): Option {
   return new Option('--teacher <folder>', 'checkpoint of the teacher').default(TEACHER, 'assets/teacher');
+}
+
+/** What `--base` and `--teacher` name, looked at before anybody is waited for. @throws usage.unknown_model */
+export function checkpointFolder(given: string): string {
+  const folder = fromCaller(given);
+  if (existsSync(join(folder, 'config.json'))) return folder;
+  throw new QuasarError('usage.unknown_model', `"${given}" is no folder of a checkpoint: it has no config.json`, {
+    hint: 'give the folder that `quasar distill --out` wrote, or one of assets/',
+  });
 }
 
 /** @throws up.no_assets in a checkout without them */

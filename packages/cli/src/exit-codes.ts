@@ -9,7 +9,7 @@ export const EXIT_MEANINGS: Record<ExitCode, string> = {
   1: 'Failed: a bug, a broken file or a service that gave up. The line on stderr says which.',
   2: 'Usage: an unknown flag, a bad value, an unreadable folder or a port in use. Nothing was started or written.',
   3: 'Checked and not right: a submission that is refused, a replay that differs. The reasons are printed.',
-  4: 'The chain cannot be reached. The same command can succeed later.',
+  4: 'The chain cannot be reached. The same command can succeed later; `validator run` and `miner run` wait for it instead.',
   130: 'Interrupted by Ctrl-C or SIGTERM, after a clean stop.',
 };
 

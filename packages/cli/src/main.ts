@@ -1,7 +1,11 @@
 /** @file Entry point of the `quasar` command: parse, run one verb, set the exit code. */
+import { EXIT } from './exit-codes.ts';
 import { createProgram } from './program.ts';
 import { describeError, reportError } from './report-error.ts';
 import { tellSupervisor } from './service.ts';
+
+/** An interrupted verb has let go of everything but calls to somebody who is silent: these are cut off. */
+const LEFTOVERS_MS = 1000;
 
 /**
  * Runs one command line. Sets `process.exitCode` and returns; the process ends when the verb has let go of everything.
@@ -17,4 +21,5 @@ export async function main(argv: readonly string[]): Promise<void> {
       verbose: argv.includes('--verbose'),
     });
   }
+  if (process.exitCode === EXIT.interrupted) setTimeout(() => process.exit(), LEFTOVERS_MS).unref();
 }

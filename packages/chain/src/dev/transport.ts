@@ -39,6 +39,7 @@ export class Transport {
   readonly url: string;
   #genesis: string | null = null;
   #link: Promise<Link> | null = null;
+  #socket: WebSocket | null = null;
   #nextId = 1;
   #closed = false;
 
@@ -95,10 +96,7 @@ export class Transport {
   /** Waiting calls fail with `chain.closed`. Idempotent. */
   close(): void {
     this.#closed = true;
-    void this.#link?.then(
-      (link) => link.socket.terminate(),
-      () => {},
-    );
+    this.#socket?.terminate();
   }
 
   #connected(): Promise<Link> {
@@ -119,6 +117,7 @@ export class Transport {
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
     });
+    this.#socket = socket;
     const link: Link = {
       socket,
       calls: new Map(),
@@ -141,7 +140,7 @@ export class Transport {
       socket.once('unexpected-response', (_, response) => {
         failure = new Error(`HTTP ${response.statusCode}`);
         socket.terminate();
-        if (response.statusCode !== 503) reject(this.#protocolError(`answered HTTP ${response.statusCode}`));
+        if ((response.statusCode ?? 0) < 500) reject(this.#protocolError(`answered HTTP ${response.statusCode}`));
       });
       link.lost.signal.addEventListener('abort', () => reject(link.lost.signal.reason));
     });
@@ -235,7 +234,7 @@ export class Transport {
     return new QuasarError(
       'chain.unreachable',
       `no answer from the chain at ${this.url} (${code ?? message ?? 'connection lost'})`,
-      { hint: 'is it running? try again later', retry: 'later', cause },
+      { hint: 'is it running at this address?', retry: 'later', cause },
     );
   }
 

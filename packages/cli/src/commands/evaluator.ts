@@ -1,14 +1,16 @@
 /** @file `quasar evaluator run`: compute what a validator hands out, on this machine or any other. */
 import { hostname } from 'node:os';
+import type { JobQueue } from '@quasar/store';
 import { Command } from 'commander';
-import { baseOption, teacherOption } from '../assets.ts';
-import { contextOf, fromCaller } from '../context.ts';
+import { baseOption, checkpointFolder, teacherOption } from '../assets.ts';
+import { contextOf } from '../context.ts';
 import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { type HubFlags, hubOptions, withHubOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
+import { whenThere } from '../when-there.ts';
 
 interface EvaluatorFlags extends HubFlags {
   store?: string;
@@ -39,11 +41,18 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
   const { openJobQueue } = await import('@quasar/store');
   const { Cage, isolationText, ModelStore, runEvaluator } = await import('@quasar/subnet');
   const address = options.store === undefined ? home.queueFile : queueAddress(options.store);
+  const models = new ModelStore({
+    hub: createHubClient(hubOptions(options, home, options.name)),
+    baseDirectory: checkpointFolder(options.base),
+    teacherDirectory: checkpointFolder(options.teacher),
+  });
   const stopping = listenForStop();
-  const queue = await openJobQueue(address);
   const runner = new Cage({ threads: options.threads });
   const done = { name: options.name, host: hostname(), units: 0, failed: 0, wallMs: 0 };
+  let queue: JobQueue | null = null;
   try {
+    const patient = whenThere((line) => context.note(`${new Date().toISOString()} ${line}`), stopping.signal);
+    queue = await patient('the queue', () => openJobQueue(address));
     const isolation = isolationText();
     tellSupervisor({ type: 'ready', facts: { name: options.name } });
     context.note(`evaluator ${options.name}: ${isolation}; Ctrl-C stops it, and another one goes on`);
@@ -51,11 +60,7 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
       queue,
       runner,
       leaseMs: options.lease * 1000,
-      models: new ModelStore({
-        hub: createHubClient(hubOptions(options, home, options.name)),
-        baseDirectory: fromCaller(options.base),
-        teacherDirectory: fromCaller(options.teacher),
-      }),
+      models,
       signal: stopping.signal,
       onUnit({ kind, key, model, wallMs, error }) {
         done.units++;
@@ -67,10 +72,12 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
       },
     });
     context.result(done, `${done.units} units, ${done.failed} of them failed, ${(done.wallMs / 1000).toFixed(1)} s`);
-    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
+  } catch (error) {
+    if (error !== stopping.signal.reason) throw error;
   } finally {
+    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
     await runner.close();
-    await queue.close();
+    await queue?.close();
     stopping.dispose();
   }
 }

@@ -1,10 +1,8 @@
 /** @file `quasar miner submit FOLDER`: enter the contest with a checkpoint that is there already. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { formatIssues, QuasarError } from '@quasar/base';
+import { formatIssues } from '@quasar/base';
 import type { SubmitReport } from '@quasar/subnet';
 import { Command } from 'commander';
-import { baseOption } from '../assets.ts';
+import { baseOption, checkpointFolder } from '../assets.ts';
 import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -42,11 +40,7 @@ export function submit(): Command {
 async function enter(folder: string, options: SubmitFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const home = new Home(context.home);
-  const directory = fromCaller(folder);
-  if (!existsSync(join(directory, 'config.json')))
-    throw new QuasarError('usage.unknown_model', `"${folder}" is no folder of a checkpoint: it has no config.json`, {
-      hint: 'give the folder that `quasar distill --out` wrote',
-    });
+  const directory = checkpointFolder(folder);
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const { submitModel } = await import('@quasar/subnet');

@@ -12,6 +12,7 @@ import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
+import { whenChainThere, whenThere } from '../when-there.ts';
 import { submit } from './miner-submit.ts';
 import { broken, copycat } from './scripted.ts';
 
@@ -61,18 +62,32 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   await checkData(specs, { textField: options.textField });
   const data = specs.length === 0 ? undefined : await stageData(context, besideWorld(specs), options);
   const urls = netUrls(options, home);
+  const chain = connectChain(urls.chain);
+  const hub = createHubClient(hubOptions(options, home, options.name));
+  const repo = `${options.name}/quasar-nano`;
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();
   const stopping = listenForStop();
   const progress = startProgress(context, `${options.name}: training`);
   const training: Evaluation[] = [];
   const tell = (facts: Record<string, unknown>) => tellSupervisor({ type: 'progress', facts });
+  const say = (text: string) => {
+    progress.end();
+    context.note(`${options.name}: ${text}`);
+    tell({ text });
+  };
   try {
+    const { signal } = stopping;
+    const patient = whenThere(say, signal);
+    // Before hours of training.
+    await whenChainThere(urls.chain, (asked) => asked.head(), patient);
+    await patient(`the hub at ${urls.hub}`, () => hub.resolveRevision(repo, 'main', { signal }));
     const submitted = await runMiner({
-      chain: connectChain(urls.chain),
-      hub: createHubClient(hubOptions(options, home, options.name)),
+      chain,
+      hub,
+      whenThere: patient,
       wallet,
-      repo: `${options.name}/quasar-nano`,
+      repo,
       folder: home.minerFolder(options.name),
       from: options.from,
       base: fromCaller(options.base),
@@ -82,7 +97,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
       seed: options.seed ?? options.name,
       data,
       replace: options.replace === true,
-      signal: stopping.signal,
+      signal,
       onStep({ step, steps, metrics, etaMs }) {
         const losses = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(3)}`);
         const text = [...losses, `${Math.ceil(etaMs / 1000)} s left`].join('  ');
@@ -93,11 +108,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
         training.push(evaluation);
         tell({ evaluation });
       },
-      onPhase(text) {
-        progress.end();
-        context.note(`${options.name}: ${text}`);
-        tell({ text });
-      },
+      onPhase: say,
     });
     context.result({ ...submitted, training }, () =>
       [
@@ -110,6 +121,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
     if (!stopping.signal.aborted) throw error;
     process.exitCode = EXIT.interrupted;
   } finally {
+    await chain.close();
     await keys.close();
     stopping.dispose();
   }

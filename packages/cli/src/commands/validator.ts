@@ -2,8 +2,8 @@
 import { QuasarError } from '@quasar/base';
 import type { Webhook } from '@quasar/subnet';
 import { Command } from 'commander';
-import { baseOption, teacherOption } from '../assets.ts';
-import { contextOf, fromCaller } from '../context.ts';
+import { baseOption, checkpointFolder, teacherOption } from '../assets.ts';
+import { contextOf } from '../context.ts';
 import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
@@ -12,6 +12,7 @@ import { walletName, wholeNumber } from '../options.ts';
 import { readRules, rulesOption } from '../rules-option.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
+import { whenChainThere, whenThere } from '../when-there.ts';
 
 interface ValidatorFlags extends NetOptions, WalletOptions {
   rules: string;
@@ -45,8 +46,10 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const { runAnnouncer, runValidator } = await import('@quasar/subnet');
   const webhook = await readWebhook();
   const urls = netUrls(options, home);
+  const [baseDirectory, teacherDirectory] = [checkpointFolder(options.base), checkpointFolder(options.teacher)];
   const rules = await readRules(options.rules);
   const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
+  const hub = createHubClient(hubOptions(options, home, options.name, rules.limits.maxParameters));
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();
   const stopping = listenForStop();
@@ -54,11 +57,15 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const quiet = new AbortController();
   let announcing: Promise<void> = Promise.resolve();
   try {
+    const note = (line: string) => context.note(`${new Date().toISOString()} ${line}`);
     // The share that is not the king's goes to the validator itself, unless the rules name a reserve.
-    const { neurons } = await chain.metagraph(rules.netuid);
+    const { neurons } = await whenChainThere(
+      urls.chain,
+      (asked) => asked.metagraph(rules.netuid),
+      whenThere((line) => note(`info ${line}`), stopping.signal),
+    );
     const ownUid = neurons.find(({ hotkey }) => hotkey === wallet.hotkey)?.uid ?? null;
     const config = { ...rules, weights: { ...rules.weights, reserveUid: rules.weights.reserveUid ?? ownUid } };
-    const note = (line: string) => context.note(`${new Date().toISOString()} ${line}`);
     if (webhook) {
       const signal = AbortSignal.any([stopping.signal, quiet.signal]);
       const log = (line: string, isWarning: boolean) => note(`${isWarning ? 'warn' : 'info'} ${line}`);
@@ -67,12 +74,12 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
     tellSupervisor({ type: 'ready', facts: { uid: ownUid } });
     await runValidator({
       chain,
-      hub: createHubClient(hubOptions(options, home, options.name, rules.limits.maxParameters)),
+      hub,
       store,
       wallet,
       config,
-      baseDirectory: fromCaller(options.base),
-      teacherDirectory: fromCaller(options.teacher),
+      baseDirectory,
+      teacherDirectory,
       workDirectory: home.validatorFolder,
       queueUrl: options.queue === undefined ? home.queueFile : queueAddress(options.queue),
       evaluators: options.evaluators,
@@ -80,10 +87,13 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
       signal: stopping.signal,
       log: ({ level, message, code }) => note(`${level} ${message}${code === undefined ? '' : ` [${code}]`}`),
     });
-    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
+  } catch (error) {
+    if (error !== stopping.signal.reason) throw error;
   } finally {
+    if (stopping.reason() === 'interrupted') process.exitCode = EXIT.interrupted;
     quiet.abort();
     await announcing;
+    await chain.close();
     await keys.close();
     store.close();
     stopping.dispose();

@@ -2,7 +2,7 @@
  * @file One miner from nothing to a place in the contest: register, distil a student, check, publish, commit.
  *
  * Every step can be repeated. An interrupted training goes on at its resume point, a finished student is not trained
- * again, and a hotkey that has committed is done until it is told to `replace`.
+ * again, and a hotkey that has committed is done until it is told to `replace`. Hub and chain are waited for.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,11 +14,13 @@ import { LOCAL, type SubmitReport, submitModel } from '@quasar/subnet';
 import { distil, type Evaluation, type StageData, type StepReport } from '@quasar/train';
 import { NETUID } from '../net-options.ts';
 import { earlierSubmission, type Submitted } from '../scripted/submit.ts';
+import type { WhenThere } from '../when-there.ts';
 import { findKing } from './find-king.ts';
 
 export interface MinerOptions {
   chain: Chain;
   hub: HubClient;
+  whenThere: WhenThere;
   wallet: Wallet;
   /** `owner/name`. */
   repo: string;
@@ -47,13 +49,13 @@ const ROW_TOKENS = 256;
 
 /** @throws miner.rejected when a validator would refuse the student; all reasons are in `data` */
 export async function runMiner(options: MinerOptions): Promise<Submitted> {
-  const { chain, wallet, folder } = options;
-  const earlier = options.replace ? null : await earlierSubmission(options);
+  const { chain, wallet, folder, whenThere } = options;
+  const earlier = options.replace ? null : await whenThere('the chain', () => earlierSubmission(options));
   if (earlier !== null) {
     options.onPhase('has a submission already');
     return earlier;
   }
-  const { uid } = await chain.register(wallet, NETUID);
+  const { uid } = await whenThere('the chain', () => chain.register(wallet, NETUID));
   options.onPhase(`registered as uid ${uid}`);
   const student = join(folder, 'student');
   // The weights are written last, so a folder that has them is a finished student.
@@ -64,7 +66,9 @@ export async function runMiner(options: MinerOptions): Promise<Submitted> {
 }
 
 async function trainStudent(options: MinerOptions, directory: string): Promise<void> {
-  const king = options.from === 'king' ? await findKing(options.chain, options.hub, options.signal) : null;
+  const { chain, hub, whenThere } = options;
+  const find = () => findKing(chain, hub, options.signal);
+  const king = options.from === 'king' ? await whenThere('hub and chain', find) : null;
   options.onPhase(`distils from ${king === null ? 'the base student' : `the king ${king.repo}`}`);
   const { learningRate, onStep, onEvaluation, signal } = options;
   const rate = learningRate === undefined ? {} : { learningRate };
@@ -86,9 +90,14 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
 
 async function submit(options: MinerOptions, directory: string): Promise<SubmitReport> {
   const { chain, hub, wallet, repo, base, signal } = options;
-  const report = await submitModel({
-    ...{ chain, hub, wallet, repo, directory, signal, config: LOCAL, baseDirectory: base, replace: options.replace },
-    onStep: ({ name, state, detail }) => options.onPhase(`${name} ${state}: ${detail}`),
+  const report = await options.whenThere('hub and chain', async () => {
+    // The check takes minutes: nothing is checked again while nobody is there.
+    await hub.resolveRevision(repo, 'main', { signal });
+    await chain.head();
+    return submitModel({
+      ...{ chain, hub, wallet, repo, directory, signal, config: LOCAL, baseDirectory: base, replace: options.replace },
+      onStep: ({ name, state, detail }) => options.onPhase(`${name} ${state}: ${detail}`),
+    });
   });
   if (report.ok) return report;
   throw new QuasarError('miner.rejected', `a validator would refuse this student: ${formatIssues(report.issues)}`, {

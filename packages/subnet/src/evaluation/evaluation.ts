@@ -5,7 +5,7 @@
  * everything. With `evaluators: 0` the validator only hands out units, and evaluators elsewhere do them.
  */
 import { join } from 'node:path';
-import { QuasarError, sha256Hex } from '@quasar/base';
+import { QuasarError, sha256Hex, untilThere, type WaitOptions } from '@quasar/base';
 import type { HubClient } from '@quasar/hub';
 import { type JobQueue, openJobQueue } from '@quasar/store';
 import { Cage } from './cage/cage.ts';
@@ -32,6 +32,8 @@ export interface EvaluationOptions {
   /** What evaluators compute with; default a cage each. */
   openRunner?: (() => UnitRunner) | undefined;
   onUnit?: ((report: UnitReport) => void) | undefined;
+  /** How to wait for a queue that is away. Default: not at all. */
+  waiting?: WaitOptions | undefined;
 }
 
 export class Evaluation {
@@ -52,9 +54,10 @@ export class Evaluation {
 
   /** @throws QuasarError as `openJobQueue` */
   static async open(options: EvaluationOptions): Promise<Evaluation> {
-    const { baseDirectory, teacherDirectory, evaluators = 1 } = options;
+    const { baseDirectory, teacherDirectory, evaluators = 1, waiting } = options;
     const [base, teacher] = await Promise.all([checkpointDigest(baseDirectory), checkpointDigest(teacherDirectory)]);
-    const queue = await openJobQueue(options.queueUrl ?? join(options.workDirectory, 'queue.sqlite'));
+    const open = () => openJobQueue(options.queueUrl ?? join(options.workDirectory, 'queue.sqlite'));
+    const queue = await (waiting ? untilThere(open, waiting) : open());
     const evaluation = new Evaluation(
       queue,
       { from: 'base', sha256: base },

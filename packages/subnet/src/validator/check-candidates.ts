@@ -1,11 +1,11 @@
 /** @file The prechecks of a round's candidates. */
+import { pauseMs } from '@quasar/base';
 import { isOpen, type RoundState, type SubmissionState } from '../projection.ts';
 import { sleep } from './blocks.ts';
 import { checkSubmission } from './check-submission.ts';
 import type { Context } from './context.ts';
 import { guarded, isSpent, recordUnread } from './failures.ts';
 import { tend } from './tend.ts';
-import { pauseMs } from './weather.ts';
 
 interface Unread {
   submission: SubmissionState;

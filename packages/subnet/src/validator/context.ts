@@ -31,7 +31,7 @@ export interface LogLine {
   code?: string | undefined;
 }
 
-export interface ValidatorOptions extends Omit<EvaluationOptions, 'hub'> {
+export interface ValidatorOptions extends Omit<EvaluationOptions, 'hub' | 'waiting'> {
   chain: Chain;
   hub: HubClient;
   /** The contest log. One validator per store. */

@@ -4,7 +4,7 @@
  * Its only memory is the contest log. Killed at any point and started again, it finishes the open round without
  * judging anybody twice. Borders that fail are tried again; they move neither crown nor weights (docs/validator.md).
  */
-import { QuasarError } from '@quasar/base';
+import { durationText, pauseMs, QuasarError, type WaitOptions } from '@quasar/base';
 import { Evaluation } from '../evaluation/evaluation.ts';
 import { nextRound, roundAt } from '../rules/round.ts';
 import { look, pause, sleep } from './blocks.ts';
@@ -13,7 +13,7 @@ import { openRound } from './open-round.ts';
 import { playRound } from './play-round.ts';
 import { syncSubmissions } from './sync-submissions.ts';
 import { VERSION } from './version.ts';
-import { isWeather, pauseMs } from './weather.ts';
+import { isWeather } from './weather.ts';
 
 /** An error that is nobody's weather is a bug; after so many in a row the operator has to see it. */
 const MAX_UNEXPECTED = 5;
@@ -24,11 +24,29 @@ const MAX_UNEXPECTED = 5;
  *   heal, or the last of several unexpected errors in a row
  */
 export async function runValidator(options: ValidatorOptions): Promise<void> {
-  const evaluation = await Evaluation.open(options);
+  const evaluation = await openEvaluation(options);
+  if (!evaluation) return;
   try {
     await follow(await Context.open(options, evaluation));
   } finally {
     await evaluation.close();
+  }
+}
+
+/** As soon as its queue is there. Null: stopped before. */
+async function openEvaluation(options: ValidatorOptions): Promise<Evaluation | null> {
+  const { signal, log } = options;
+  const waiting: WaitOptions = {
+    signal,
+    onWait: ({ message, hint, code }) =>
+      log?.({ level: 'warn', message: `waiting for the queue: ${message}; ${hint}`, code }),
+    onThere: (waitedMs) => log?.({ level: 'info', message: `the queue is there, after ${durationText(waitedMs)}` }),
+  };
+  try {
+    return await Evaluation.open({ ...options, waiting });
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
   }
 }
 

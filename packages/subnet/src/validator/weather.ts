@@ -4,9 +4,6 @@
  */
 import { QuasarError } from '@quasar/base';
 
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
-
 /** A full or read-only disk, a system out of handles or memory, a wire that broke below our own clients. */
 const SYSTEM = new Set(
   ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].concat(
@@ -17,9 +14,4 @@ const SYSTEM = new Set(
 export function isWeather(error: unknown): boolean {
   if (error instanceof QuasarError) return error.retry === 'later';
   return error instanceof Error && 'code' in error && SYSTEM.has(String(error.code));
-}
-
-/** Doubling pauses: 0.5 s, 1 s, ... 30 s. */
-export function pauseMs(failures: number): number {
-  return Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
 }
