@@ -12,11 +12,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-it('speedrun: from a folder of texts to a table, samples and something to talk to', async () => {
+it('speedrun: from a folder and a text to a table, samples and something to talk to', async () => {
   const out = join(root, 'out');
   const flags = [
     '--data',
     join(REPOSITORY, 'docs'),
+    `${join(REPOSITORY, 'README.md')}@0.5`,
     '--depth',
     '2',
     '--vocabulary',

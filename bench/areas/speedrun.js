@@ -90,11 +90,9 @@ async function wholeRun(device, peers, path) {
   const directory = mkdtempSync(join(tmpdir(), 'quasar-bench-speedrun-'));
   const exchange = new Exchange();
   try {
-    const data = { kind: 'path', path, weight: 1 };
     const options = {
       directory,
-      data,
-      cacheDirectory: join(directory, 'cache'),
+      data: { specs: [{ kind: 'path', path, weight: 1 }], cacheDirectory: join(directory, 'cache') },
       depth: 4,
       vocabSize: VOCABULARY,
       seed: '0',

@@ -94,7 +94,7 @@ export async function stageOptions(context: Context, options: TrainingOptions) {
 }
 
 /** Stopped by the user: there is something to go on from. */
-const CANCELLED = new Set(['train.cancelled', 'data.cancelled', 'hub.cancelled']);
+export const CANCELLED = new Set(['train.cancelled', 'data.cancelled', 'hub.cancelled']);
 
 interface StageHooks {
   onIncident(incident: Incident): void;

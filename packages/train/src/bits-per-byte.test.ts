@@ -2,7 +2,7 @@
 import { Engine } from '@quasar/infer';
 import { openDevice } from '@quasar/tensor';
 import { describe, expect, it } from 'vitest';
-import { bitsPerByte, type ScoredText, scoredWindows } from './bits-per-byte.ts';
+import { type BitsPerByte, bitsPerByte, joinTexts, type ScoredText, scoredWindows } from './bits-per-byte.ts';
 import { TINY, tinyCheckpoint } from './testing/tiny.ts';
 
 function textOf(lengths: number[], bytesPerToken = 2.5): ScoredText {
@@ -53,6 +53,19 @@ it('is what the log-probabilities of the documents say where windows cover them'
   const halves = await bitsPerByte(checkpoint, text, { T: 8, B: 2 });
   expect(halves.predictions).toBe(49);
   expect(halves.bitsPerByte).not.toBe(found.bitsPerByte);
+});
+
+it('of several texts it is that of all their predictions and bytes', async () => {
+  const checkpoint = tinyCheckpoint('bits');
+  const texts = [textOf([20, 7], 2.5), textOf([1], 1), textOf([31, 9, 12], 3.5)];
+  const bits = async (text: ScoredText) => bitsPerByte(checkpoint, text, { T: 16, B: 1 });
+  const apart = await Promise.all(texts.map(bits));
+  const whole = await bits(joinTexts(texts));
+  const sum = (of: (one: BitsPerByte) => number) => apart.reduce((total, one) => total + of(one), 0);
+  expect(whole.predictions).toBe(sum(({ predictions }) => predictions));
+  expect(Math.abs(whole.bytes - sum(({ bytes }) => bytes))).toBeLessThanOrEqual(2);
+  const nats = sum((one) => (one.bytes === 0 ? 0 : one.bitsPerByte * one.bytes));
+  expect((whole.bitsPerByte * whole.bytes) / nats).toBeCloseTo(1, 5);
 });
 
 it('stops', async () => {

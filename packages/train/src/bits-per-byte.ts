@@ -20,6 +20,36 @@ export interface ScoredText {
   read(document: number, from: number, to: number): { ids: Int32Array };
 }
 
+/** The documents of all, one text after the other. */
+export function joinTexts(texts: readonly ScoredText[]): ScoredText {
+  const [first] = texts;
+  if (first && texts.length === 1) return first;
+  const sum = (of: (text: ScoredText) => number) => texts.reduce((total, text) => total + of(text), 0);
+  const tokens = sum((text) => text.tokens);
+  const documents = sum((text) => text.documents);
+  const find = (document: number): [ScoredText, number] => {
+    let left = document;
+    for (const text of texts) {
+      if (left < text.documents) return [text, left];
+      left -= text.documents;
+    }
+    throw new RangeError(`document ${document} of ${documents}`);
+  };
+  return {
+    documents,
+    tokens,
+    bytesPerToken: sum((text) => text.bytesPerToken * (text.tokens - text.documents)) / Math.max(1, tokens - documents),
+    length(document) {
+      const [text, at] = find(document);
+      return text.length(at);
+    },
+    read(document, from, to) {
+      const [text, at] = find(document);
+      return text.read(at, from, to);
+    },
+  };
+}
+
 export interface BitsPerByte {
   bitsPerByte: number;
   /** What was counted. */

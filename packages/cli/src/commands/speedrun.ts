@@ -4,14 +4,16 @@ import { QuasarError } from '@quasar/base';
 import type { SpeedrunModel, SpeedrunPlan, SpeedrunResult, SpeedrunRow } from '@quasar/train';
 import { Command } from 'commander';
 import { type Context, contextOf, fromCaller } from '../context.ts';
+import { DATA_HELP, type DataFlags, readSpecs, stageData, withDataDetails } from '../data-options.ts';
 import { EXIT } from '../exit-codes.ts';
 import { depth, wholeNumber } from '../options.ts';
 import { listenForStop } from '../service.ts';
+import { CANCELLED } from '../training-run.ts';
 import { type Progress, startProgress } from '../ui/progress.ts';
 import { table } from '../ui/table.ts';
 
-interface SpeedrunFlags {
-  data: string;
+interface SpeedrunFlags extends DataFlags {
+  data: string[];
   out?: string;
   depth: number;
   vocabulary: number;
@@ -19,9 +21,12 @@ interface SpeedrunFlags {
 }
 
 export function speedrun(): Command {
-  return new Command('speedrun')
+  const command = new Command('speedrun').requiredOption(
+    '--data <what...>',
+    `a text of some hundred kilobytes or more: ${DATA_HELP}`,
+  );
+  return withDataDetails(command)
     .description('Train a Quasar on your text in minutes, and an equal transformer beside it. Run again to resume.')
-    .requiredOption('--data <path>', 'a text of some hundred kilobytes or more: a file, or a folder of files')
     .option('--out <folder>', 'where both models go (default: <home>/speedrun/<data>-<depth>)')
     .option('--depth <number>', 'layers, an even number: size, learning rate, batch and length follow', depth, 4)
     .option('--vocabulary <number>', 'tokens of the tokenizer', wholeNumber(264, 2 ** 16), 512)
@@ -32,7 +37,8 @@ export function speedrun(): Command {
 async function run(options: SpeedrunFlags, context: Context): Promise<void> {
   const stages = await import('@quasar/train');
   const { depth, vocabulary: vocabSize, seed } = options;
-  const name = `${basename(options.data).replace(/\W+/g, '-')}-${depth}`;
+  const names = options.data.map((text) => basename(text).replace(/\W+/g, '-'));
+  const name = `${names.join('-')}-${depth}`;
   const directory = options.out === undefined ? join(context.home, 'speedrun', name) : fromCaller(options.out);
   const stopping = listenForStop();
   const startedAtMs = performance.now();
@@ -51,8 +57,7 @@ async function run(options: SpeedrunFlags, context: Context): Promise<void> {
   try {
     const result = await stages.speedrun({
       ...{ directory, depth, vocabSize, seed, signal: stopping.signal },
-      data: { kind: 'path', path: fromCaller(options.data), weight: 1 },
-      cacheDirectory: join(context.home, 'cache/tokens'),
+      data: await stageData(context, await readSpecs(options.data), options),
       onPlan: (plan) => context.note(planText(plan)),
       onStep(model, { step, steps, metrics, tokensPerSecond, etaMs }) {
         const left = `${Math.ceil(etaMs / 1000)} s left`;
@@ -66,8 +71,8 @@ async function run(options: SpeedrunFlags, context: Context): Promise<void> {
     context.result({ ...result, seconds }, () => resultText(result, seconds));
   } catch (error) {
     endBars();
-    if (!(error instanceof QuasarError) || error.code !== 'train.cancelled') throw error;
-    context.note(`quasar: ${error.message}; ${error.hint ?? ''}`);
+    if (!(error instanceof QuasarError) || !CANCELLED.has(error.code)) throw error;
+    context.note(`quasar: ${error.message}; ${error.hint ?? 'run the same command again'}`);
     process.exitCode = EXIT.interrupted;
   } finally {
     stopping.dispose();

@@ -6,6 +6,7 @@ import { loadCheckpoint } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bitsPerByte } from '../bits-per-byte.ts';
+import { parseData } from '../data/spec.ts';
 import { type SpeedrunOptions, setUpSpeedrun, speedrun } from './speedrun.ts';
 
 let root: string;
@@ -18,8 +19,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const optionsOf = (directory: string): SpeedrunOptions => ({
   directory: join(root, directory),
-  data: { kind: 'path', path: join(root, 'text.txt'), weight: 1 },
-  cacheDirectory: join(root, 'cache'),
+  data: { specs: parseData([join(root, 'text.txt')]), cacheDirectory: join(root, 'cache') },
   depth: 2,
   vocabSize: 280,
   seed: 'speedrun',
@@ -75,4 +75,33 @@ it('trains and scores both models; stopped anywhere it goes on to the same bytes
 
   const other = speedrun({ ...optionsOf('whole'), seed: 'other' });
   await expect(other).rejects.toMatchObject({ code: 'train.resume_mismatch' });
+});
+
+it('several texts are mixed by their weights, and each is held out in part', async () => {
+  const lines = Array.from({ length: 300 }, (_, i) => `Verse ${i}: ${'la '.repeat(1 + (i % 5))}\n`);
+  const [text, song] = [join(root, 'text.txt'), join(root, 'song.txt')];
+  writeFileSync(song, lines.join(''));
+  const setUp = (directory: string, ...data: string[]) => {
+    const options = optionsOf(directory);
+    return setUpSpeedrun({ ...options, data: { ...options.data, specs: parseData(data) } });
+  };
+  const both = await setUp('both', text, `${song}@3`, 'world');
+  expect(both.specs).toEqual([text, `${song}@3`, 'world']);
+  const { tokenizer, heldOut, source } = both;
+  const words = (from: Iterable<Int32Array>) => [...from].map((ids) => tokenizer.decode(ids)).join('\n');
+  const documents = Array.from({ length: heldOut.documents }, (_, i) => heldOut.read(i, 0, heldOut.length(i)).ids);
+  expect(documents.reduce((sum, { length }) => sum + length, 0)).toBe(heldOut.tokens);
+  expect(words(documents)).toMatch(/Line \d+.*Verse \d+/s);
+  const reader = source.open('0');
+  const share = { Line: 0, Verse: 0, other: 0 };
+  for (let i = 0; i < 400; i++) {
+    const { ids } = reader.next();
+    const read = tokenizer.decode(ids);
+    share[/la la/.test(read) ? 'Verse' : /make|and \d/.test(read) ? 'Line' : 'other'] += ids.length - 1;
+  }
+  expect(share.Verse / share.Line).toBeGreaterThan(2);
+  expect(share.Verse / share.Line).toBeLessThan(4.5);
+  expect(share.other).toBeGreaterThan(0);
+
+  await expect(setUp('none', 'world')).rejects.toMatchObject({ code: 'data.bad_spec' });
 });

@@ -21,15 +21,16 @@ import {
   withTokens,
 } from '@quasar/model';
 import { openDevice } from '@quasar/tensor';
-import { bitsPerByte, type ScoredText } from '../bits-per-byte.ts';
+import { bitsPerByte, joinTexts, type ScoredText } from '../bits-per-byte.ts';
 import { openData } from '../data/open.ts';
 import { sampleTexts } from '../data/sample.ts';
 import type { Source } from '../data/source.ts';
-import { type DataSpec, formatSpec } from '../data/spec.ts';
+import { formatSpec, isCorpus } from '../data/spec.ts';
 import { crossEntropyObjective } from '../objectives/objective.ts';
 import { recipe, transformerLike } from '../recipe.ts';
 import { peakGflops, predictMs, shareOfPeak, trainingFlopsPerToken } from '../runs/costs.ts';
 import type { StepReport, TrainSettings } from '../trainer.ts';
+import type { StageData } from './corpus.ts';
 import { runStage } from './stage.ts';
 
 export type SpeedrunModel = 'quasar' | 'transformer';
@@ -38,10 +39,8 @@ const MODELS: readonly SpeedrunModel[] = ['quasar', 'transformer'];
 export interface SpeedrunOptions {
   /** Receives `tokenizer.json`, a checkpoint folder per model, and `speedrun.json`. */
   directory: string;
-  /** One text, or one folder or data set of texts. */
-  data: DataSpec;
-  /** Of tokenised text. */
-  cacheDirectory: string;
+  /** What to read, mixed as everywhere; among it text, of which a part is held out. */
+  data: Omit<StageData, 'heldOutShare'>;
   /** As of `recipe`. */
   depth: number;
   vocabSize: number;
@@ -92,7 +91,10 @@ const SAMPLE = { promptTokens: 16, maxNewTokens: 120, temperature: 0.8 };
 export interface SpeedrunSetup {
   tokenizer: Tokenizer;
   source: Source;
+  /** Of every text; neither model reads it. */
   heldOut: ScoredText;
+  /** What is read, as `--data` takes it. */
+  specs: string[];
   configs: Record<SpeedrunModel, ModelConfig>;
   settings: TrainSettings;
 }
@@ -102,22 +104,26 @@ export interface SpeedrunSetup {
  * @throws QuasarError data.*, train.cancelled
  */
 export async function setUpSpeedrun(options: SpeedrunOptions): Promise<SpeedrunSetup> {
-  const { directory, data, cacheDirectory, depth, vocabSize, seed, signal } = options;
-  const heldOutShare = HELD_OUT_SHARE;
+  const { directory, depth, vocabSize, seed, signal } = options;
+  const { specs, onSkipped, ...data } = { ...options.data, heldOutShare: HELD_OUT_SHARE, signal };
+  if (!specs.some(isCorpus))
+    throw new QuasarError('data.bad_spec', `--data ${specs.map(formatSpec).join(' ')}: no text among it`, {
+      hint: 'give a file, a folder or a data set of the hub as well',
+    });
   const { config: quasar, settings: own } = recipe({ depth, vocabSize });
   const settings: TrainSettings = { ...own, ...options.settings, seed };
   mkdirSync(directory, { recursive: true });
   const tokenizerFile = join(directory, CHECKPOINT_FILES.tokenizer);
   if (!existsSync(tokenizerFile)) {
-    const { texts } = await sampleTexts([data], TOKENIZER_SAMPLE_BYTES, { heldOutShare, signal });
+    const { texts } = await sampleTexts(specs, TOKENIZER_SAMPLE_BYTES, data);
     writeFileAtomic(tokenizerFile, trainBpe(texts, { vocabSize }).toJson());
   }
   const tokenizer = Tokenizer.load(tokenizerFile);
-  const windowTokens = settings.T;
-  const { train, parts } = await openData([data], { tokenizer, cacheDirectory, windowTokens, heldOutShare, signal });
-  const [part] = parts;
-  if (!part || part.heldOut.tokens === part.heldOut.documents) {
-    throw new QuasarError('data.too_short', `--data ${formatSpec(data)}: no text to hold out`, {
+  const opened = await openData(specs, { ...data, tokenizer, windowTokens: settings.T });
+  for (const skipped of opened.skipped) onSkipped?.(skipped);
+  const heldOut = opened.parts.map((part) => part.heldOut).filter(({ tokens, documents }) => tokens > documents);
+  if (heldOut.length === 0) {
+    throw new QuasarError('data.too_short', `--data ${opened.specs.join(' ')}: no text to hold out`, {
       hint: 'give some hundred kilobytes of text or more',
     });
   }
@@ -126,7 +132,7 @@ export async function setUpSpeedrun(options: SpeedrunOptions): Promise<SpeedrunS
     quasar: withTokens(quasar, { begin, end }),
     transformer: withTokens(transformerLike(quasar), { begin, end }),
   };
-  return { tokenizer, source: train, heldOut: part.heldOut, configs, settings };
+  return { tokenizer, source: opened.train, heldOut: joinTexts(heldOut), specs: opened.specs, configs, settings };
 }
 
 /** @throws QuasarError train.cancelled, train.resume_mismatch (the folder holds another speedrun); data.*; as `train` */
@@ -221,7 +227,7 @@ function readRecord(path: string): { key: string; rows: SpeedrunRow[] } | null {
 /** The checkpoint in the folder, trained first where there is none. Weights are kept in F32: scores are of what was trained. */
 async function trained(
   model: SpeedrunModel,
-  { configs, settings, tokenizer, source }: SpeedrunSetup,
+  { configs, settings, tokenizer, source, specs }: SpeedrunSetup,
   { directory, signal, onStep }: SpeedrunOptions,
 ): Promise<{ checkpoint: Checkpoint; tokensPerSecond: number | null }> {
   const folder = join(directory, model);
@@ -237,7 +243,7 @@ async function trained(
     await runStage(
       {
         name: 'speedrun',
-        ...{ checkpoint, source, settings },
+        ...{ checkpoint, source, settings, specs },
         objective: crossEntropyObjective(),
         objectiveSpec: { kind: 'cross_entropy' },
         save: (to, of, metadata) => saveCheckpoint(to, of, 'F32', metadata),
