@@ -45,8 +45,8 @@ export function check(): Command {
       const { signal } = stopping;
       try {
         const chain = connectChain(netUrls(options, home).chain);
-        const hub = createHubClient(hubOptions(options, home, options.name));
         const config = await readRules(options.rules);
+        const hub = createHubClient(hubOptions(options, home, options.name, config.limits.maxParameters));
         const base = fromCaller(options.base);
         const model = await findModel(name, hub, signal);
         const report = await checkModel({
@@ -61,7 +61,7 @@ export function check(): Command {
           directory !== null && options.duel
             ? await duelAtHome(context, {
                 ...{ directory, config, teacher: fromCaller(options.teacher), seed: 'check', signal },
-                opponent: await kingOrBase(chain, hub, base, signal),
+                opponent: await kingOrBase(chain, hub, config, base, signal),
               })
             : null;
         const standing = await standingOf(home, model);

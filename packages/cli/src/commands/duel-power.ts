@@ -1,7 +1,7 @@
 /** @file `quasar duel power | preview`: what a duel can see, and one fought at home before anything is published. */
 import { existsSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
-import type { MeasuredDuel } from '@quasar/subnet';
+import type { MeasuredDuel, SubnetConfig } from '@quasar/subnet';
 import { Command, InvalidArgumentError } from 'commander';
 import { BASE, teacherOption } from '../assets.ts';
 import { type Context, contextOf, fromCaller } from '../context.ts';
@@ -71,10 +71,10 @@ export function preview(): Command {
       const stopping = listenForStop();
       try {
         const { signal } = stopping;
-        const opponent = await findOpponent(options, context, signal);
+        const config = await readRules(options.rules);
+        const opponent = await findOpponent(options, context, config, signal);
         const teacher = fromCaller(options.teacher);
         const { seed } = options;
-        const config = await readRules(options.rules);
         const directory = fromCaller(model);
         const fought = await duelAtHome(context, { directory, opponent, teacher, config, seed, signal });
         context.result(fought, () => duelText(fought));
@@ -87,6 +87,7 @@ export function preview(): Command {
 async function findOpponent(
   { against, ...net }: PreviewFlags,
   context: Context,
+  config: SubnetConfig,
   signal: AbortSignal,
 ): Promise<Opponent> {
   if (against !== 'king') return { name: against, directory: fromCaller(against) };
@@ -94,8 +95,8 @@ async function findOpponent(
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const urls = netUrls(net, home);
-  const hub = createHubClient(hubOptions(net, home, 'duel'));
-  return kingOrBase(connectChain(urls.chain), hub, BASE, signal);
+  const hub = createHubClient(hubOptions(net, home, 'duel', config.limits.maxParameters));
+  return kingOrBase(connectChain(urls.chain), hub, config, BASE, signal);
 }
 
 function sourceText({ round, king, challenger, deltas, kingKl }: MeasuredDuel): string {

@@ -53,7 +53,10 @@ async function enter(folder: string, options: SubmitFlags, command: Command): Pr
     const wallet = await keys.openHotkey();
     // On the local net registration costs nothing.
     if (isLocalNet(options) && !options.dryRun) await chain.register(wallet, config.netuid);
-    const hub = createHubClient({ ...hubOptions(options, home, options.name), token: process.env[options.tokenEnv] });
+    const hub = createHubClient({
+      ...hubOptions(options, home, options.name, config.limits.maxParameters),
+      token: process.env[options.tokenEnv],
+    });
     const report = await submitModel({
       ...{
         chain,

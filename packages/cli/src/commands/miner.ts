@@ -8,6 +8,7 @@ import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
+import { readRules, rulesOption } from '../rules-option.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
@@ -25,6 +26,7 @@ interface MinerFlags extends NetOptions, WalletOptions, DataFlags {
   seed?: string;
   base: string;
   teacher: string;
+  rules: string;
   replace?: true;
 }
 
@@ -47,6 +49,7 @@ function run(): Command {
     .option('--seed <text>', 'of the training (default: the name)')
     .addOption(baseOption())
     .addOption(teacherOption())
+    .addOption(rulesOption())
     .option('--replace', 'train and submit again although this name has a submission')
     .action(enter);
 }
@@ -62,8 +65,9 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   await checkData(specs, { textField: options.textField });
   const data = specs.length === 0 ? undefined : await stageData(context, besideWorld(specs), options);
   const urls = netUrls(options, home);
+  const config = await readRules(options.rules);
   const chain = connectChain(urls.chain);
-  const hub = createHubClient(hubOptions(options, home, options.name));
+  const hub = createHubClient(hubOptions(options, home, options.name, config.limits.maxParameters));
   const repo = `${options.name}/quasar-nano`;
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();
@@ -87,6 +91,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
       hub,
       whenThere: patient,
       wallet,
+      config,
       repo,
       folder: home.minerFolder(options.name),
       from: options.from,

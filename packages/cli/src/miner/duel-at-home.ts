@@ -33,8 +33,14 @@ export interface DuelAtHome extends Omit<PreviewDuel, 'deltas'> {
 const IMPROVEMENT = 0.02;
 
 /** Who has to be beaten today. @param base checkpoint that reigns while nobody else does */
-export async function kingOrBase(chain: Chain, hub: HubClient, base: string, signal: AbortSignal): Promise<Opponent> {
-  const king = await findKing(chain, hub, signal);
+export async function kingOrBase(
+  chain: Chain,
+  hub: HubClient,
+  config: SubnetConfig,
+  base: string,
+  signal: AbortSignal,
+): Promise<Opponent> {
+  const king = await findKing(chain, hub, config, signal);
   if (king) return { name: `the king ${king.repo}`, directory: king.directory };
   return { name: 'the base student (nobody reigns)', directory: base };
 }

@@ -10,9 +10,8 @@ import { formatIssues, QuasarError } from '@quasar/base';
 import type { Chain, Wallet } from '@quasar/chain';
 import type { HubClient } from '@quasar/hub';
 import { CHECKPOINT_FILES } from '@quasar/model';
-import { LOCAL, type SubmitReport, submitModel } from '@quasar/subnet';
+import { createModelLock, type SubmitReport, type SubnetConfig, submitModel } from '@quasar/subnet';
 import { distil, type Evaluation, type StageData, type StepReport } from '@quasar/train';
-import { NETUID } from '../net-options.ts';
 import { earlierSubmission, type Submitted } from '../scripted/submit.ts';
 import type { WhenThere } from '../when-there.ts';
 import { findKing } from './find-king.ts';
@@ -22,6 +21,7 @@ export interface MinerOptions {
   hub: HubClient;
   whenThere: WhenThere;
   wallet: Wallet;
+  config: SubnetConfig;
   /** `owner/name`. */
   repo: string;
   /** Receives the student; keeps the resume point. */
@@ -44,18 +44,22 @@ export interface MinerOptions {
 }
 
 /** Two thousand tokens a step: enough for a steady gradient, a second or two on two cores. */
-const ROWS = 8;
+const STEP_TOKENS = 2048;
 const ROW_TOKENS = 256;
 
 /** @throws miner.rejected when a validator would refuse the student; all reasons are in `data` */
 export async function runMiner(options: MinerOptions): Promise<Submitted> {
-  const { chain, wallet, folder, whenThere } = options;
-  const earlier = options.replace ? null : await whenThere('the chain', () => earlierSubmission(options));
+  const { chain, wallet, config, folder, whenThere } = options;
+  // By rules that refuse the base no student of it would pass.
+  await createModelLock(options.base, config.limits, config.tolerated);
+  const earlier = options.replace
+    ? null
+    : await whenThere('the chain', () => earlierSubmission(options, config.netuid));
   if (earlier !== null) {
     options.onPhase('has a submission already');
     return earlier;
   }
-  const { uid } = await whenThere('the chain', () => chain.register(wallet, NETUID));
+  const { uid } = await whenThere('the chain', () => chain.register(wallet, config.netuid));
   options.onPhase(`registered as uid ${uid}`);
   const student = join(folder, 'student');
   // The weights are written last, so a folder that has them is a finished student.
@@ -66,11 +70,12 @@ export async function runMiner(options: MinerOptions): Promise<Submitted> {
 }
 
 async function trainStudent(options: MinerOptions, directory: string): Promise<void> {
-  const { chain, hub, whenThere } = options;
-  const find = () => findKing(chain, hub, options.signal);
+  const { chain, hub, config, whenThere } = options;
+  const find = () => findKing(chain, hub, config, options.signal);
   const king = options.from === 'king' ? await whenThere('hub and chain', find) : null;
   options.onPhase(`distils from ${king === null ? 'the base student' : `the king ${king.repo}`}`);
   const { learningRate, onStep, onEvaluation, signal } = options;
+  const rows = rowsOf(config);
   const rate = learningRate === undefined ? {} : { learningRate };
   await distil({
     student: king?.directory ?? options.base,
@@ -81,21 +86,27 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
     data: options.data,
     // The teacher has never seen the user's text: on it, the text itself is what to learn.
     untaughtData: true,
-    settings: { ...rate, B: ROWS, T: ROW_TOKENS, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
+    settings: { ...rate, ...rows, evaluateEvery: Math.ceil(options.steps / 4), saveEvery: 20 },
     onStep,
     onEvaluation,
     signal,
   });
 }
 
+/** A row is as long as what a duel reads, in whole multiples of ROW_TOKENS. */
+function rowsOf({ duel }: SubnetConfig): { B: number; T: number } {
+  const T = ROW_TOKENS * Math.ceil((duel.maxPromptTokens + duel.continuationTokens) / ROW_TOKENS);
+  return { B: Math.max(1, Math.floor(STEP_TOKENS / T)), T };
+}
+
 async function submit(options: MinerOptions, directory: string): Promise<SubmitReport> {
-  const { chain, hub, wallet, repo, base, signal } = options;
+  const { chain, hub, wallet, config, repo, base, signal, replace } = options;
   const report = await options.whenThere('hub and chain', async () => {
     // The check takes minutes: nothing is checked again while nobody is there.
     await hub.resolveRevision(repo, 'main', { signal });
     await chain.head();
     return submitModel({
-      ...{ chain, hub, wallet, repo, directory, signal, config: LOCAL, baseDirectory: base, replace: options.replace },
+      ...{ chain, hub, wallet, config, repo, directory, signal, baseDirectory: base, replace },
       onStep: ({ name, state, detail }) => options.onPhase(`${name} ${state}: ${detail}`),
     });
   });

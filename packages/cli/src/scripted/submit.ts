@@ -17,12 +17,12 @@ export interface Submitted {
 }
 
 /** What this hotkey has committed already; null for nothing. */
-export async function earlierSubmission({
-  chain,
-  wallet,
-}: Pick<Contestant, 'chain' | 'wallet'>): Promise<Submitted | null> {
+export async function earlierSubmission(
+  { chain, wallet }: Pick<Contestant, 'chain' | 'wallet'>,
+  netuid = NETUID,
+): Promise<Submitted | null> {
   const { number } = await chain.head();
-  const own = (await chain.commitments(NETUID, number)).findLast((one) => one.hotkey === wallet.hotkey);
+  const own = (await chain.commitments(netuid, number)).findLast((one) => one.hotkey === wallet.hotkey);
   return own === undefined ? null : readCommitment(own.data);
 }
 
