@@ -105,7 +105,7 @@ function migrate(sql: Database.Database, path: string): void {
       'chain.database_invalid',
       `${path} has schema version ${version}, expected ${SCHEMA_VERSION}`,
       {
-        hint: 'it was made by another program or version; move it away to start a new chain',
+        hint: 'it was made by another program or version; `quasar up --fresh` forgets the whole net of its home and starts a new one, or move the file away',
       },
     );
   }

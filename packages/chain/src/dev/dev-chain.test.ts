@@ -118,6 +118,15 @@ describe('the file', () => {
     await openCode({ path: directory }, 'chain.database_invalid');
   });
 
+  it('is refused when an older version made it, and says how to begin anew', async () => {
+    const path = freshPath();
+    open({ path }).close();
+    new Database(path).exec('PRAGMA user_version = 4');
+    const { message, hint } = await openCode({ path }, 'chain.database_invalid');
+    expect(message).toContain('has schema version 4');
+    expect(hint).toContain('quasar up --fresh');
+  });
+
   it('is opened with sensible options only', async () => {
     const bad = { blockTimeMs: -1, blocksUntilReveal: 0.5, maxUids: 0 };
     const error = await openCode(bad, 'chain.invalid_options');
