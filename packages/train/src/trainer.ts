@@ -25,6 +25,7 @@ import { Muon } from './optim/muon.ts';
 import type { Optimizer } from './optim/optimizer.ts';
 import { learningRate, type ScheduleKind } from './optim/schedule.ts';
 import { restoreResume, saveResume } from './resume.ts';
+import { Throughput } from './throughput.ts';
 
 export interface TrainSettings {
   steps: number;
@@ -93,7 +94,7 @@ export interface StepReport {
   learningRate: number;
   /** Before clipping. */
   gradientNorm: number;
-  /** Since this process began or went on with the run. */
+  /** Of the last minute; before there was one, since this process began or went on with the run. */
   tokensPerSecond: number;
   etaMs: number;
   /** Tokens per expert of each (block, loop, mixture layer); only until the call is done. */
@@ -212,7 +213,8 @@ class Training {
     const { settings, signal, directory } = this.#run;
     const { steps, saveEvery, evaluateEvery } = settings;
     const optimizer = this.#optimizer;
-    const clock = { startedAtMs: performance.now(), firstStep: optimizer.step };
+    const startedAtMs = performance.now();
+    const clock = { startedAtMs, firstStep: optimizer.step, throughput: new Throughput(startedAtMs) };
     while (optimizer.step < steps) {
       if (signal?.aborted) throw await this.#cancelled();
       if (!(await this.#step(clock))) continue;
@@ -231,7 +233,7 @@ class Training {
   }
 
   /** @returns false where the run went back instead */
-  async #step(clock: { startedAtMs: number; firstStep: number }): Promise<boolean> {
+  async #step(clock: { startedAtMs: number; firstStep: number; throughput: Throughput }): Promise<boolean> {
     const { settings, checkpoint, onStep, onIncident } = this.#run;
     const optimizer = this.#optimizer;
     const { steps, seed } = settings;
@@ -251,6 +253,7 @@ class Training {
       }
       if (verdict.kind === 'skip') {
         optimizer.step++;
+        clock.throughput.add(this.#stepTokens, performance.now());
         onIncident?.({ kind: 'skipped_step', step: optimizer.step, why: verdict.why });
         return true;
       }
@@ -258,7 +261,8 @@ class Training {
       this.#average?.update();
       if (counts.length > 0) updateExpertBias(checkpoint, counts);
       const done = Math.max(1, optimizer.step - clock.firstStep);
-      const elapsedMs = performance.now() - clock.startedAtMs;
+      const nowMs = performance.now();
+      const elapsedMs = nowMs - clock.startedAtMs;
       await onStep?.({
         step: optimizer.step,
         steps,
@@ -266,7 +270,7 @@ class Training {
         metrics,
         learningRate: lr,
         gradientNorm,
-        tokensPerSecond: (done * this.#stepTokens * 1000) / elapsedMs,
+        tokensPerSecond: clock.throughput.add(this.#stepTokens, nowMs),
         etaMs: (elapsedMs / done) * (steps - optimizer.step),
         counts,
       });

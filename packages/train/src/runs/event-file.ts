@@ -1,6 +1,7 @@
 /**
- * @file Reading `events.jsonl` of any length in bounded memory, forwards and from its end. A run that resumes at step s, or
- * rolls back to it, repeats the steps after s: what was told of them before does not count.
+ * @file Reading `events.jsonl` of any length in bounded memory, forwards and from its end; of a long run only as many steps as
+ * a summary can show. A run that resumes at step s, or rolls back to it, repeats the steps after s: what was told of them before
+ * does not count.
  */
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { type ParsedLine, parseEvent, type RunEvent } from './events.ts';
@@ -13,20 +14,32 @@ const STEP_BACK = /"(?:resumedAtStep|toStep)":/;
 /** A run that begins anew goes back beyond every step. */
 const ANOTHER_RUN = Number.NEGATIVE_INFINITY;
 
+/** Of longer runs so many steps are read, evenly spread: more than any plot has points. */
+const MOST_STEPS = 2 ** 14;
+/** How `RunLog` begins the line of a step. */
+const STEP_LINE = '{"type":"step"';
+const ROUTER = Buffer.from('"router":');
+const CLOSING_BRACE = 125;
+
 export interface EventReader {
-  /** In order, without steps that were repeated later. */
+  /** In order, without steps that were repeated later; of a long run some of its steps, all else and the step before it. */
   events: Iterable<RunEvent>;
   /** Complete lines so far that are no event, and events of types that this version does not know. */
   readonly brokenLines: number;
   readonly unknownEvents: number;
+  /** Of so many steps one at least is among the events that are being read. */
+  readonly every: number;
 }
 
-/** A missing file has no events; a last line without its end is still being written and is left out. */
-export function readEvents(path: string): EventReader {
-  const counts = { brokenLines: 0, unknownEvents: 0 };
+/**
+ * A missing file has no events; a last line without its end is still being written and is left out.
+ * @param options.mostSteps from twice as many on, steps are left out; those that tell the load of experts never are
+ */
+export function readEvents(path: string, { mostSteps = MOST_STEPS } = {}): EventReader {
+  const counts = { brokenLines: 0, unknownEvents: 0, every: 1 };
   return {
     get events() {
-      return wholeEvents(path, counts);
+      return wholeEvents(path, mostSteps, counts);
     },
     get brokenLines() {
       return counts.brokenLines;
@@ -34,37 +47,75 @@ export function readEvents(path: string): EventReader {
     get unknownEvents() {
       return counts.unknownEvents;
     },
+    get every() {
+      return counts.every;
+    },
   };
 }
 
-function* wholeEvents(path: string, counts: { brokenLines: number; unknownEvents: number }): Generator<RunEvent> {
-  const cuts = stepsBack(path);
+function* wholeEvents(
+  path: string,
+  mostSteps: number,
+  counts: { brokenLines: number; unknownEvents: number; every: number },
+): Generator<RunEvent> {
+  const { cuts, steps } = survey(path);
+  const every = Math.max(1, Math.floor(steps / mostSteps));
+  counts.every = every;
   let line = 0;
   let next = 0;
-  for (const text of linesOf(path)) {
-    while (next < cuts.length && (cuts[next]?.line as number) <= line) next++;
-    line++;
-    const parsed = parseEvent(text);
+  let stepsSeen = 0;
+  /** The newest step, where it was left out. */
+  let passed: { bytes: Buffer; after: number } | null = null;
+  function* eventIn(bytes: Buffer, after: number): Generator<RunEvent> {
+    const parsed = parseEvent(bytes.toString());
     if (parsed.kind === 'broken') counts.brokenLines++;
     else if (parsed.kind === 'unknown') counts.unknownEvents++;
-    else if (!isRepeated(parsed.event, cuts[next]?.step ?? Number.POSITIVE_INFINITY)) yield parsed.event;
+    else if (!isRepeated(parsed.event, after)) yield parsed.event;
   }
+  for (const bytes of linesOf(path)) {
+    while (next < cuts.length && (cuts[next]?.line as number) <= line) next++;
+    line++;
+    const after = cuts[next]?.step ?? Number.POSITIVE_INFINITY;
+    const isStep = every > 1 && isStepLine(bytes);
+    if (isStep && (after === ANOTHER_RUN || (stepsSeen++ % every > 0 && !bytes.includes(ROUTER)))) {
+      passed = { bytes, after };
+      continue;
+    }
+    if (passed && !isStep) yield* eventIn(passed.bytes, passed.after);
+    passed = null;
+    yield* eventIn(bytes, after);
+  }
+  if (passed) yield* eventIn(passed.bytes, passed.after);
 }
 
-/** Where steps are taken back, with the lowest step that any of the later ones goes back to. */
-function stepsBack(path: string): { line: number; step: number }[] {
+/** Without reading what it says. A line of a step that is cut or has its fields in another order is none. */
+function isStepLine(bytes: Buffer): boolean {
+  return bytes.at(-1) === CLOSING_BRACE && bytes.toString('latin1', 0, STEP_LINE.length) === STEP_LINE;
+}
+
+/**
+ * Where steps are taken back, with the lowest step that any of the later ones goes back to; and how many lines of steps the
+ * run has since it last began anew.
+ */
+function survey(path: string): { cuts: { line: number; step: number }[]; steps: number } {
   const cuts: { line: number; step: number }[] = [];
   let line = 0;
-  for (const text of linesOf(path)) {
-    const step = STEP_BACK.test(text) ? stepBackOf(parseEvent(text)) : null;
-    if (step !== null) cuts.push({ line, step });
+  let steps = 0;
+  for (const bytes of linesOf(path)) {
+    if (isStepLine(bytes)) steps++;
+    else {
+      const text = bytes.toString();
+      const step = STEP_BACK.test(text) ? stepBackOf(parseEvent(text)) : null;
+      if (step !== null) cuts.push({ line, step });
+      if (step === ANOTHER_RUN) steps = 0;
+    }
     line++;
   }
   for (let i = cuts.length - 2; i >= 0; i--) {
     const [cut, after] = [cuts[i], cuts[i + 1]] as [{ step: number }, { step: number }];
     cut.step = Math.min(cut.step, after.step);
   }
-  return cuts;
+  return { cuts, steps };
 }
 
 function stepBackOf(parsed: ParsedLine): number | null {
@@ -95,6 +146,7 @@ export function latestEvents(path: string, limitBytes = 8 * CHUNK_BYTES): Latest
   let after = Number.POSITIVE_INFINITY;
   let hasBegun = false;
   for (const text of linesFromEnd(path, limitBytes)) {
+    if (latest.step && text.startsWith(STEP_LINE)) continue;
     const parsed = parseEvent(text);
     if (parsed.kind !== 'event') continue;
     const { event } = parsed;
@@ -111,21 +163,23 @@ export function latestEvents(path: string, limitBytes = 8 * CHUNK_BYTES): Latest
 }
 
 /** Complete lines, without their ends. */
-export function* linesOf(path: string): Generator<string> {
+function* linesOf(path: string): Generator<Buffer> {
   if (!existsSync(path)) return;
   const fd = openSync(path, 'r');
   try {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     let rest = Buffer.alloc(0);
-    for (let count = readSync(fd, chunk, 0, CHUNK_BYTES, null); count > 0; ) {
+    for (;;) {
+      // A new one each time: lines of the one before may still be looked at.
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      const count = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+      if (count === 0) break;
       const bytes = rest.length > 0 ? Buffer.concat([rest, chunk.subarray(0, count)]) : chunk.subarray(0, count);
       let start = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-        yield bytes.toString('utf8', start, end);
+        yield bytes.subarray(start, end);
         start = end + 1;
       }
-      rest = Buffer.from(bytes.subarray(start));
-      count = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+      rest = bytes.subarray(start);
     }
   } finally {
     closeSync(fd);

@@ -51,7 +51,7 @@ export class RunSummary {
   /** Reads all of `reader`. */
   static of(reader: EventReader): RunSummary {
     const summary = new RunSummary();
-    for (const event of reader.events) summary.add(event);
+    for (const event of reader.events) summary.add(event, reader.every);
     summary.brokenLines = reader.brokenLines;
     return summary;
   }
@@ -65,7 +65,8 @@ export class RunSummary {
     return this.marks.get(type)?.items ?? [];
   }
 
-  add(event: RunEvent): void {
+  /** @param every steps that one which is told may stand for: itself and those before it */
+  add(event: RunEvent, every = 1): void {
     if (event.type === 'started') {
       this.#earlierMs += this.#partMs;
       this.#partMs = 0;
@@ -75,7 +76,7 @@ export class RunSummary {
       return;
     }
     if (this.started) this.#partMs = Math.max(0, Date.parse(event.at) - Date.parse(this.started.at));
-    if (event.type === 'step') this.#addStep(event);
+    if (event.type === 'step') this.#addStep(event, every);
     else if (event.type === 'evaluation') this.#addEvaluation(event);
     else if (event.type === 'skipped_data')
       this.skippedData.set(event.code, (this.skippedData.get(event.code) ?? 0) + event.count);
@@ -85,17 +86,18 @@ export class RunSummary {
     if (event.type === 'finished' || event.type === 'interrupted' || event.type === 'failed') this.end = event;
   }
 
-  #addStep(event: EventOf<'step'>): void {
+  #addStep(event: EventOf<'step'>, every: number): void {
     const { step, tokens } = event;
+    const count = Math.max(1, Math.min(every, step - (this.step?.step ?? step)));
     this.step = event;
     for (const [name, value] of Object.entries(event.metrics))
-      entry(this.metrics, name, () => new Series()).add(step, tokens, value);
-    this.learningRate.add(step, tokens, event.learningRate);
-    this.gradientNorm.add(step, tokens, event.gradientNorm);
-    this.tokensPerSecond.add(step, tokens, event.tokensPerSecond);
-    if (event.peakShare !== null) this.peakShare.add(step, tokens, event.peakShare);
-    this.rssBytes.add(step, tokens, event.rssBytes);
-    if (event.deviceBytes !== undefined) this.deviceBytes.add(step, tokens, event.deviceBytes);
+      entry(this.metrics, name, () => new Series()).add(step, tokens, value, count);
+    this.learningRate.add(step, tokens, event.learningRate, count);
+    this.gradientNorm.add(step, tokens, event.gradientNorm, count);
+    this.tokensPerSecond.add(step, tokens, event.tokensPerSecond, count);
+    if (event.peakShare !== null) this.peakShare.add(step, tokens, event.peakShare, count);
+    this.rssBytes.add(step, tokens, event.rssBytes, count);
+    if (event.deviceBytes !== undefined) this.deviceBytes.add(step, tokens, event.deviceBytes, count);
     if (event.router) this.router.add({ step, ...event.router });
   }
 

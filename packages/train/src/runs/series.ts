@@ -12,7 +12,7 @@ export interface Bin {
   max: number;
 }
 
-/** A number per step. Never more than `limit` bins, all of the same number of steps but the last. */
+/** A number per step. Never more than `limit` bins, all of about the same number of steps but the last. */
 export class Series {
   readonly #limit: number;
   readonly bins: Bin[] = [];
@@ -22,11 +22,12 @@ export class Series {
     this.#limit = limit;
   }
 
-  /** What is not finite is left out. */
-  add(step: number, tokens: number, value: number): void {
+  /** What is not finite is left out. @param count steps up to this one that the value stands for */
+  add(step: number, tokens: number, value: number, count = 1): void {
     if (!Number.isFinite(value)) return;
+    this.#stepsPerBin = Math.max(this.#stepsPerBin, count);
     const last = this.bins.at(-1);
-    const one: Bin = { count: 1, step, tokens, value, min: value, max: value };
+    const one: Bin = { count, step, tokens, value, min: value, max: value };
     if (last && last.count < this.#stepsPerBin) this.bins[this.bins.length - 1] = joined(last, one);
     else this.bins.push(one);
     if (this.bins.length <= this.#limit) return;

@@ -238,7 +238,9 @@ async function trained(
   const { steps, seed } = settings;
   const parameters = initialParameters(config, device, new Rng(`${seed}/init`), tokenizer);
   const checkpoint: Checkpoint = { config, parameters, tokenizer };
+  const { B, T, accumulate } = settings;
   let tokensPerSecond: number | null = null;
+  let before: { tokens: number; atMs: number } | null = null;
   try {
     await runStage(
       {
@@ -251,7 +253,13 @@ async function trained(
       {
         ...{ directory: folder, steps, seed, signal },
         onStep(report) {
-          tokensPerSecond = report.tokensPerSecond;
+          // The mean of this part of the run: reports tell the last minute alone.
+          const atMs = performance.now();
+          before ??= {
+            tokens: report.tokens - B * T * accumulate,
+            atMs: atMs - (B * T * accumulate * 1000) / report.tokensPerSecond,
+          };
+          tokensPerSecond = ((report.tokens - before.tokens) * 1000) / (atMs - before.atMs);
           onStep?.(model, report);
         },
       },

@@ -62,7 +62,7 @@ export function trainingFigures(summary: RunSummary): string[] {
     }),
     linePlot({
       title: 'Throughput',
-      unit: 'tokens per second, mean since the start',
+      unit: 'tokens per second, of the last minute',
       lines: oneLine(summary.tokensPerSecond, 0),
       from: 0,
       format: shortNumber,
