@@ -116,7 +116,7 @@ it('whoever was there first waits for the others, and the first round begins', a
   const judging = ['--rules', join(root, 'rules.json'), '--queue', queue, '--threads', '1'];
   const validator = service('validator', 'run', ...net, ...models, ...judging);
   const evaluator = service('evaluator', 'run', ...where, ...models, '--store', queue, '--threads', '1');
-  const miner = service('miner', 'run', ...net, '--name', 'bob', '--steps', '2');
+  const miner = service('miner', 'run', ...net, '--name', 'bob', '--steps', '1000');
   const serve = service('serve', ...net, '--port', `${ports.server}`);
 
   const awayChain =
@@ -135,6 +135,7 @@ it('whoever was there first waits for the others, and the first round begins', a
   );
   const hub = grounds('hub', 'run', '--port', `${ports.hub}`);
   await until(miner, /the hub at \S+ is there(?:.|\n)*registered as uid/);
+  const enough = exitOf(miner, 'SIGTERM');
   if (postgres) {
     await until(validator, awayQueue);
     await postgres.start();
@@ -146,11 +147,12 @@ it('whoever was there first waits for the others, and the first round begins', a
   await until(validator, () => store.events({ types: ['evaluation.measured'] }).length > 0);
   expect(store.events({ types: ['round.started'] })).toHaveLength(1);
   store.close();
+  const cache = { bytes: expect.any(Number), quota_bytes: 20e9, revisions: 1 };
+  expect(await health()).toMatchObject({ chain: { online: true }, validator: { cache } });
   // Said once, however often it was asked.
   for (const who of [validator, miner]) expect(count(who.text(), /waiting for the chain/)).toBe(1);
-  expect(await Promise.all([validator, evaluator, miner, serve].map((who) => exitOf(who, 'SIGTERM')))).toEqual([
-    130, 130, 130, 130,
-  ]);
+  const ended = [enough, ...[validator, evaluator, serve].map((who) => exitOf(who, 'SIGTERM'))];
+  expect(await Promise.all(ended)).toEqual([130, 130, 130, 130]);
   await Promise.all([chain, hub].map((who) => exitOf(who, 'SIGTERM')));
 });
 

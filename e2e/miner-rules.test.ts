@@ -1,9 +1,12 @@
-/** @file `quasar miner run --rules`: it enters the subnet that the rules name, and is refused by what they refuse. */
+/**
+ * @file `quasar miner run --rules`: it enters the subnet that the rules name, and is refused by what they refuse. What earlier runs
+ * left in its cache goes.
+ */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChainServer, DevChain, serveChain } from '@quasar/chain';
-import { type LocalHub, serveHub } from '@quasar/hub';
+import { cacheUsage, createHubClient, type LocalHub, serveHub } from '@quasar/hub';
 import { LOCAL, type SubnetConfig } from '@quasar/subnet';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { quasar } from './support/run.ts';
@@ -35,13 +38,28 @@ function enter(name: string, change: Partial<SubnetConfig>) {
 
 const commitments = async (netuid: number) => chain.commitments(netuid, (await chain.head()).number);
 
+/** The king of an earlier run, in the cache of a miner. */
+async function earlierKing(cacheDirectory: string): Promise<void> {
+  const client = createHubClient({ url: hub.url, cacheDirectory });
+  const { revision } = await client.publish('old/king', [
+    { path: 'model.safetensors', content: Buffer.from('weights') },
+  ]);
+  const files = (await client.list('old/king', revision))!;
+  await client.download('old/king', revision, { files, maxTotalBytes: 100 });
+  client.release('old/king', revision);
+}
+
 it('commits to the subnet of the rules', async () => {
+  const cache = join(root, 'home', 'cache', 'ann');
+  await earlierKing(cache);
+  expect(cacheUsage(cache).revisions).toBe(1);
   const { code, stdout, stderr } = await enter('ann', { duel: { ...LOCAL.duel, maxPromptTokens: 300 } });
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
   const { repo, revision } = JSON.parse(stdout);
   await expect.poll(() => commitments(NETUID)).toHaveLength(1);
   expect((await commitments(NETUID)).map(({ data }) => JSON.parse(data))).toEqual([{ model: repo, revision }]);
   expect(await commitments(LOCAL.netuid)).toEqual([]);
+  expect(cacheUsage(cache)).toEqual({ bytes: 0, revisions: 0 });
 });
 
 it('is refused by them, and nothing is published', async () => {
@@ -52,7 +70,7 @@ it('is refused by them, and nothing is published', async () => {
     message: expect.stringContaining('precheck.scale'),
   });
   expect(await commitments(NETUID)).toHaveLength(1);
-  expect(readdirSync(join(root, 'hub', 'repos'))).toEqual(['ann']);
+  expect(readdirSync(join(root, 'hub', 'repos'))).toEqual(['ann', 'old']);
 });
 
 it('looks at the base before it trains', async () => {

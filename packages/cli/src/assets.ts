@@ -1,5 +1,5 @@
 /** @file The checkpoints that ship with the repository. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { QuasarError } from '@quasar/base';
 import { Option } from 'commander';
@@ -27,6 +27,12 @@ export function checkpointFolder(given: string): string {
   throw new QuasarError('usage.unknown_model', `"${given}" is no folder of a checkpoint: it has no config.json`, {
     hint: 'give the folder that `quasar distill --out` wrote, or one of assets/',
   });
+}
+
+/** Of its weights, and so of every submission that has to look like it. */
+export function weightBytes(folder: string): number {
+  const shards = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
+  return shards.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 }
 
 /** @throws up.no_assets in a checkout without them */

@@ -37,28 +37,28 @@ export function withHubOptions(command: Command): Command {
     .option('--hub <url>', 'URL of the hub (default: the net of the home)')
     .option(
       '--cache-gb <number>',
-      'most of the hub that is kept in the cache of this name (default: 20, or 12 submissions of the rules)',
+      'most of the hub that is kept in the cache of this name (default: 20, or 12 of the largest submissions)',
       wholeNumber(1, 1_000_000),
     );
 }
 
-/** Where to download from, where to, and how much of it is kept. @param maxParameters of the largest submission of the rules */
+/** Where to download from, where to, and how much of it is kept. @param submissionBytes of the largest one */
 export function hubOptions(
   options: HubFlags,
   home: Home,
   name: string,
-  maxParameters = 0,
+  submissionBytes = 0,
 ): { url: string; cacheDirectory: string; quotaBytes: number } {
-  const quotaBytes = options.cacheGb === undefined ? defaultCacheBytes(maxParameters) : options.cacheGb * 1e9;
+  const quotaBytes = options.cacheGb === undefined ? defaultCacheBytes(submissionBytes) : options.cacheGb * 1e9;
   return { url: netUrls(options, home).hub, cacheDirectory: home.cacheFolder(name), quotaBytes };
 }
 
 /** Hundreds of models of a laptop. */
 export const DEFAULT_CACHE_BYTES = 20e9;
 
-/** A round with its king and five challengers, twice: BF16 has two bytes for a parameter. */
-function defaultCacheBytes(maxParameters: number): number {
-  return Math.max(DEFAULT_CACHE_BYTES, 12 * 2 * maxParameters);
+/** A round with its king and five challengers, twice. */
+function defaultCacheBytes(submissionBytes: number): number {
+  return Math.max(DEFAULT_CACHE_BYTES, 12 * submissionBytes);
 }
 
 export function withNetuid(command: Command): Command {

@@ -30,3 +30,8 @@ export async function readRules(which: string): Promise<SubnetConfig> {
   if (rules.ok) return rules.value;
   throw new QuasarError('usage.rules_invalid', `--rules ${which}: ${formatIssues(rules.issues)}`);
 }
+
+/** Of the weights of the largest submission that the rules allow: BF16 has two bytes for a parameter. */
+export function submissionBytes({ limits }: SubnetConfig): number {
+  return 2 * limits.maxParameters;
+}

@@ -1,7 +1,10 @@
 /** @file Every route but the OpenAI ones (openai/routes.test.ts), over a real store and a real chain. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { DevChain, walletFromSeed } from '@quasar/chain';
 import { openStore, type Store } from '@quasar/store';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { type App, type AppOptions, createApp } from './app.ts';
 import { createLog } from './log.ts';
 import { scripted } from './testing/checkpoint.ts';
@@ -97,7 +100,22 @@ it('health: names the validator, its rules and how it keeps things apart, and ho
   const named = { version: '1.2.3', hotkey: '5key', isolation: told.isolation, rules_hash: 'abc', rules_version: '3' };
   await expect.poll(health, PATIENT).toMatchObject({ ...named, last_round: 1, last_outcome: null, lag_blocks: 20 });
   store.append('round.finished', { round: 1, outcome: 'king_stays' });
-  expect(await health()).toMatchObject({ last_outcome: 'king_stays', lag_blocks: 0 });
+  expect(await health()).toMatchObject({ last_outcome: 'king_stays', lag_blocks: 0, cache: null });
+});
+
+it('health: tells what the validator keeps of the hub', async () => {
+  const caches = mkdtempSync(join(tmpdir(), 'quasar-caches-'));
+  onTestFinished(() => rmSync(caches, { recursive: true }));
+  start({ cacheDirectory: (name) => join(caches, name) });
+  const health = async () => (await (await app.hono.request('/health')).json()).validator.cache;
+  const told = { version: '1.2.3', node: 'v20', hotkey: '5key', isolation: 'none', configHash: 'a', rulesVersion: '3' };
+  store.append('validator.started', { round: 1, atBlock: 41, ...told, cache: { name: 'me', quotaBytes: 5000 } });
+  expect(await health()).toBeNull();
+  for (const [part, file] of [['blobs', 'a'] as const, ['snapshots', 'ann--model/0/a'] as const]) {
+    mkdirSync(dirname(join(caches, 'me', part, file)), { recursive: true });
+    writeFileSync(join(caches, 'me', part, file), new Uint8Array(1234));
+  }
+  expect(await health()).toEqual({ bytes: 1234, quota_bytes: 5000, revisions: 1 });
 });
 
 it('dashboard: follows the log with each request', async () => {

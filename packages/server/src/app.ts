@@ -49,6 +49,8 @@ export interface AppOptions {
     /** Largest king that is downloaded. Default 4 GiB. */
     maxTotalBytes?: number | undefined;
   };
+  /** Where a validator of this home keeps what it downloads under that name; without it `/health` tells no use of its cache. */
+  cacheDirectory?: ((name: string) => string) | undefined;
   /** The built page (`apps/web/dist`). */
   webDirectory?: string | undefined;
   limits?: Partial<AppLimits> | undefined;
@@ -177,7 +179,7 @@ export function createApp(options: AppOptions): App {
       uptime_s: Math.floor(process.uptime()),
       last_seq: store.lastSeq(),
       chain: chain?.view() ?? null,
-      validator: validatorHealth(dashboard.log.contest, chain?.view().block ?? null),
+      validator: validatorHealth(dashboard.log.contest, chain?.view().block ?? null, options.cacheDirectory),
       models: {
         king: shelf.king,
         king_error: kingError,

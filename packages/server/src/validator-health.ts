@@ -1,4 +1,6 @@
 /** @file What the newest process on the contest log says of itself, and whether it keeps up: a part of `/health`. */
+import { existsSync } from 'node:fs';
+import { cacheUsage } from '@quasar/hub';
 import type { Contest } from '@quasar/subnet';
 
 export interface ValidatorHealth {
@@ -17,10 +19,16 @@ export interface ValidatorHealth {
   last_outcome: string | null;
   /** Blocks since the activation of a round that is not finished; 0 when nothing is due, null without a chain. */
   lag_blocks: number | null;
+  /** What it keeps of the hub; null when its cache is not on this machine. */
+  cache: { bytes: number; quota_bytes: number; revisions: number } | null;
 }
 
 /** Null for a log that no validator has worked on yet. @param block head of the chain */
-export function validatorHealth(contest: Contest, block: number | null): ValidatorHealth | null {
+export function validatorHealth(
+  contest: Contest,
+  block: number | null,
+  cacheDirectory?: (name: string) => string,
+): ValidatorHealth | null {
   const { started, openRound, rounds } = contest;
   if (!started) return null;
   const last = [...rounds.values()].at(-1);
@@ -34,5 +42,14 @@ export function validatorHealth(contest: Contest, block: number | null): Validat
     last_round: last?.round ?? null,
     last_outcome: last?.outcome ?? null,
     lag_blocks: block === null ? null : Math.max(0, openRound ? block - openRound.activationBlock : 0),
+    cache: cacheDirectory && started.cache ? cacheHealth(started.cache, cacheDirectory) : null,
   };
+}
+
+function cacheHealth(
+  { name, quotaBytes }: { name: string; quotaBytes: number },
+  cacheDirectory: (name: string) => string,
+): ValidatorHealth['cache'] {
+  const directory = cacheDirectory(name);
+  return existsSync(directory) ? { ...cacheUsage(directory), quota_bytes: quotaBytes } : null;
 }

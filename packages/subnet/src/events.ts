@@ -30,6 +30,8 @@ export interface ValidatorStarted extends At {
   hotkey: string;
   /** How evaluations are kept apart: `none` in this process, otherwise the level that could be had. */
   isolation: string;
+  /** Where it keeps what it downloads, among the caches of its home. Absent in older logs. */
+  cache?: { name: string; quotaBytes: number } | undefined;
 }
 
 export interface RoundStarted extends At {

@@ -11,7 +11,7 @@ import { type CheckedModel, type CheckResult, checkText } from '../miner/check-t
 import { duelAtHome, kingOrBase } from '../miner/duel-at-home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName } from '../options.ts';
-import { readRules, rulesOption } from '../rules-option.ts';
+import { readRules, rulesOption, submissionBytes } from '../rules-option.ts';
 import { listenForStop } from '../service.ts';
 
 interface CheckFlags extends NetOptions {
@@ -46,7 +46,7 @@ export function check(): Command {
       try {
         const chain = connectChain(netUrls(options, home).chain);
         const config = await readRules(options.rules);
-        const hub = createHubClient(hubOptions(options, home, options.name, config.limits.maxParameters));
+        const hub = createHubClient(hubOptions(options, home, options.name, submissionBytes(config)));
         const base = fromCaller(options.base);
         const model = await findModel(name, hub, signal);
         const report = await checkModel({

@@ -9,7 +9,7 @@ import { Home } from '../home.ts';
 import { duelAtHome, duelText, kingOrBase, type Opponent, powerLines } from '../miner/duel-at-home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { wholeNumber } from '../options.ts';
-import { readRules, rulesOption } from '../rules-option.ts';
+import { readRules, rulesOption, submissionBytes } from '../rules-option.ts';
 import { listenForStop } from '../service.ts';
 
 const DEFAULT_PERCENT = 2;
@@ -95,7 +95,7 @@ async function findOpponent(
   const { connectChain } = await import('@quasar/chain');
   const { createHubClient } = await import('@quasar/hub');
   const urls = netUrls(net, home);
-  const hub = createHubClient(hubOptions(net, home, 'duel', config.limits.maxParameters));
+  const hub = createHubClient(hubOptions(net, home, 'duel', submissionBytes(config)));
   return kingOrBase(connectChain(urls.chain), hub, config, BASE, signal);
 }
 

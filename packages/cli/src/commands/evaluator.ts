@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import type { JobQueue } from '@quasar/store';
 import { Command } from 'commander';
-import { baseOption, checkpointFolder, teacherOption } from '../assets.ts';
+import { baseOption, checkpointFolder, teacherOption, weightBytes } from '../assets.ts';
 import { contextOf } from '../context.ts';
 import { queueAddress, threadsOption } from '../evaluation-options.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -41,9 +41,10 @@ async function work(options: EvaluatorFlags, command: Command): Promise<void> {
   const { openJobQueue } = await import('@quasar/store');
   const { Cage, isolationText, ModelStore, runEvaluator } = await import('@quasar/subnet');
   const address = options.store === undefined ? home.queueFile : queueAddress(options.store);
+  const baseDirectory = checkpointFolder(options.base);
   const models = new ModelStore({
-    hub: createHubClient(hubOptions(options, home, options.name)),
-    baseDirectory: checkpointFolder(options.base),
+    hub: createHubClient(hubOptions(options, home, options.name, weightBytes(baseDirectory))),
+    baseDirectory,
     teacherDirectory: checkpointFolder(options.teacher),
   });
   const stopping = listenForStop();

@@ -7,7 +7,7 @@ import { contextOf, fromCaller } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { hubOptions, isLocalNet, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
-import { readRules, rulesOption } from '../rules-option.ts';
+import { readRules, rulesOption, submissionBytes } from '../rules-option.ts';
 import { listenForStop } from '../service.ts';
 import { keysOf, type WalletOptions, withWalletOptions } from '../wallet-options.ts';
 
@@ -54,7 +54,7 @@ async function enter(folder: string, options: SubmitFlags, command: Command): Pr
     // On the local net registration costs nothing.
     if (isLocalNet(options) && !options.dryRun) await chain.register(wallet, config.netuid);
     const hub = createHubClient({
-      ...hubOptions(options, home, options.name, config.limits.maxParameters),
+      ...hubOptions(options, home, options.name, submissionBytes(config)),
       token: process.env[options.tokenEnv],
     });
     const report = await submitModel({

@@ -8,7 +8,7 @@ import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
-import { readRules, rulesOption } from '../rules-option.ts';
+import { readRules, rulesOption, submissionBytes } from '../rules-option.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { lossTable } from '../ui/loss-table.ts';
 import { startProgress } from '../ui/progress.ts';
@@ -67,7 +67,7 @@ async function enter(options: MinerFlags, command: Command): Promise<void> {
   const urls = netUrls(options, home);
   const config = await readRules(options.rules);
   const chain = connectChain(urls.chain);
-  const hub = createHubClient(hubOptions(options, home, options.name, config.limits.maxParameters));
+  const hub = createHubClient(hubOptions(options, home, options.name, submissionBytes(config)));
   const repo = `${options.name}/quasar-nano`;
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();

@@ -43,6 +43,7 @@ export function serve(): Command {
             chainUrl: urls.chain,
             netuid: NETUID,
             hub: createHubClient(hubOptions(options, home, 'server')),
+            cacheDirectory: (name) => home.cacheFolder(name),
             models: { baseDirectory: BASE },
             webDirectory: existsSync(page) ? page : undefined,
           });

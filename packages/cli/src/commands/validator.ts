@@ -9,7 +9,7 @@ import { EXIT } from '../exit-codes.ts';
 import { Home } from '../home.ts';
 import { hubOptions, type NetOptions, netUrls, withNetOptions } from '../net-options.ts';
 import { walletName, wholeNumber } from '../options.ts';
-import { readRules, rulesOption } from '../rules-option.ts';
+import { readRules, rulesOption, submissionBytes } from '../rules-option.ts';
 import { listenForStop, tellSupervisor } from '../service.ts';
 import { keysWithoutChain, type WalletOptions, withKeyOptions } from '../wallet-options.ts';
 import { whenChainThere, whenThere } from '../when-there.ts';
@@ -49,7 +49,8 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
   const [baseDirectory, teacherDirectory] = [checkpointFolder(options.base), checkpointFolder(options.teacher)];
   const rules = await readRules(options.rules);
   const chain = connectChain(urls.chain, { stateDirectory: home.validatorFolder });
-  const hub = createHubClient(hubOptions(options, home, options.name, rules.limits.maxParameters));
+  const downloads = hubOptions(options, home, options.name, submissionBytes(rules));
+  const hub = createHubClient(downloads);
   const keys = await keysWithoutChain(options, context, home);
   const wallet = await keys.openHotkey();
   const stopping = listenForStop();
@@ -81,6 +82,7 @@ async function judge(options: ValidatorFlags, command: Command): Promise<void> {
       baseDirectory,
       teacherDirectory,
       workDirectory: home.validatorFolder,
+      cache: { name: options.name, quotaBytes: downloads.quotaBytes },
       queueUrl: options.queue === undefined ? home.queueFile : queueAddress(options.queue),
       evaluators: options.evaluators,
       threads: options.threads,

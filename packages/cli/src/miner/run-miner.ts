@@ -49,7 +49,7 @@ const ROW_TOKENS = 256;
 
 /** @throws miner.rejected when a validator would refuse the student; all reasons are in `data` */
 export async function runMiner(options: MinerOptions): Promise<Submitted> {
-  const { chain, wallet, config, folder, whenThere } = options;
+  const { chain, hub, wallet, config, folder, whenThere } = options;
   // By rules that refuse the base no student of it would pass.
   await createModelLock(options.base, config.limits, config.tolerated);
   const earlier = options.replace
@@ -65,6 +65,8 @@ export async function runMiner(options: MinerOptions): Promise<Submitted> {
   // The weights are written last, so a folder that has them is a finished student.
   if (!existsSync(join(student, CHECKPOINT_FILES.weights))) await trainStudent(options, student);
   const report = await submit(options, student);
+  // What it was compared with. The king that it began with stays: it is held as long as this process lives.
+  hub.dropUnused();
   rmSync(folder, { recursive: true, force: true });
   return { repo: report.repo, revision: report.revision as string };
 }
@@ -73,6 +75,8 @@ async function trainStudent(options: MinerOptions, directory: string): Promise<v
   const { chain, hub, config, whenThere } = options;
   const find = () => findKing(chain, hub, config, options.signal);
   const king = options.from === 'king' ? await whenThere('hub and chain', find) : null;
+  // Kings of earlier runs, and what these were compared with.
+  hub.dropUnused();
   options.onPhase(`distils from ${king === null ? 'the base student' : `the king ${king.repo}`}`);
   const { learningRate, onStep, onEvaluation, signal } = options;
   const rows = rowsOf(config);

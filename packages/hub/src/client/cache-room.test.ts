@@ -69,6 +69,26 @@ test('the least recently used revision goes, with its contents; one that is held
   expect([king, old, recent, next].map((one) => isThere(cache, one))).toEqual([true, true, false, true]);
 });
 
+test('what nobody needs is dropped when a client says so, with a quota or without', async () => {
+  for (const quotaBytes of [9 * MODEL_BYTES, undefined]) {
+    const cache = newDirectory();
+    const client = createHubClient({ url: hub.url, cacheDirectory: cache, quotaBytes });
+    const content = randomBytes(MODEL_BYTES);
+    const king = await model('drop/king', content);
+    const same = await model('drop/same', content);
+    const [old] = (await models('drop-old', 1)) as [Model];
+    for (const one of [king, same, old]) await get(client, one);
+    for (const one of [same, old]) client.release(one.repo, one.revision);
+    client.dropUnused();
+    expect([king, same, old].map((one) => isThere(cache, one))).toEqual([true, false, false]);
+    expect(cacheUsage(cache)).toEqual({ bytes: MODEL_BYTES, revisions: 1 });
+    expect(readdirSync(join(cache, 'tmp'))).toEqual([]);
+    // What went is downloaded again.
+    await get(client, old);
+    expect(isThere(cache, old)).toBe(true);
+  }
+});
+
 test('contents that two revisions share stay as long as one of them', async () => {
   const cache = newDirectory();
   const client = open(cache, 2);

@@ -3,7 +3,7 @@
  *
  * The least recently used revision goes first (the time of its folder: every `download` touches it); never one that a live client
  * holds. Its contents go with it unless another revision has them too. A folder is renamed before it is emptied, so nobody finds
- * half a revision. Two processes may do this at once: each removes what is left.
+ * half a revision. Two processes may do this at once: each removes what is left. `dropUnused` does not wait for the quota.
  */
 import { lstatSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
@@ -29,19 +29,20 @@ interface Blob {
 export class CacheRoom {
   readonly #directory: string;
   readonly #leases: CacheLeases;
-  readonly #quotaBytes: number;
+  readonly #quotaBytes: number | undefined;
 
-  constructor(directory: string, leases: CacheLeases, quotaBytes: number) {
+  constructor(directory: string, leases: CacheLeases, quotaBytes: number | undefined) {
     this.#directory = directory;
     this.#leases = leases;
     this.#quotaBytes = quotaBytes;
   }
 
   /**
-   * Evicts until `bytes` more fit, besides what others have reserved. Nothing goes when that cannot be reached.
+   * Evicts until `bytes` more fit into the quota, besides what others have reserved. Nothing goes when that cannot be reached.
    * @throws QuasarError `hub.cache_full`
    */
   make(bytes: number, what: string): void {
+    if (this.#quotaBytes === undefined) return;
     const blobs = blobsIn(this.#directory);
     const { snapshots: held, reservedBytes } = this.#leases.live();
     const mostBytes = this.#quotaBytes - bytes - reservedBytes;
@@ -50,15 +51,19 @@ export class CacheRoom {
     const inUse = new Set([...held].flatMap((snapshot) => this.#inodes(snapshot)));
     const heldBytes = sum([...blobs].flatMap(([inode, blob]) => (inUse.has(inode) ? [blob] : [])));
     if (heldBytes > mostBytes) throw cacheFull(what, { bytes, quotaBytes: this.#quotaBytes, heldBytes, reservedBytes });
-    for (const { path, bytes: size, links, changedMs } of blobs.values()) {
-      if (links > 1 || Date.now() - changedMs < ORPHAN_MS) continue;
-      rmSync(path, { force: true });
-      used -= size;
-    }
+    used -= removeOrphans(blobs);
     for (const snapshot of leastRecentFirst(this.#directory)) {
       if (used <= mostBytes) return;
       if (!held.has(snapshot)) used -= this.#evict(snapshot, blobs);
     }
+  }
+
+  /** Evicts every revision that no live client holds. */
+  dropUnused(): void {
+    const blobs = blobsIn(this.#directory);
+    const held = this.#leases.live().snapshots;
+    for (const snapshot of snapshotsIn(this.#directory)) if (!held.has(snapshot)) this.#evict(snapshot, blobs);
+    removeOrphans(blobs);
   }
 
   /** @returns bytes that became free */
@@ -99,6 +104,17 @@ export class CacheRoom {
 /** What lies in the cache of a client. An absent directory is an empty cache. */
 export function cacheUsage(directory: string): CacheUsage {
   return { bytes: sum([...blobsIn(directory).values()]), revisions: snapshotsIn(directory).length };
+}
+
+/** @returns bytes that became free */
+function removeOrphans(blobs: ReadonlyMap<string, Blob>): number {
+  let freed = 0;
+  for (const { path, bytes, links, changedMs } of blobs.values()) {
+    if (links > 1 || Date.now() - changedMs < ORPHAN_MS) continue;
+    rmSync(path, { force: true });
+    freed += bytes;
+  }
+  return freed;
 }
 
 function cacheFull(

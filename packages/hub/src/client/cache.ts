@@ -44,7 +44,7 @@ export function snapshotDirectory(cacheDirectory: string, repo: string, revision
 export class Cache {
   readonly #directory: string;
   readonly #leases: CacheLeases;
-  readonly #room: CacheRoom | null;
+  readonly #room: CacheRoom;
 
   /** @param quotaBytes undefined: no limit */
   constructor(directory: string, quotaBytes?: number) {
@@ -52,7 +52,7 @@ export class Cache {
     for (const part of ['blobs', 'git', 'snapshots', 'tmp', 'uses'])
       mkdirSync(join(directory, part), { recursive: true });
     this.#leases = new CacheLeases(directory);
-    this.#room = quotaBytes === undefined ? null : new CacheRoom(directory, this.#leases, quotaBytes);
+    this.#room = new CacheRoom(directory, this.#leases, quotaBytes);
     this.#removeLeftovers();
   }
 
@@ -74,8 +74,13 @@ export class Cache {
 
   /** Room for so many bytes, taken from revisions that nobody uses. @throws QuasarError `hub.cache_full` */
   reserve(bytes: number, what: string): void {
-    if (bytes > 0) this.#room?.make(bytes, what);
+    if (bytes > 0) this.#room.make(bytes, what);
     this.#leases.reserve(bytes);
+  }
+
+  /** Every revision goes that no live client holds. */
+  dropUnused(): void {
+    this.#room.dropUnused();
   }
 
   /** They are stored now, or not needed any more. */

@@ -116,6 +116,8 @@ export interface HubClient {
    * often as it was downloaded; the end of the process says the same of everything.
    */
   release(repo: string, revision: string): void;
+  /** Takes every revision out of the cache that no live client needs, whatever room is left. */
+  dropUnused(): void;
 }
 
 export interface HubClientOptions {
@@ -327,6 +329,10 @@ export function createHubClient(options: HubClientOptions): HubClient {
 
     release(repo, revision) {
       cache.release(repo, revision);
+    },
+
+    dropUnused() {
+      cache.dropUnused();
     },
   };
 }

@@ -44,6 +44,8 @@ export interface ValidatorOptions extends Omit<EvaluationOptions, 'hub' | 'waiti
   teacherDirectory: string;
   /** For what may be lost: the queue of units. For what may not: the evidence of verdicts, and the sampling secret. */
   workDirectory: string;
+  /** For whoever asks after its health: the cache that `hub` keeps. */
+  cache?: { name: string; quotaBytes: number } | undefined;
   signal: AbortSignal;
   log?: ((line: LogLine) => void) | undefined;
 }

@@ -113,7 +113,7 @@ function announce(context: Context): void {
     data: {
       ...{ round: roundAt(atBlock, config.round), atBlock, version: VERSION, node: process.version },
       ...{ configHash, rulesVersion: config.rulesVersion, hotkey: options.wallet.hotkey },
-      isolation: evaluation.isolation,
+      ...{ isolation: evaluation.isolation, cache: options.cache },
     },
   });
 }
