@@ -46,7 +46,8 @@ export function vocabularyOperands(
   const D = hidden.dim(-1);
   const flat = reshape(hidden, [hidden.size / D, D]); // [B, T, D] -> [B·T, D]
   if (rows) checkRows('vocabularyOperands', rows, flat.dim(0));
-  const chosen = rows ? gatherRows(flat, Tensor.from(hidden.device, [rows.length], rows, 'int')) : flat;
+  const isAll = !rows || (rows.length === flat.dim(0) && rows.every((row, i) => row === i));
+  const chosen = isAll ? flat : gatherRows(flat, Tensor.from(hidden.device, [rows.length], rows, 'int'));
   // A model that ties its head to its embedding has no head of its own.
   const head = parameters.get('lm_head.weight') ?? weight(parameters, 'model.embed_tokens.weight');
   return { rows: chosen, head };

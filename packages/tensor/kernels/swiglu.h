@@ -12,15 +12,19 @@ static inline void swiglu_slopes(long n, const float *restrict gate, const float
   }
 }
 
+/* Pieces of a size that the compiler knows stay in registers. */
+static inline __attribute__((always_inline)) void swiglu_piece(long n, const float *gate, const float *up, const float *dy,
+                                                               float *dgate, float *dup) {
+  float a[32], b[32];
+  swiglu_slopes(n, gate, up, dy, a, b);
+  memcpy(dgate, a, n * sizeof(float));
+  memcpy(dup, b, n * sizeof(float));
+}
+
 /* dgate may be gate, and dup may be up. */
 static inline void swiglu_backward_row(long n, const float *gate, const float *up, const float *dy, float *dgate, float *dup) {
-  enum { PIECE = 64 };
-  float a[PIECE], b[PIECE];
-  for (long j = 0; j < n; j += PIECE) {
-    long count = n - j < PIECE ? n - j : PIECE;
-    swiglu_slopes(count, gate + j, up + j, dy + j, a, b);
-    memcpy(dgate + j, a, count * sizeof(float));
-    memcpy(dup + j, b, count * sizeof(float));
-  }
+  long j = 0;
+  for (; j + 32 <= n; j += 32) swiglu_piece(32, gate + j, up + j, dy + j, dgate + j, dup + j);
+  if (j < n) swiglu_piece(n - j, gate + j, up + j, dy + j, dgate + j, dup + j);
 }
 #endif

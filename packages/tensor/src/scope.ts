@@ -3,7 +3,7 @@
  * In place of reference counts: a training step frees its thousands of temporaries at once.
  */
 import type { DeviceBuffer } from './device.ts';
-import type { Tensor } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
 /** Open scopes, innermost last: their memory, each with the tensor that owns it (views own none). */
 const stack: Map<DeviceBuffer, Tensor>[] = [];
@@ -27,7 +27,7 @@ export function persist<T extends Tensor>(tensor: T): T {
 /** The tensors of a value: a tensor, or an array, map or plain object of values; each once, always in the same order. */
 export function tensorsIn(value: unknown, found: Set<Tensor> = new Set()): Set<Tensor> {
   if (value === null || typeof value !== 'object') return found;
-  if ('buffer' in value && 'device' in value) found.add(value as Tensor);
+  if (value instanceof Tensor) found.add(value);
   else if (value instanceof Map) for (const v of value.values()) tensorsIn(v, found);
   else if (!ArrayBuffer.isView(value)) for (const v of Object.values(value)) tensorsIn(v, found);
   return found;
@@ -46,12 +46,12 @@ export function scope<T>(body: () => T): T {
 export function scopeAndKept<T>(body: () => T): { result: T; kept: Tensor[] } {
   const mine = new Map<DeviceBuffer, Tensor>();
   stack.push(mine);
-  let inResult: Set<unknown> = new Set();
+  const inResult = new Set<DeviceBuffer>();
   const kept: Tensor[] = [];
   try {
     const result = body();
     if (result instanceof Promise) throw new TypeError('scope: the body must be synchronous');
-    inResult = new Set(Array.from(tensorsIn(result), ({ buffer }) => buffer));
+    for (const { buffer } of tensorsIn(result)) inResult.add(buffer);
     return { result, kept };
   } finally {
     stack.pop();
