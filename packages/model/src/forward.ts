@@ -1,6 +1,6 @@
 /** @file The forward pass of any family: checks, positions and state around the block that the family computes. */
 import { QuasarError } from '@quasar/base';
-import { type Device, gatherRows, linear, reshape, Tensor } from '@quasar/tensor';
+import { type Device, gatherRows, inBursts, linear, reshape, Tensor } from '@quasar/tensor';
 import { Block, type BlockOptions, type BlockOutput, type ForwardInput, type ForwardOutput } from './block.ts';
 import { familyOf, type ModelConfig } from './families/index.ts';
 import { type Parameters, weight } from './parameters.ts';
@@ -12,11 +12,11 @@ export function forward(config: ModelConfig, parameters: Parameters, input: Forw
   checkBlock(input);
   const lengths = state?.lengths ?? new Int32Array(B);
   const positions = input.positions ?? continuing(lengths, B, T);
-  const block = new Block(config, deviceOf(parameters), { ...input, positions });
-  const { tensors, ...output } = forwardBlock(config, parameters, block, {
-    ...input,
-    state: state?.tensors,
-  });
+  const device = deviceOf(parameters);
+  const block = new Block(config, device, { ...input, positions });
+  const { tensors, ...output } = inBursts(device, () =>
+    forwardBlock(config, parameters, block, { ...input, state: state?.tensors }),
+  );
   const read = Int32Array.from(lengths, (_, b) => (positions[b * T + T - 1] as number) + 1);
   return { ...output, state: new ModelState(read, tensors) };
 }

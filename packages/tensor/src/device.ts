@@ -80,7 +80,18 @@ export interface Device {
    * after each run. Numbers of commands with `growth` are read at each call, which throws tensor.freed when a buffer was freed.
    */
   compile?(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void;
+  /**
+   * Runs `body`, whose kernels may wait and then run many in a row, in their order, at the latest when it ends; reads and writes
+   * see what they did. A kernel that streams through memory leaves nothing of the JavaScript in the caches, which then
+   * takes many times as long: better before a hundred of them than between any two. A call inside of another adds nothing.
+   */
+  inBursts?<T>(body: () => T): T;
   memory?(): MemoryUse;
   /** Gives spare memory back to the system. */
   trim?(): void;
+}
+
+/** `Device.inBursts` where the device has it. */
+export function inBursts<T>(device: Device, body: () => T): T {
+  return device.inBursts ? device.inBursts(body) : body();
 }

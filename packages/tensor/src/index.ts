@@ -10,7 +10,7 @@ export {
   recording,
 } from './autograd.ts';
 export { type CommandList, type Recorded, recordCommands } from './commands.ts';
-export type { Command, Device, DeviceBuffer, DType, MemoryUse } from './device.ts';
+export { type Command, type Device, type DeviceBuffer, type DType, inBursts, type MemoryUse } from './device.ts';
 export { createSharedMemory, openSharedMemory, type SharedMemory } from './devices/native/shared-memory.ts';
 export { measureGflops, measurePeak, nativeAvailable, nativeDevice, type Peak } from './devices/native.ts';
 export { type DeviceName, type DeviceReport, deviceReport, openDevice } from './devices/open.ts';

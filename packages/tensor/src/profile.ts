@@ -18,6 +18,7 @@ export class Profile {
   watch(device: Device): Device {
     const { run } = device;
     delete device.compile;
+    delete device.inBursts;
     device.run = (kernel, buffers, numbers) => {
       const startedAtMs = performance.now();
       run.call(device, kernel, buffers, numbers);

@@ -3,7 +3,7 @@
  * summed in that order, so that it does not matter where a batch is computed.
  */
 import type { Checkpoint, ModelState, Positional } from '@quasar/model';
-import { gradients, noGrad, scope, Tensor } from '@quasar/tensor';
+import { gradients, inBursts, noGrad, scope, Tensor } from '@quasar/tensor';
 import { type Batch, columns, weightOf } from './data/batch.ts';
 import type { Objective } from './objectives/objective.ts';
 import type { Gradient } from './optim/optimizer.ts';
@@ -91,22 +91,25 @@ export async function batchGradients(
   whole: Whole,
 ): Promise<StepGradients> {
   const sum = new StepSum();
+  const { device } = [...checkpoint.parameters.values()][0] as Tensor;
   let state: ModelState | undefined;
   try {
     for (let from = 0; from < batch.T; from += blockTokens) {
       const isLast = from + blockTokens >= batch.T;
       const block = blockTokens < batch.T ? columns(batch, from, Math.min(blockTokens, batch.T - from)) : batch;
-      const { found, metrics, counts, after } = scope(() => {
-        const out = gradients(parameters, () => {
-          const share = block.tokens.length / whole.tokens;
-          const options = { recompute, positional, weightTotal: whole.weightTotal, share };
-          const { state: after, ...rest } = objective.evaluate(checkpoint, { ...options, batch: block, state });
-          return { ...rest, after: isLast ? null : after };
-        });
-        const { loss, metrics, counts, after } = out.value;
-        const found = out.gradients.map((gradient, i) => gradient ?? out.rowGradients[i] ?? null);
-        return { found, metrics: { loss, ...metrics }, counts, after };
-      });
+      const { found, metrics, counts, after } = inBursts(device, () =>
+        scope(() => {
+          const out = gradients(parameters, () => {
+            const share = block.tokens.length / whole.tokens;
+            const options = { recompute, positional, weightTotal: whole.weightTotal, share };
+            const { state: after, ...rest } = objective.evaluate(checkpoint, { ...options, batch: block, state });
+            return { ...rest, after: isLast ? null : after };
+          });
+          const { loss, metrics, counts, after } = out.value;
+          const found = out.gradients.map((gradient, i) => gradient ?? out.rowGradients[i] ?? null);
+          return { found, metrics: { loss, ...metrics }, counts, after };
+        }),
+      );
       state?.dispose();
       state = after ?? undefined;
       // Gradients end here.

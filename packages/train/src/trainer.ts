@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { QuasarError } from '@quasar/base';
 import { tensorTable } from '@quasar/model';
-import type { Tensor } from '@quasar/tensor';
+import { inBursts, type Tensor } from '@quasar/tensor';
 import { WeightAverage } from './average.ts';
 import {
   type Compute,
@@ -22,7 +22,7 @@ import { GUARD_DEFAULTS, Guard, type GuardSettings } from './guard.ts';
 import { heldOutLosses } from './held-out.ts';
 import { ADAMW_DEFAULTS, AdamW, type AdamWSettings, squaredNorm } from './optim/adamw.ts';
 import { Muon } from './optim/muon.ts';
-import type { Optimizer } from './optim/optimizer.ts';
+import type { Gradient, Optimizer } from './optim/optimizer.ts';
 import { learningRate, type ScheduleKind } from './optim/schedule.ts';
 import { restoreResume, saveResume } from './resume.ts';
 import { Throughput } from './throughput.ts';
@@ -257,7 +257,7 @@ class Training {
         onIncident?.({ kind: 'skipped_step', step: optimizer.step, why: verdict.why });
         return true;
       }
-      optimizer.update(found, lr, gradientNorm);
+      update(optimizer, found, lr, gradientNorm);
       this.#average?.update();
       if (counts.length > 0) updateExpertBias(checkpoint, counts);
       const done = Math.max(1, optimizer.step - clock.firstStep);
@@ -374,6 +374,11 @@ async function normOf(found: StepGradients['found']): Promise<number> {
   }
 }
 
+function update(optimizer: Optimizer, found: readonly Gradient[], lr: number, gradientNorm: number): void {
+  const [first] = optimizer.parameters;
+  if (first) inBursts(first.device, () => optimizer.update(found, lr, gradientNorm));
+}
+
 /**
  * One step without guard, schedule or reports: gradient of the given batches, clipping, optimizer, expert bias. For
  * measurements.
@@ -387,7 +392,7 @@ export async function trainStep(
   const gradients = await localCompute(trainee, optimizer.parameters).gradients(works, `step/${optimizer.step}`);
   try {
     const gradientNorm = await normOf(gradients.found);
-    optimizer.update(gradients.found, lr, gradientNorm);
+    update(optimizer, gradients.found, lr, gradientNorm);
     if (gradients.counts.length > 0) updateExpertBias(trainee.checkpoint, gradients.counts);
     return { metrics: gradients.metrics, gradientNorm };
   } finally {

@@ -1,6 +1,6 @@
 /**
  * @file The native device: kernels in C behind Node-API, memory outside the JavaScript heap, one thread pool.
- * Kernels run at once on the calling thread and the pool; `run` returns when they are done.
+ * Kernels run on the calling thread and the pool: at once, so that `run` returns when they are done, but in `inBursts`.
  */
 import { availableParallelism } from 'node:os';
 import { QuasarError } from '@quasar/base';
@@ -72,6 +72,9 @@ export function measureGflops(options: NativeOptions = {}): number {
   return Math.max(...Array.from({ length: 5 }, () => api.peak(0, 0, 0, 1024))) / 1e9;
 }
 
+/** Numbers of the commands that wait at most: some hundred commands. */
+const BURST = 2 ** 13;
+
 interface NativeOptions {
   /** Default: one per core. The pool is shared by the process and never shrinks. */
   threads?: number | undefined;
@@ -86,7 +89,23 @@ function start(options: NativeOptions): ReturnType<typeof startAddon> {
 
 export function nativeDevice(options: NativeOptions = {}): Device {
   const { api, block, numbers, isa, threads } = start(options);
-  const memory = new Memory(api);
+  const burst = new Float64Array(BURST);
+  let isBurst = false;
+  /** Numbers of commands in `burst`. */
+  let waiting = 0;
+  const flush = () => {
+    if (waiting === 0) return;
+    const commands = burst.subarray(0, waiting);
+    waiting = 0;
+    api.replay(commands);
+  };
+  const memory = new Memory({
+    ...api,
+    free(pointer, bytes) {
+      flush();
+      api.free(pointer, bytes);
+    },
+  });
 
   const device: Device = {
     name: 'native',
@@ -108,6 +127,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
 
     write(buffer: DeviceBuffer, data: ArrayLike<number>, start = 0): void {
       checkRange('write', buffer, start, data.length);
+      flush();
       const pointer = livePointer(buffer, 'write') + start * ELEMENT_BYTES[buffer.dtype];
       const Kind = buffer.dtype === 'int' ? Int32Array : Float32Array;
       const isReady = data instanceof Kind || (data instanceof Uint16Array && isHalf(buffer.dtype));
@@ -116,6 +136,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
 
     async read(buffer: DeviceBuffer, start = 0, count = buffer.length - start): Promise<Float32Array | Int32Array> {
       checkRange('read', buffer, start, count);
+      flush();
       const out = buffer.dtype === 'int' ? new Int32Array(count) : new Float32Array(count);
       api.read(livePointer(buffer, 'read') + start * ELEMENT_BYTES[buffer.dtype], out, storageOf(buffer));
       return out;
@@ -123,16 +144,34 @@ export function nativeDevice(options: NativeOptions = {}): Device {
 
     run(kernel: KernelName, buffers: readonly (DeviceBuffer | null)[], args: readonly number[]): void {
       checkCall(kernel, buffers, args);
+      const to = isBurst ? burst : block;
       const count = buffers.length;
-      block[0] = numbers.get(kernel) as number;
-      block[1] = count;
-      block[2] = args.length;
+      const at = waiting + 3;
       for (let i = 0; i < count; i++) {
         const buffer = buffers[i] as DeviceBuffer | null;
-        block[3 + i] = buffer ? livePointer(buffer, kernel, i) : 0;
+        to[at + i] = buffer ? livePointer(buffer, kernel, i) : 0;
       }
-      for (let i = 0; i < args.length; i++) block[3 + count + i] = args[i] as number;
-      api.run();
+      for (let i = 0; i < args.length; i++) to[at + count + i] = args[i] as number;
+      to[at - 3] = numbers.get(kernel) as number;
+      to[at - 2] = count;
+      to[at - 1] = args.length;
+      if (!isBurst) {
+        api.run();
+        return;
+      }
+      waiting = at + count + args.length;
+      if (waiting + block.length > burst.length) flush();
+    },
+
+    inBursts<T>(body: () => T): T {
+      if (isBurst) return body();
+      isBurst = true;
+      try {
+        return body();
+      } finally {
+        isBurst = false;
+        flush();
+      }
     },
 
     compile(commands: readonly Command[], exchanged: readonly (readonly [DeviceBuffer, DeviceBuffer])[]): () => void {
@@ -162,6 +201,7 @@ export function nativeDevice(options: NativeOptions = {}): Device {
           if (handles[i]?.pointer === pointers[i]) continue;
           throw new QuasarError('tensor.freed', 'native device: a buffer that a command list uses was freed');
         }
+        flush();
         for (const { command, at } of growing) code.set(command.numbers, at);
         api.replay(code);
         exchange();

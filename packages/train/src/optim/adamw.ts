@@ -3,7 +3,7 @@
  * the rows that a batch read.
  */
 import { isTrained, type Parameters, type TensorSpec } from '@quasar/model';
-import { cast, persist, sparseAdam, Tensor, typeCode } from '@quasar/tensor';
+import { cast, inBursts, persist, sparseAdam, Tensor, typeCode } from '@quasar/tensor';
 import type { Gradient, Optimizer } from './optimizer.ts';
 
 export interface AdamWSettings {
@@ -113,6 +113,8 @@ export function squaredNorm(gradients: readonly Gradient[]): Tensor | null {
   const [first] = whole;
   if (!first) return null;
   const out = Tensor.zeros(first.device, [1]);
-  for (const g of whole) g.device.run('sum_squares', [out.buffer, g.buffer], [g.size]);
+  inBursts(first.device, () => {
+    for (const g of whole) g.device.run('sum_squares', [out.buffer, g.buffer], [g.size]);
+  });
   return out;
 }
