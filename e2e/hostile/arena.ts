@@ -106,8 +106,8 @@ export class Arena {
     const { numbers } = this.ground;
     return {
       ...{ ...TEST_CONFIG, numbers },
-      // Luck in a duel of so few prompts is no weakness of the rules; by how much the victim wins is many times as much.
-      duel: { ...TEST_CONFIG.duel, minDelta: 0.005 },
+      // As many prompts as on a laptop net: in a duel of 24 a noise copy was lucky once, by a margin that 120 rule out.
+      duel: { ...TEST_CONFIG.duel, prompts: 120, minPrompts: 100 },
       candidates: { ...TEST_CONFIG.candidates, maxPerRound: 1000 },
       round: { ...TEST_CONFIG.round, blocks: 2000, lateStartGraceBlocks: 2000, giveUpBlocks: 9000 },
     };

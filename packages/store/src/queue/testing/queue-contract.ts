@@ -270,14 +270,15 @@ export function describeQueueContract(driver: string, newUrl: () => Promise<stri
     test('a lease lives through many heartbeats while another worker waits for work', async (t) => {
       const queue = await openNew(t);
       await queue.add([{ kind: 'work', key: 'long', payload: null }]);
-      const leaseMs = 1500; // a heartbeat may be late by a second
       let runs = 0;
       const handler = async () => {
         runs++;
-        await sleep(2.5 * leaseMs);
+        await sleep(4 * LEASE_MS);
         return 'done';
       };
-      const outcomes = await workUntil(queue, { kinds: ['work'], leaseMs, concurrency: 2, handler }, 'work', ['long']);
+      const outcomes = await workUntil(queue, { kinds: ['work'], leaseMs: LEASE_MS, concurrency: 2, handler }, 'work', [
+        'long',
+      ]);
       expect([runs, outcomes.get('long')]).toEqual([1, { state: 'done', attempt: 1, result: 'done', error: null }]);
     });
 
