@@ -106,7 +106,7 @@ export class Arena {
     const { numbers } = this.ground;
     return {
       ...{ ...TEST_CONFIG, numbers },
-      // As many prompts as on a laptop net: in a duel of 24 a noise copy was lucky once, by a margin that 120 rule out.
+      // As many prompts as on a laptop net: in a duel of 24 a noise copy was lucky once.
       duel: { ...TEST_CONFIG.duel, prompts: 120, minPrompts: 100 },
       candidates: { ...TEST_CONFIG.candidates, maxPerRound: 1000 },
       round: { ...TEST_CONFIG.round, blocks: 2000, lateStartGraceBlocks: 2000, giveUpBlocks: 9000 },
